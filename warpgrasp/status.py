@@ -1,0 +1,42 @@
+"""Status of one grasp: device code cannot raise, so it reports an integer with a sentence."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["GraspStatus"]
+
+
+class GraspStatus(enum.IntEnum):
+    """Outcome of one grasp. A grasp that is not ``OK`` is frozen and reported, never repaired."""
+
+    OK = 0
+    NONFINITE_ENERGY = 1
+    QP_NOT_CONVERGED = 2
+    DEGENERATE_CONTACTS = 3
+    PREGRASP_NOT_CLEAR = 4
+
+    @property
+    def sentence(self) -> str:
+        """One sentence that says what happened and what to do."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    GraspStatus.OK: "The grasp is finite and converged.",
+    GraspStatus.NONFINITE_ENERGY: (
+        "An energy or its gradient became NaN or infinite; the grasp was frozen at its last finite state. "
+        "Check the object mesh and lower the step size."
+    ),
+    GraspStatus.QP_NOT_CONVERGED: (
+        "The force-closure QP of the final grasp did not reach its tolerance; its contact forces are approximate. "
+        "Raise the QP's iteration limit."
+    ),
+    GraspStatus.DEGENERATE_CONTACTS: (
+        "Fewer than two distinct contact points with valid normals, so force closure is undefined. "
+        "Raise the number of contacts or check the hand's contact patches."
+    ),
+    GraspStatus.PREGRASP_NOT_CLEAR: (
+        "The pregrasp could not be opened 1 cm clear of the object; approach it with a motion planner of your own."
+    ),
+}
