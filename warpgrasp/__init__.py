@@ -1,0 +1,70 @@
+"""Dexterous grasp synthesis on NVIDIA Warp: object meshes and a robot hand in, stable grasps out.
+
+The everyday names stand here and are imported on first use, so that ``import warpgrasp`` loads neither Warp nor
+OpenUSD. Everything else is imported from its module.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from warpgrasp.dataset import GraspSet
+    from warpgrasp.energy import EnergyConfig
+    from warpgrasp.grasp_usd import read_grasp_usd, write_grasp_usd
+    from warpgrasp.hands.model import hand_names, load_hand
+    from warpgrasp.objects import example_object_names, load_object
+    from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
+    from warpgrasp.render import write_gallery
+    from warpgrasp.status import GraspStatus
+    from warpgrasp.synthesis import SynthesisConfig, synthesize
+
+__all__ = [
+    "EnergyConfig",
+    "GraspSet",
+    "GraspStatus",
+    "OptimizerMala",
+    "OptimizerMalaStar",
+    "SynthesisConfig",
+    "example_object_names",
+    "hand_names",
+    "load_hand",
+    "load_object",
+    "read_grasp_usd",
+    "synthesize",
+    "write_gallery",
+    "write_grasp_usd",
+]
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    "EnergyConfig": "energy",
+    "GraspSet": "dataset",
+    "GraspStatus": "status",
+    "OptimizerMala": "optimizer",
+    "OptimizerMalaStar": "optimizer",
+    "SynthesisConfig": "synthesis",
+    "example_object_names": "objects",
+    "hand_names": "hands.model",
+    "load_hand": "hands.model",
+    "load_object": "objects",
+    "read_grasp_usd": "grasp_usd",
+    "synthesize": "synthesis",
+    "write_gallery": "render",
+    "write_grasp_usd": "grasp_usd",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an everyday name on first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'warpgrasp' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"warpgrasp.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
