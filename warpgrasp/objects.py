@@ -1,0 +1,211 @@
+"""Object meshes: load, mend or refuse, mass properties, surface samples.
+
+An object is a solid triangle mesh in metres. Its frame is the frame of its file: after the unit of the file and the
+scale nothing is moved or turned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.objects_error import ObjectError
+from warpgrasp.objects_geometry import farthest_point_indices, feature_normals, sample_surface
+from warpgrasp.objects_read import read_mesh
+from warpgrasp.objects_repair import SignMethod, mend
+
+__all__ = [
+    "ObjectError",
+    "ObjectModel",
+    "SignMethod",
+    "example_object_names",
+    "example_object_path",
+    "feature_normals",
+    "load_object",
+    "target_scale",
+]
+
+LARGEST_EXTENT = 2.0
+"""An object beyond this [m] fits no hand; almost always the file is in millimetres."""
+SMALLEST_EXTENT = 0.005
+"""An object below this largest extent [m] is refused."""
+FARTHEST_ORIGIN = 10.0
+"""Distance [m] from the origin beyond which float32 positions are coarser than 1 um."""
+OVERSAMPLING = 8
+"""Random surface points drawn per farthest-point sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectModel:
+    """One solid object; uniform density.
+
+    Attributes:
+        name: Stem of the file name.
+        path: File that was loaded.
+        file_hash: SHA-256 of the file (USD: and of the layers it composes).
+        scale: Factor applied after the file's unit: ``vertices = scale * meters_per_unit * (file coordinates)``.
+        meters_per_unit: Unit of the file [m]; 1 except for USD.
+        vertices: [m], object frame, shape [V, 3].
+        faces: Vertex indices, counter-clockwise from outside, shape [F, 3].
+        watertight: Every edge joins exactly two faces with opposite direction.
+        sign_method: How the sign of the distance is found.
+        volume: [m^3].
+        center_of_mass: [m], shape [3].
+        inertia_unit_density: About the centre of mass, object axes, at 1 kg/m^3 [kg m^2], shape [3, 3].
+        extent: Size of the axis-aligned bounding box [m], shape [3].
+        repairs: What was mended or decided while loading, one sentence each.
+        mesh_hash: SHA-256 of the final vertices and faces; keys the random numbers.
+    """
+
+    name: str
+    path: Path
+    file_hash: str
+    scale: float
+    meters_per_unit: float
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    watertight: bool
+    sign_method: SignMethod
+    volume: float
+    center_of_mass: NDArray[np.float64]
+    inertia_unit_density: NDArray[np.float64]
+    extent: NDArray[np.float64]
+    repairs: tuple[str, ...]
+    mesh_hash: str
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def surface_samples(self, count: int = 2500) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Evenly spread surface points: farthest-point samples of random ones, the same for the same mesh.
+
+        Args:
+            count: Number of points, at least 1.
+
+        Returns:
+            Points [m] and outward face normals, object frame, each of shape [count, 3], read-only.
+        """
+        if count < 1:
+            raise ValueError(f"count must be at least 1 (got {count})")
+        if count not in self._cache:
+            random = np.random.default_rng(int(self.mesh_hash[:16], 16))
+            points, face = sample_surface(
+                self.vertices, self.faces, count=OVERSAMPLING * count, random=random
+            )
+            selected = farthest_point_indices(points, count)
+            samples = points[selected], self.face_pseudo_normals[face[selected], 0].astype(np.float64)
+            for array in samples:
+                array.setflags(write=False)
+            self._cache[count] = samples
+        return self._cache[count]
+
+    @property
+    def face_pseudo_normals(self) -> NDArray[np.float32]:
+        """:func:`feature_normals` of the mesh, shape [F, 7, 3]; computed once."""
+        if "normals" not in self._cache:
+            self._cache["normals"] = feature_normals(self.vertices, self.faces)
+        normals: NDArray[np.float32] = self._cache["normals"]
+        return normals
+
+
+def target_scale(extent: NDArray[np.float64]) -> float:
+    """Factor closest to 1 that makes the smallest extent <= 8 cm and the largest >= 7 cm [GraspQP].
+
+    Both can always hold: the factors allowed are [7 cm / largest, 8 cm / smallest], and largest >= smallest. An object
+    that satisfies both keeps its size.
+
+    Args:
+        extent: Size of the bounding box [m], shape [3].
+    """
+    return float(np.clip(1.0, 0.07 / extent.max(), 0.08 / max(float(extent.min()), 1.0e-9)))
+
+
+def load_object(path: str | Path, *, scale: float = 1.0, target_size: bool = False) -> ObjectModel:
+    """Load, mend and measure one object.
+
+    Args:
+        path: OBJ, STL, PLY, GLB, GLTF, OFF, USD, USDA, USDC or USDZ file; all its meshes are one object.
+        scale: Factor from the file's lengths to metres (USD: on top of its metersPerUnit).
+        target_size: Rescale further by :func:`target_scale`.
+
+    Raises:
+        ObjectError: The object cannot be used; the sentence names the value and the remedy.
+    """
+    path = Path(path)
+    if not (np.isfinite(scale) and scale > 0.0):
+        raise ObjectError(f"{path}: scale must be a positive number (got {scale}).")
+    raw = read_mesh(path)
+    corners = raw.vertices[raw.faces.reshape(-1)]
+    bad = int(np.sum(~np.isfinite(corners).all(axis=1)))
+    if bad:
+        raise ObjectError(f"{path}: {bad} face corners are NaN or infinite; export the mesh again.")
+    extent = np.ptp(corners, axis=0) * (raw.meters_per_unit * scale)
+    if target_size and extent.max() > 0.0:
+        factor = target_scale(extent)
+        scale, extent = scale * factor, extent * factor
+    _check_size(path, extent, scale)
+    vertices = raw.vertices * (raw.meters_per_unit * scale)
+    far = float(np.abs(vertices[raw.faces.reshape(-1)]).max())
+    if far > FARTHEST_ORIGIN:
+        raise ObjectError(f"{path}: lies {far:.3g} m from the origin of its file; move it to the origin.")
+
+    solid = mend(vertices, raw.faces, str(path))
+    vertices, faces = np.ascontiguousarray(solid.vertices), np.ascontiguousarray(solid.faces, np.int32)
+    for array in (vertices, faces):
+        array.setflags(write=False)
+    return ObjectModel(
+        name=path.stem,
+        path=path,
+        file_hash=raw.file_hash,
+        scale=scale,
+        meters_per_unit=raw.meters_per_unit,
+        vertices=vertices,
+        faces=faces,
+        watertight=solid.sign_method == SignMethod.PSEUDO_NORMAL,
+        sign_method=solid.sign_method,
+        volume=solid.mass.volume,
+        center_of_mass=solid.mass.center_of_mass,
+        inertia_unit_density=solid.mass.inertia,
+        extent=np.ptp(vertices, axis=0),
+        repairs=raw.notes + solid.repairs,
+        mesh_hash=hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest(),
+    )
+
+
+def _check_size(path: Path, extent: NDArray[np.float64], scale: float) -> None:
+    """Refuse sizes no hand can grasp, with the unit that was probably meant."""
+    largest, smallest = float(extent.max()), float(extent.min())
+    if largest > LARGEST_EXTENT:
+        raise ObjectError(
+            f"{path}: is {largest:.4g} m large (limit {LARGEST_EXTENT:g} m), which looks like millimetres; "
+            f"pass --scale {0.001 * scale:g}."
+        )
+    if largest < SMALLEST_EXTENT:
+        raise ObjectError(
+            f"{path}: is {1000.0 * largest:.4g} mm large (at least {1000.0 * SMALLEST_EXTENT:g} mm needed); "
+            "pass a larger --scale, or --target-size."
+        )
+    if smallest < 1.0e-6 * largest:
+        raise ObjectError(
+            f"{path}: is a flat sheet ({largest:.4g} m large, {smallest:.1e} m thick); give it a thickness."
+        )
+
+
+def example_object_path(name: str) -> Path:
+    """File of a shipped example object; raises :class:`ObjectError` for an unknown name."""
+    if name not in example_object_names():
+        raise ObjectError(
+            f"unknown example object {name!r}; choose from {', '.join(example_object_names())}."
+        )
+    return ASSETS / f"{name}.usda"
+
+
+def example_object_names() -> tuple[str, ...]:
+    """Names of the shipped example objects."""
+    return tuple(sorted(file.stem for file in ASSETS.glob("*.usda")))
+
+
+ASSETS = Path(__file__).parent / "assets" / "objects"
