@@ -53,7 +53,7 @@ def replace_file(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         yield temporary
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
@@ -64,6 +64,13 @@ def replace_file(path: Path | str) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -219,7 +219,7 @@ class GraspSet:
         for name in _NAME_COLUMNS:
             arrays[name] = np.asarray(getattr(self, name), dtype=np.str_)
         np.savez(buffer, allow_pickle=False, **arrays, metadata=np.asarray(metadata))
-        write_bytes(path, buffer.getbuffer())
+        write_bytes(path, buffer.getvalue())
         return path
 
     @classmethod
