@@ -20,9 +20,9 @@ Solvers (both write x, both start from a dual estimate, so that contacts may be 
 - :func:`solve_dual_newton` (default): semismooth Newton on F, ``H = I + 1/eps sum_{free} w_i w_i^T`` (free:
   strictly inside the box), 6x6 Cholesky, line search on the monotone piecewise linear directional derivative.
   Finite termination.
-- :func:`solve_projected_gradient`: projected gradient on the box with Nesterov acceleration, adaptive restart
-  and step ``1 / (lambda_max(W W^T) + eps)``. First order: its certified gap closes slowly because
-  ``lambda_max / eps`` is ~ 1e4.
+- ``solve_projected_gradient`` (in ``qp_gradient``): projected gradient on the box with Nesterov acceleration,
+  adaptive restart and step ``1 / (lambda_max(W W^T) + eps)``. First order: its certified gap closes slowly
+  because ``lambda_max / eps`` is ~ 1e4.
 
 Envelope theorem: ``dV/dW = (W x*) x*^T``; the gradient uses ``l`` for ``W x*``, which Newton knows to more
 digits than the sum ``W x``, whose terms cancel. One grasp is one thread; functions take global arrays and the
@@ -34,10 +34,10 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import warp as wp
 
-from warpgrasp.kernels.singular_values import gram_matrix, largest_eigenvalue_bound
 from warpgrasp.kernels.wrench import vec6
 from warpgrasp.status import GraspStatus
 
@@ -47,9 +47,9 @@ __all__ = [
     "QpSolver",
     "edge_force",
     "qp_status",
+    "refused_solution",
     "solve_dual_newton",
     "solve_positive_definite",
-    "solve_projected_gradient",
 ]
 
 wp.set_module_options({"enable_backward": False})
@@ -61,7 +61,6 @@ _STATUS_NONFINITE = wp.constant(int(GraspStatus.NONFINITE_ENERGY))
 _STATUS_NOT_CONVERGED = wp.constant(int(GraspStatus.QP_NOT_CONVERGED))
 _LINE_SEARCH_LIMIT = wp.constant(16)
 _LARGEST_STEP = wp.constant(wp.float32(1.0e30))
-_GAP_INTERVAL = wp.constant(8)
 
 
 class QpSolver(enum.IntEnum):
@@ -136,9 +135,8 @@ def edge_force(w: vec6, dual: vec6, lower: float, upper: float, ridge: float) ->
 
 
 @wp.func
-def solve_positive_definite(matrix: mat66, right_hand_side: vec6) -> vec6:
-    """Solve a symmetric positive definite 6x6 system by Cholesky (unrolled: everything stays in
-    registers)."""
+def solve_positive_definite(matrix: Any, right_hand_side: Any):
+    """Solve a symmetric positive definite 6x6 system, float32 or float64, by unrolled Cholesky."""
     a = matrix
     x = right_hand_side
     # a becomes L below the diagonal and 1/L_jj on it; L is applied to x on the way
@@ -146,7 +144,7 @@ def solve_positive_definite(matrix: mat66, right_hand_side: vec6) -> vec6:
         for k in range(j):
             a[j, j] = a[j, j] - a[j, k] * a[j, k]
             x[j] = x[j] - a[j, k] * x[k]
-        reciprocal = 1.0 / wp.sqrt(wp.max(a[j, j], 1.0e-20))
+        reciprocal = x.dtype(1.0) / wp.sqrt(wp.max(a[j, j], x.dtype(1.0e-20)))
         a[j, j] = reciprocal
         x[j] = x[j] * reciprocal
         for i in range(j + 1, 6):
@@ -247,6 +245,25 @@ def dual_step_length(
 
 
 @wp.func
+def refused_solution(
+    wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
+    grasp: int,
+    lower: float,
+    iteration: int,
+    # outputs
+    force: wp.array2d(dtype=wp.float32),  # [B, E]
+) -> QpSolution:
+    """Result for a wrench matrix that is not finite: infinite value and residual, a clean dual."""
+    for i in range(wrench_matrix.shape[1]):
+        force[grasp, i] = lower
+    solution = QpSolution()
+    solution.value = wp.inf
+    solution.residual = wp.inf
+    solution.iteration_count = iteration
+    return solution
+
+
+@wp.func
 def solve_dual_newton(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
@@ -285,128 +302,12 @@ def solve_dual_newton(
         iteration += 1
     solution.iteration_count = iteration
     if not wp.isfinite(gap + model.value):
-        return _refused_solution(wrench_matrix, grasp, lower, iteration, force)
+        return refused_solution(wrench_matrix, grasp, lower, iteration, force)
     for i in range(wrench_matrix.shape[1]):
         force[grasp, i] = edge_force(wrench_matrix[grasp, i], dual, lower, upper, ridge)
     solution.dual = dual
     solution.value = model.value
     solution.residual = gap / wp.max(model.value, 1.0e-30)
-    return solution
-
-
-@wp.func
-def _refused_solution(
-    wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
-    grasp: int,
-    lower: float,
-    iteration: int,
-    # outputs
-    force: wp.array2d(dtype=wp.float32),  # [B, E]
-) -> QpSolution:
-    """Result for a wrench matrix that is not finite: infinite value and residual, a dual that restarts
-    cleanly."""
-    for i in range(wrench_matrix.shape[1]):
-        force[grasp, i] = lower
-    solution = QpSolution()
-    solution.value = wp.inf
-    solution.residual = wp.inf
-    solution.iteration_count = iteration
-    return solution
-
-
-@wp.func
-def duality_gap(
-    wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
-    grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
-    y: vec6,
-    force: wp.array2d(dtype=wp.float32),  # [B, E]
-) -> wp.vec2:
-    """``(V(x) - D(y), V(x))`` of a feasible x with ``y = W x``.
-
-    With ``u_i = -w_i.y / eps`` and ``c_i = clip(u_i)`` the gap is ``eps/2 sum_i (x_i - c_i)(x_i + c_i - 2
-    u_i)``.
-    """
-    gap = float(0.0)
-    squared_force = float(0.0)
-    for i in range(wrench_matrix.shape[1]):
-        x = force[grasp, i]
-        unconstrained = -wp.dot(wrench_matrix[grasp, i], y) / ridge
-        clipped = wp.clamp(unconstrained, lower, upper)
-        gap += (x - clipped) * (x + clipped - 2.0 * unconstrained)
-        squared_force += x * x
-    return wp.vec2(0.5 * ridge * gap, 0.5 * (wp.dot(y, y) + ridge * squared_force))
-
-
-@wp.func
-def solve_projected_gradient(
-    wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
-    grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
-    iteration_limit: int,
-    tolerance: float,
-    dual_start: vec6,
-    # outputs
-    force: wp.array2d(dtype=wp.float32),  # [B, E]
-    force_previous: wp.array2d(dtype=wp.float32),  # [B, E] scratch
-) -> QpSolution:
-    """Solve the QP of one grasp by accelerated projected gradient; writes ``x*`` to ``force[grasp]``.
-
-    Nesterov's extrapolation ``z = x + beta (x - x_previous)`` is formed on the fly, ``W z`` follows from ``W
-    x`` and ``W x_previous``, and the momentum restarts whenever it points uphill (O'Donoghue and Candes 2015,
-    gradient scheme).
-    """
-    column_count = wrench_matrix.shape[1]
-    start = dual_start
-    if not wp.isfinite(wp.dot(start, start)):
-        start = vec6()
-    y = vec6()
-    for i in range(column_count):
-        w = wrench_matrix[grasp, i]
-        x = edge_force(w, start, lower, upper, ridge)
-        force[grasp, i] = x
-        force_previous[grasp, i] = x
-        y += w * x
-    step = 1.0 / (1.001 * largest_eigenvalue_bound(gram_matrix(wrench_matrix, grasp)) + ridge)
-    y_previous = y
-    theta = float(1.0)
-    beta = float(0.0)
-    iteration = int(0)
-    gap = duality_gap(wrench_matrix, grasp, lower, upper, ridge, y, force)
-    while iteration < iteration_limit and gap[0] > tolerance * gap[1]:
-        y_extrapolated = y + (y - y_previous) * beta
-        y_previous = y
-        y = vec6()
-        uphill = float(0.0)
-        for i in range(column_count):
-            w = wrench_matrix[grasp, i]
-            x = force[grasp, i]
-            z = x + beta * (x - force_previous[grasp, i])
-            x_next = wp.clamp(z - step * (wp.dot(w, y_extrapolated) + ridge * z), lower, upper)
-            uphill += (z - x_next) * (x_next - x)
-            y += w * x_next
-            force_previous[grasp, i] = x
-            force[grasp, i] = x_next
-        theta_next = 0.5 * (1.0 + wp.sqrt(1.0 + 4.0 * theta * theta))
-        beta = (theta - 1.0) / theta_next
-        theta = theta_next
-        if uphill > 0.0:
-            theta = 1.0
-            beta = 0.0
-        iteration += 1
-        if iteration % _GAP_INTERVAL == 0 or iteration == iteration_limit:
-            gap = duality_gap(wrench_matrix, grasp, lower, upper, ridge, y, force)
-    if not wp.isfinite(gap[0] + gap[1]):
-        return _refused_solution(wrench_matrix, grasp, lower, iteration, force)
-    solution = QpSolution()
-    solution.dual = y
-    solution.value = gap[1]
-    solution.residual = wp.max(gap[0], 0.0) / wp.max(gap[1], 1.0e-30)
-    solution.iteration_count = iteration
     return solution
 
 

@@ -1,5 +1,4 @@
-"""Kernels and launch function of the force-closure QP: one thread per grasp, see ``qp`` for the
-mathematics."""
+"""Kernels and launch function of the force-closure QP: one thread per grasp, mathematics in ``qp``."""
 
 from __future__ import annotations
 
@@ -8,13 +7,8 @@ from typing import Any
 
 import warp as wp
 
-from warpgrasp.kernels.qp import (
-    QpConfig,
-    QpSolver,
-    qp_status,
-    solve_dual_newton,
-    solve_projected_gradient,
-)
+from warpgrasp.kernels.qp import QpConfig, QpSolver, qp_status, solve_dual_newton
+from warpgrasp.kernels.qp_gradient import solve_projected_gradient
 from warpgrasp.kernels.wrench import vec6
 
 __all__ = ["QpArrays", "launch_qp"]
@@ -133,8 +127,7 @@ def _projected_gradient_kernel(
 
 
 def launch_qp(wrench_matrix: Any, *, config: QpConfig, arrays: QpArrays, dual_start: Any = None) -> None:
-    """Solve the QP of every grasp; allocates nothing and records nothing (see ``qp_adjoint.qp_value`` for the
-    tape).
+    """Solve the QP of every grasp; allocates and tapes nothing (taped: ``qp_adjoint.qp_value``).
 
     Args:
         wrench_matrix: vec6, shape [grasp_count, column_count].

@@ -1,5 +1,4 @@
-"""The singular-value factor S(W) of the force-closure energy, from the 6x6 Gram matrix ``G = W W^T`` (DESIGN
-section 4).
+"""The factor S(W) of the force-closure energy, from the Gram matrix ``G = W W^T`` (DESIGN section 4).
 
     geometric mean   S = det(G + 1e-8 I)^(1/12)              dS/dW = S/6 (G + 1e-8 I)^-1 W
     sum              S = sum_j sqrt(lambda_j(G) + 1e-8)      dS/dW = (G + 1e-8 I)^(-1/2) W
@@ -90,8 +89,7 @@ def largest_eigenvalue_bound(gram: mat66d) -> wp.float32:
 
 @wp.func
 def geometric_mean_singular_value(gram: mat66d) -> SingularValueFactor:
-    """Geometric mean ``S = det(G + 1e-8 I)^(1/12)`` and ``M = S/6 (G + 1e-8 I)^-1`` by Cholesky, ``G = L
-    L^T``."""
+    """Geometric mean ``S = det(G + 1e-8 I)^(1/12)`` and ``M = S/6 (G + 1e-8 I)^-1`` by Cholesky."""
     a = gram
     for j in range(6):
         a[j, j] = a[j, j] + _SHIFT
@@ -134,8 +132,7 @@ def geometric_mean_singular_value(gram: mat66d) -> SingularValueFactor:
 
 @wp.func
 def symmetric_eigenvalues(matrix: mat66d):
-    """Eigenvalues (on the diagonal) and eigenvectors (columns) of a symmetric 6x6 matrix by cyclic Jacobi
-    rotations."""
+    """Eigenvalues (diagonal) and eigenvectors (columns) of a symmetric 6x6 matrix by cyclic Jacobi."""
     a = matrix
     vectors = wp.identity(n=6, dtype=wp.float64)
     size = int(6)  # a variable: the loops must not be unrolled, 15 rotations of straight code compile slowly

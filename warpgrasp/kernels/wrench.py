@@ -60,8 +60,7 @@ def _edge_directions(edge_count: int, device: str) -> Any:
 
 
 def edge_directions(edge_count: int, device: Any = None) -> Any:
-    """Return the ``(cos, sin)`` of the edge angles around the normal, ``wp.array`` of vec2, shape
-    [edge_count].
+    """``(cos, sin)`` of the edge angles around the normal, ``wp.array`` of vec2, shape [edge_count].
 
     Computed once on the host, so that no thread evaluates a sine. Cached per count and device.
 
@@ -77,8 +76,7 @@ def edge_directions(edge_count: int, device: Any = None) -> Any:
 
 @wp.func
 def tangent_basis(normal: wp.vec3):
-    """Two unit tangents that form a right-handed basis with the unit ``normal`` (Duff et al., JCGT 6(1),
-    2017)."""
+    """Two unit tangents, right-handed with the unit ``normal`` (Duff et al., JCGT 6(1), 2017)."""
     sign = wp.where(normal[2] >= 0.0, 1.0, -1.0)
     a = -1.0 / (sign + normal[2])
     b = normal[0] * normal[1] * a
@@ -121,8 +119,7 @@ def write_contact_wrenches(
     # outputs
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, C k]
 ):
-    """Write the ``k`` columns ``w_ik`` of one contact into row ``grasp`` of the wrench matrix (forward
-    only)."""
+    """Write the ``k`` columns ``w_ik`` of one contact into row ``grasp`` of the wrench matrix."""
     edge_count = edge_direction.shape[0]
     inward_normal = -object_normal
     tangent_u, tangent_v = tangent_basis(inward_normal)
@@ -139,8 +136,7 @@ def contact_status(
     object_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
     grasp: int,
 ) -> int:
-    """Status of a grasp's contacts: NONFINITE_ENERGY, DEGENERATE_CONTACTS (one point, or a zero normal) or
-    OK."""
+    """Contact status: NONFINITE_ENERGY, DEGENERATE_CONTACTS (one distinct point, zero normal) or OK."""
     first = contact_position[grasp, 0]
     distinct = int(0)
     status = int(_STATUS_OK)
@@ -278,8 +274,7 @@ def launch_wrench_sum_energy(
     *,
     torque_weight: float = 1.0,
 ) -> Any:
-    """DexGraspNet force closure ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` [DGN]; recorded on the active
-    ``wp.Tape``.
+    """DexGraspNet force closure ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` [DGN]; taped.
 
     Args:
         contact_position: Hand contact points in the object frame [m], vec3, shape [grasp_count,
