@@ -1,0 +1,24 @@
+"""Robot hands: :class:`HandModel`, the shipped hands and the USD reader.
+
+Importing this package loads neither OpenUSD nor Warp; :func:`load_hand` imports the reader when it is called.
+"""
+
+from __future__ import annotations
+
+from warpgrasp.hands.contact_sampling import ContactCandidates
+from warpgrasp.hands.library import hand_names, hand_path, load_hand
+from warpgrasp.hands.model import ContactPatch, GeometryType, GraspType, HandModel, JointType, LinkFrame, TriMesh
+
+__all__ = [
+    "ContactCandidates",
+    "ContactPatch",
+    "GeometryType",
+    "GraspType",
+    "HandModel",
+    "JointType",
+    "LinkFrame",
+    "TriMesh",
+    "hand_names",
+    "hand_path",
+    "load_hand",
+]

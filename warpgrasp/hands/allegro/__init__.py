@@ -1,0 +1,1 @@
+"""Wonik Allegro hand, right, 16 degrees of freedom."""

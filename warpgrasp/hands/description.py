@@ -1,0 +1,207 @@
+"""A hand in Python, before it becomes a USD file: links of simple shapes, joints, patches and grasp types.
+
+Every shipped hand is one :class:`HandDescription` written from the vendor's published dimensions (``build.py`` in its
+folder); :mod:`warpgrasp.hands.author` writes it. Lengths in metres, angles in radians, orientations as fixed-axis
+roll, pitch, yaw (the convention of the data sheets and of URDF).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from warpgrasp.hands.rotations import (
+    IDENTITY_QUATERNION,
+    quaternion_between,
+    quaternion_to_matrix,
+    rotate,
+    rpy_to_quaternion,
+)
+from warpgrasp.hands.shapes import (
+    MassProperties,
+    Shape,
+    box_shape,
+    capsule_shape,
+    combine_mass,
+    convex_shape,
+    moved_shape,
+)
+
+__all__ = [
+    "FrameDescription",
+    "GraspTypeDescription",
+    "HandDescription",
+    "JointDescription",
+    "LinkDescription",
+    "Mimic",
+    "Part",
+    "PatchDescription",
+    "box",
+    "capsule",
+    "hull",
+    "mass_from_sheet",
+    "spheres_along",
+    "weld",
+]
+
+Triple = tuple[float, float, float]
+ORIGIN: Triple = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One collision shape in its link frame and the name of its visual material."""
+
+    shape: Shape
+    material: str = "body"
+
+
+def box(size: Triple, position: Triple, rpy: Triple = ORIGIN, *, material: str = "body") -> Part:
+    """Box of the given full edge lengths."""
+    return Part(box_shape(0.5 * np.asarray(size), position, rpy_to_quaternion(rpy)), material)
+
+
+def capsule(radius: float, start: Triple, end: Triple, *, material: str = "body") -> Part:
+    """Capsule between two centres; the same centre twice makes a sphere."""
+    a, b = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
+    length = float(np.linalg.norm(b - a))
+    turn = quaternion_between((0.0, 0.0, 1.0), (b - a) / length) if length > 0.0 else np.array(IDENTITY_QUATERNION)
+    return Part(capsule_shape(radius, 0.5 * length, 0.5 * (a + b), turn), material)
+
+
+def hull(points: ArrayLike, *, material: str = "body") -> Part:
+    """Convex hull of points."""
+    return Part(convex_shape(points), material)
+
+
+def mass_from_sheet(
+    mass: float, center_of_mass: Triple, inertia: tuple[float, float, float, float, float, float]
+) -> MassProperties:
+    """Mass properties as a sheet states them: ``ixx, iyy, izz, ixy, ixz, iyz`` about the centre of mass."""
+    xx, yy, zz, xy, xz, yz = inertia
+    tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    principal = np.linalg.eigvalsh(tensor)
+    if principal[0] <= 0.0 or principal[0] + principal[1] < principal[2]:
+        raise ValueError(f"inertia with principal moments {principal.tolist()} is not physical; use warpgrasp.hands.shapes.solid_mass")
+    return MassProperties(mass, np.asarray(center_of_mass, dtype=np.float64), tensor)
+
+
+@dataclass(frozen=True, eq=False)
+class LinkDescription:
+    """One rigid body: its collision parts, mass, and spheres ``(x, y, z, radius)`` that stand for it in
+    self-collision."""
+
+    name: str
+    parts: tuple[Part, ...]
+    mass: MassProperties
+    spheres: tuple[tuple[float, float, float, float], ...] = ()
+
+
+def weld(parent: LinkDescription, child: LinkDescription, position: Triple, rpy: Triple = ORIGIN) -> LinkDescription:
+    """Merge a rigidly attached link, given the pose of its frame in the parent link."""
+    turn = rpy_to_quaternion(rpy)
+    parts = tuple(Part(moved_shape(p.shape, position, turn), p.material) for p in child.parts)
+    matrix = quaternion_to_matrix(turn)
+    center = np.asarray(position) + matrix @ child.mass.center_of_mass
+    mass = combine_mass(
+        [parent.mass, MassProperties(child.mass.mass, center, matrix @ child.mass.inertia @ matrix.T)]
+    )
+    spheres = []
+    for x, y, z, radius in child.spheres:
+        sx, sy, sz = (np.asarray(position) + rotate(turn, (x, y, z))).tolist()
+        spheres.append((sx, sy, sz, radius))
+    return LinkDescription(parent.name, parent.parts + parts, mass, parent.spheres + tuple(spheres))
+
+
+def spheres_along(start: Triple, end: Triple, radius: float, count: int) -> tuple[tuple[float, float, float, float], ...]:
+    """``count`` equal spheres evenly spaced between two centres."""
+    centers = np.linspace(start, end, count)
+    return tuple((float(x), float(y), float(z), radius) for x, y, z in centers)
+
+
+@dataclass(frozen=True)
+class Mimic:
+    """The joint moves with another: ``value = multiplier * leader + offset``."""
+
+    joint: str
+    multiplier: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class JointDescription:
+    """A revolute or prismatic joint; ``position`` and ``rpy`` place its frame (= the child frame) in the parent link.
+
+    ``opening`` is the value at which a grasp starts; gains and efforts are those of the evaluation protocol.
+    """
+
+    name: str
+    parent: str
+    child: str
+    position: Triple
+    rpy: Triple
+    axis: Triple
+    lower: float
+    upper: float
+    velocity: float
+    opening: float = 0.0
+    effort: float = 0.0
+    stiffness: float = 0.0
+    damping: float = 0.0
+    armature: float = 0.0
+    friction: float = 0.0
+    prismatic: bool = False
+    mimic: Mimic | None = None
+
+
+@dataclass(frozen=True)
+class PatchDescription:
+    """Part of a link's surface: the faces within ``angle`` of ``direction`` whose centre lies in the box
+    ``[lower, upper]`` of the link frame."""
+
+    name: str
+    link: str
+    finger: str
+    region: str
+    direction: Triple
+    angle: float
+    lower: Triple = (-np.inf, -np.inf, -np.inf)
+    upper: Triple = (np.inf, np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class FrameDescription:
+    """A named frame on a link, for example a fingertip."""
+
+    name: str
+    link: str
+    position: Triple
+    rpy: Triple = ORIGIN
+
+
+@dataclass(frozen=True)
+class GraspTypeDescription:
+    """A grasp type: the patches that may touch, and where the joints of idle fingers stay."""
+
+    name: str
+    patches: tuple[str, ...]
+    idle: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class HandDescription:
+    """Everything :func:`warpgrasp.hands.author.write_hand` needs."""
+
+    name: str
+    title: str
+    source: str
+    links: tuple[LinkDescription, ...]
+    joints: tuple[JointDescription, ...]
+    patches: tuple[PatchDescription, ...]
+    grasp_types: tuple[GraspTypeDescription, ...]
+    wrist: FrameDescription
+    frames: tuple[FrameDescription, ...] = ()
+    materials: dict[str, Triple] = field(default_factory=dict)
