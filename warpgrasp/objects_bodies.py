@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from warpgrasp.objects_geometry import MassProperties, sample_surface, signed_volumes
+from warpgrasp.objects_geometry import Floats, MassProperties, sample_surface, signed_volumes
+from warpgrasp.objects_topology import Faces, compact, components
 
 __all__ = ["body_groups", "contains", "solid_mass_properties", "union", "winding_distance"]
 
@@ -18,15 +20,36 @@ PROBES = 600
 GRID_CELLS = 96
 """Cells along the largest extent for the mass of overlapping bodies; errors stay below about 1 %."""
 
-Floats = NDArray[np.float64]
-Faces = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class _Shell:
+    """What :func:`warpgrasp.kernels.sdf.mesh_set` needs to know of an object."""
+
+    vertices: Floats
+    faces: Faces
+    sign_method: int = 1  # SignMethod.WINDING
 
 
-def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Distance [m] to the surface and whether the winding number exceeds one half, at points [N, 3]."""
-    from warpgrasp.objects_winding import query_winding  # compiles a kernel, and few objects need it
+def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> Floats:
+    """Distance to the surface at points [N, 3], negative where the winding number exceeds one half [m], shape [N]."""
+    import warp as wp  # takes a second to import and compiles a kernel, and few objects need it
 
-    return query_winding(vertices, faces, points)
+    from warpgrasp.kernels.sdf import launch_signed_distance, mesh_set
+
+    shells: Any = [_Shell(*compact(vertices, faces))]
+    meshes, keep_alive = mesh_set(shells, "cpu")
+    vectors = [wp.empty(len(points), dtype=wp.vec3, device="cpu") for _ in range(2)]
+    distance = wp.empty(len(points), dtype=wp.float32, device="cpu")
+    launch_signed_distance(
+        meshes,
+        wp.zeros(len(points), dtype=wp.int32, device="cpu"),
+        wp.array(points.astype(np.float32), dtype=wp.vec3, device="cpu"),
+        distance=distance,
+        normal=vectors[0],
+        closest=vectors[1],
+    )
+    del keep_alive
+    return np.array(distance.numpy(), np.float64)
 
 
 def contains(vertices: Floats, faces: Faces, points: Floats) -> NDArray[np.bool_]:
@@ -35,7 +58,8 @@ def contains(vertices: Floats, faces: Faces, points: Floats) -> NDArray[np.bool_
     boxed = np.all((points > corners.min(axis=0)) & (points < corners.max(axis=0)), axis=1)
     if not boxed.any():
         return boxed
-    return boxed & winding_distance(vertices, faces, points)[1]
+    inside: NDArray[np.bool_] = boxed & (winding_distance(vertices, faces, points) < 0.0)
+    return inside
 
 
 def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[int, int]:
@@ -50,36 +74,32 @@ def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[int, int]:
                 continue
             if np.any(boxes[j, 0] > boxes[i, 1] + TOUCH_DISTANCE):
                 continue
-            distance, inside = winding_distance(vertices, parts[j], probes[i])
-            if np.any(inside | (distance < TOUCH_DISTANCE)):
+            if winding_distance(vertices, parts[j], probes[i]).min() < TOUCH_DISTANCE:
                 links.append((i, j))
     rows, columns = np.array(links, np.int64).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(parts), len(parts)))
-    cavities = sum(float(signed_volumes(vertices, part, vertices[part[0, 0]]).sum()) < 0.0 for part in parts)
-    return int(connected_components(graph, directed=False)[0]), cavities
+    groups = int(components(len(parts), rows, columns).max()) + 1
+    return groups, sum(_is_cavity(vertices, part) for part in parts)
+
+
+def _is_cavity(vertices: Floats, part: Faces) -> bool:
+    return float(signed_volumes(vertices, part, vertices[part[0, 0]]).sum()) < 0.0
 
 
 def union(vertices: Floats, parts: list[Faces]) -> tuple[Floats, Faces] | None:
     """Union of watertight bodies by manifold3d, or None where it is not installed or does not take the meshes."""
     try:
-        import manifold3d
+        import manifold3d  # type: ignore[import-not-found]
     except ImportError:
         return None
-    total = None
-    cavity_faces = [
-        part for part in parts if signed_volumes(vertices, part, vertices[part[0, 0]]).sum() < 0.0
-    ]
-    for part in [part for part in parts if not any(part is cavity for cavity in cavity_faces)] + cavity_faces:
-        cavity = any(part is other for other in cavity_faces)
-        used, index = np.unique(part, return_inverse=True)
-        faces = index.reshape(-1, 3).astype(np.uint64)
-        mesh = manifold3d.Mesh64(vertices[used], faces[:, ::-1].copy() if cavity else faces)
+    total = manifold3d.Manifold()
+    for part in sorted(parts, key=lambda part: _is_cavity(vertices, part)):  # cavities are cut out last
+        cavity = _is_cavity(vertices, part)
+        used, faces = compact(vertices, part)
+        mesh = manifold3d.Mesh64(used, (faces[:, ::-1] if cavity else faces).astype(np.uint64))
         body = manifold3d.Manifold(mesh)
         if body.status() != manifold3d.Error.NoError or body.is_empty():
             return None
-        total = body if total is None else (total - body if cavity else total + body)
-    if total is None or total.is_empty():
-        return None
+        total = total - body if cavity else total + body
     result = total.to_mesh64()
     return np.asarray(result.vert_properties, np.float64)[:, :3], np.asarray(result.tri_verts, np.int64)
 
@@ -90,7 +110,7 @@ def solid_mass_properties(vertices: Floats, faces: Faces) -> MassProperties:
     cell = float((high - low).max()) / GRID_CELLS
     axes = [np.arange(low[axis] + 0.5 * cell, high[axis], cell) for axis in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    points = points[winding_distance(vertices, faces, points)[1]]
+    points = points[winding_distance(vertices, faces, points) < 0.0]
     center = points.mean(axis=0)
     moment = cell**3 * ((points - center).T @ (points - center) + len(points) * cell**2 / 12.0 * np.eye(3))
     return MassProperties(len(points) * cell**3, center, np.trace(moment) * np.eye(3) - moment)

@@ -1,0 +1,1 @@
+"""Shipped example objects (``objects/*.usda``) and the script that authors them."""

@@ -1,0 +1,212 @@
+"""Connectivity of triangle meshes: defects, boundary loops, components, and edits that keep a closed surface closed.
+
+A surface is *closed* where every edge is run through equally often in both directions; it is *watertight* where that is
+once each. Merging vertices maps closed surfaces to closed surfaces, and so does cancelling a face with its mirror image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from warpgrasp.objects_geometry import Floats, face_areas, half_edges
+
+__all__ = [
+    "boundary_loops",
+    "closed_labels",
+    "compact",
+    "components",
+    "count_defects",
+    "drop_degenerate",
+    "edge_bodies",
+    "flip_flat_faces",
+    "hole_caps",
+    "turned_faces",
+]
+
+Faces = NDArray[np.int64]
+
+
+def components(count: int, left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.int64]:
+    """Component of each of ``count`` nodes linked by pairs, numbered from 0 in order of their first node."""
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _edge_keys(faces: Faces) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Undirected edge number of every half edge [3F], and whether it runs from the lower to the higher vertex."""
+    directed = half_edges(faces).reshape(-1, 2)
+    key = directed.min(axis=1) * (int(faces.max()) + 1) + directed.max(axis=1)
+    edge = np.unique(key, return_inverse=True)[1].reshape(-1)
+    return np.asarray(edge, np.int64), directed[:, 0] < directed[:, 1]
+
+
+def count_defects(faces: Faces) -> tuple[int, int, int]:
+    """Number of edges that are open, of edges that do not join exactly two faces wound alike, and of edges."""
+    edge, forward = _edge_keys(faces)
+    along, against = np.bincount(edge, forward), np.bincount(edge, ~forward)
+    return int(np.sum(along != against)), int(np.sum((along != 1) | (against != 1))), len(along)
+
+
+def closed_labels(faces: Faces, label: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the faces of each label form a closed surface of their own, shape [label count]."""
+    edge, forward = _edge_keys(faces)
+    owner = np.repeat(label, 3)
+    count = int(label.max()) + 1
+    group, index = np.unique(edge * count + owner, return_inverse=True)
+    unbalanced = np.bincount(index.reshape(-1), np.where(forward, 1.0, -1.0)) != 0.0
+    closed = np.ones(count, bool)
+    closed[group[unbalanced] % count] = False
+    return closed
+
+
+def edge_bodies(faces: Faces) -> NDArray[np.int64]:
+    """Body of every face: faces that share an edge belong to one body, shape [F]."""
+    edge, _ = _edge_keys(faces)
+    order = np.argsort(edge, kind="stable")
+    same = edge[order[1:]] == edge[order[:-1]]
+    return components(len(faces), order[1:][same] // 3, order[:-1][same] // 3)
+
+
+def turned_faces(faces: Faces) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
+    """Find the fewest faces to turn so that neighbours are wound alike.
+
+    Works on the double cover: every face appears with both orientations, linked where neighbours (the two faces of an
+    edge) agree. The patch of an orientable surface is then two components, one per side, that of a one-sided surface one.
+
+    Returns:
+        Per face: whether to turn it, whether it belongs to a one-sided patch, and its patch.
+    """
+    count = len(faces)
+    edge, forward = _edge_keys(faces)
+    order = np.argsort(edge, kind="stable")
+    sharing = np.bincount(edge)
+    start = np.cumsum(sharing) - sharing
+    first, second = order[start[sharing == 2]], order[start[sharing == 2] + 1]
+    disagree = count * (forward[first] == forward[second])
+    left, right = first // 3, second // 3
+    label = components(
+        2 * count,
+        np.concatenate([left, left + count]),
+        np.concatenate([right + disagree, right + count - disagree]),
+    )
+    front, back = label[:count], label[count:]
+    patch = np.unique(np.minimum(front, back), return_inverse=True)[1].reshape(-1)
+    turn = front > back
+    mostly = np.bincount(patch, turn) > 0.5 * np.bincount(patch)
+    return turn ^ mostly[patch], front == back, np.asarray(patch, np.int64)
+
+
+def compact(vertices: Floats, faces: Faces) -> tuple[Floats, Faces]:
+    """Drop unused vertices, keeping their order."""
+    used, index = np.unique(faces, return_inverse=True)
+    return vertices[used], np.asarray(index.reshape(-1, 3), np.int64)
+
+
+def drop_degenerate(faces: Faces) -> Faces:
+    """Drop faces with a repeated vertex and all but one of equal faces; a face and its mirror image cancel.
+
+    Where nearly every face has its mirror image the file was exported double-sided, and one of each is kept.
+    """
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    if len(faces) == 0:
+        return faces
+    ordered = np.sort(faces, axis=1)
+    size = int(faces.max()) + 1
+    # In two steps, since the cube of some million vertices does not fit 63 bits.
+    pair = np.unique(ordered[:, 0] * size + ordered[:, 1], return_inverse=True)[1].reshape(-1)
+    _, first, group = np.unique(pair * size + ordered[:, 2], return_index=True, return_inverse=True)
+    if len(first) == len(faces):
+        return faces
+    a, b, c = faces.T
+    even = (a < b).astype(int) + (b < c) + (c < a) == 2
+    cancels = np.bincount(group.reshape(-1), np.where(even, 1.0, -1.0)) == 0.0
+    return faces[np.sort(first if cancels.mean() > 0.95 else first[~cancels])]
+
+
+def flip_flat_faces(vertices: Floats, faces: Faces, *, height: float) -> tuple[Faces, int]:
+    """Remove faces thinner than ``height`` [m] whose third vertex lies on their longest edge, by flipping that edge.
+
+    Such faces have no normal; merely dropping them would open the surface.
+
+    Returns:
+        The faces, and how many were flipped.
+    """
+    faces, flipped = faces.copy(), 0
+    for _ in range(8):  # a flip can leave another flat face, rarely more than twice
+        corners = vertices[faces]
+        length = np.linalg.norm(np.roll(corners, -1, axis=1) - np.roll(corners, -2, axis=1), axis=2)
+        flat = np.flatnonzero(2.0 * face_areas(vertices, faces) < height * length.max(axis=1))
+        if len(flat) == 0:
+            break
+        size = int(faces.max()) + 1
+        directed = half_edges(faces).reshape(-1, 2)
+        key = directed[:, 0] * size + directed[:, 1]
+        order = np.argsort(key)
+        touched: set[int] = set()
+        before = flipped
+        for face in flat.tolist():
+            edge = int(length[face].argmax())
+            start, end = (int(v) for v in directed[3 * face + edge])
+            position = int(np.searchsorted(key, end * size + start, sorter=order))
+            if position == len(key) or key[order[position]] != end * size + start:
+                continue
+            half = int(order[position])
+            apex, opposite, neighbour = int(faces[face, edge]), int(faces[half // 3, half % 3]), half // 3
+            pair = np.array([apex * size + opposite, opposite * size + apex])
+            if touched & {face, neighbour} or apex == opposite or np.isin(pair, key).any():
+                continue
+            faces[face], faces[neighbour] = (apex, start, opposite), (apex, opposite, end)
+            touched |= {face, neighbour}
+            flipped += 1
+        if flipped == before:
+            break
+    return faces, flipped
+
+
+def boundary_loops(faces: Faces) -> list[NDArray[np.int64]]:
+    """Loops of the open boundary, each in the order in which the edges of a cap run along it."""
+    directed = half_edges(faces).reshape(-1, 2)
+    size = int(faces.max()) + 1
+    key, twin = directed[:, 0] * size + directed[:, 1], directed[:, 1] * size + directed[:, 0]
+    following: dict[int, list[int]] = {}
+    for start, end in directed[~np.isin(twin, key)].tolist():
+        following.setdefault(end, []).append(start)
+    loops = []
+    while following:
+        first = vertex = next(iter(following))
+        walk = []
+        while vertex in following:
+            walk.append(vertex)
+            targets = following[vertex]
+            vertex = targets.pop()
+            if not targets:
+                del following[walk[-1]]
+            if vertex == first:
+                break
+        if vertex == first and len(walk) >= 3:
+            loops.append(np.array(walk, np.int64))
+    return loops
+
+
+def hole_caps(vertices: Floats, faces: Faces) -> tuple[Floats, list[Faces]]:
+    """A cap for every boundary loop: a fan around the loop's centre, a single face for a triangle.
+
+    Returns:
+        The vertices with the centres appended, and the faces of each cap.
+    """
+    caps: list[Faces] = []
+    centers: list[Floats] = []
+    for loop in boundary_loops(faces):
+        if len(loop) == 3:
+            caps.append(loop[None])
+            continue
+        center = len(vertices) + len(centers)
+        centers.append(vertices[loop].mean(axis=0))
+        caps.append(np.stack([loop, np.roll(loop, -1), np.full(len(loop), center)], axis=1))
+    return np.concatenate([vertices, np.array(centers).reshape(-1, 3)]), caps
