@@ -21,6 +21,7 @@ __all__ = [
     "add_point_force",
     "candidate_set",
     "launch_closest_features",
+    "launch_contact_forces",
     "launch_contact_points",
     "launch_distance",
     "launch_distance_taped",
@@ -243,4 +244,40 @@ def launch_distance(
         ],
         outputs=[energy, link_wrench],
         device=contact_position.device,
+    )
+
+
+@wp.kernel(enable_backward=False)
+def _contact_forces(
+    candidates: CandidateSet,
+    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
+    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
+    contact_force: wp.array2d(dtype=wp.vec3),  # [B, C]
+    # outputs
+    link_wrench: wp.array2d(dtype=vec6),  # [B, L]
+):
+    grasp = wp.tid()
+    for contact in range(contact_index.shape[1]):
+        link = candidates.link[contact_index[grasp, contact]]
+        zero = wp.vec3(0.0, 0.0, 0.0)
+        force = contact_force[grasp, contact]
+        add_point_force(link_wrench, grasp, link, contact_position[grasp, contact], force, zero)
+
+
+def launch_contact_forces(
+    candidates: CandidateSet,
+    contact_index: wp.array,
+    contact_position: wp.array,
+    contact_force: wp.array,
+    *,
+    link_wrench: wp.array,
+) -> None:
+    """Add contact forces [N], shape [B, C], to the link wrenches [B, L]; with ``launch_joint_gradient`` this is ``J^T f``."""
+    wp.launch(
+        _contact_forces,
+        dim=contact_index.shape[0],
+        inputs=[candidates, contact_index, contact_position, contact_force],
+        outputs=[link_wrench],
+        device=contact_position.device,
+        record_tape=False,
     )

@@ -18,7 +18,7 @@ def _joint_limits(
     weight: float,
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
-    gradient: wp.array2d(dtype=wp.float32),  # [B, 6 + J]
+    joint_force: wp.array2d(dtype=wp.float32),  # [B, J]
 ):
     grasp = wp.tid()
     total = float(0.0)
@@ -28,22 +28,22 @@ def _joint_limits(
         above = q - tree.dof_upper[dof]
         if below > 0.0:
             total += below
-            gradient[grasp, 6 + dof] = gradient[grasp, 6 + dof] - weight
+            joint_force[grasp, dof] = joint_force[grasp, dof] - weight
         elif above > 0.0:
             total += above
-            gradient[grasp, 6 + dof] = gradient[grasp, 6 + dof] + weight
+            joint_force[grasp, dof] = joint_force[grasp, dof] + weight
     energy[grasp] = total
 
 
 def launch_joint_limits(
-    tree: KinematicTree, joint_position: wp.array, weight: float, *, energy: wp.array, gradient: wp.array
+    tree: KinematicTree, joint_position: wp.array, weight: float, *, energy: wp.array, joint_force: wp.array
 ) -> None:
-    """Joint limit energy [rad or m], shape [B]; its weighted derivative is added to ``gradient`` [B, 6 + J]."""
+    """Joint limit energy [rad or m], shape [B]; its weighted derivative is added to ``joint_force`` [B, J]."""
     wp.launch(
         _joint_limits,
         dim=joint_position.shape[0],
         inputs=[tree, joint_position, weight],
-        outputs=[energy, gradient],
+        outputs=[energy, joint_force],
         device=joint_position.device,
     )
 

@@ -172,11 +172,13 @@ def _joint_gradient(
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     # outputs
     link_wrench: wp.array2d(dtype=vec6),  # [B, L] consumed: zero afterwards
+    joint_force: wp.array2d(dtype=wp.float32),  # [B, J] consumed: zero afterwards
     gradient: wp.array2d(dtype=wp.float32),  # [B, 6 + J]
 ):
     grasp = wp.tid()
-    for dof in range(gradient.shape[1]):
-        gradient[grasp, dof] = 0.0
+    for dof in range(joint_force.shape[1]):
+        gradient[grasp, 6 + dof] = joint_force[grasp, dof]
+        joint_force[grasp, dof] = 0.0
     link_count = tree.link_parent.shape[0]
     for back in range(link_count - 1):
         link = link_count - 1 - back
@@ -208,17 +210,17 @@ def _joint_gradient(
 
 
 def launch_joint_gradient(
-    tree: KinematicTree, link_pose: wp.array, *, link_wrench: wp.array, gradient: wp.array
+    tree: KinematicTree, link_pose: wp.array, *, link_wrench: wp.array, joint_force: wp.array, gradient: wp.array
 ) -> None:
     """Adjoint of the forward kinematics: link wrenches about the object origin [B, L] to gradients [B, 6 + J].
 
-    Also ``J^T f`` for contact forces f, as used for squeeze targets. ``link_wrench`` is zero afterwards, ready for the
-    next accumulation.
+    Also ``J^T f`` for contact forces f, as used for squeeze targets. ``joint_force`` [B, J] holds what acts on joints
+    directly. Both accumulators are zero afterwards, ready for the next evaluation.
     """
     wp.launch(
         _joint_gradient,
         dim=link_pose.shape[0],
         inputs=[tree, link_pose],
-        outputs=[link_wrench, gradient],
+        outputs=[link_wrench, joint_force, gradient],
         device=link_pose.device,
     )

@@ -80,7 +80,7 @@ def hand_geometry(hand: HandModel, device: Any) -> HandGeometry:
     bounds = [_bounding_capsule(hand, g) for g in range(count)]
     result = HandGeometry()
     pose = np.concatenate([hand.geometry_position, hand.geometry_quaternion], axis=1)
-    plane = hand.geometry_plane if len(hand.geometry_plane) else np.zeros((1, 4))
+    plane = hand.plane if len(hand.plane) else np.zeros((1, 4))
     result.type = wp.array(hand.geometry_type, dtype=wp.int32, device=device)
     result.link = wp.array(hand.geometry_link, dtype=wp.int32, device=device)
     result.pose = wp.array(pose, dtype=wp.transform, device=device)

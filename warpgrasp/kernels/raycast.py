@@ -19,9 +19,8 @@ wp.set_module_options({"enable_backward": False})
 _FAR = wp.constant(1.0e3)  # m
 _SHADOW_OFFSET = wp.constant(2.0e-4)  # m, keeps a shadow ray off the surface it starts from
 _CONTRAST = wp.constant(0.04)  # colour difference to a neighbour from which a pixel is supersampled
-_SHARP_COSINE = (
-    0.8  # a corner whose face turns away further from the vertex normal is an edge and stays sharp
-)
+# A corner whose face turns away further than this from the vertex normal is an edge and stays sharp.
+_SHARP_COSINE = 0.85
 
 
 @wp.struct

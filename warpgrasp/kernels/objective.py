@@ -1,0 +1,34 @@
+"""The weighted sum of the energy terms of every grasp."""
+
+from __future__ import annotations
+
+import warp as wp
+
+__all__ = ["launch_weighted_sum"]
+
+wp.set_module_options({"enable_backward": True})
+
+
+@wp.kernel
+def _weighted_sum(
+    term_weight: wp.array(dtype=wp.float32),  # [K]
+    energy_terms: wp.array2d(dtype=wp.float32),  # [K, B]
+    # outputs
+    energy: wp.array(dtype=wp.float32),  # [B]
+):
+    grasp = wp.tid()
+    total = float(0.0)
+    for term in range(term_weight.shape[0]):
+        total += term_weight[term] * energy_terms[term, grasp]
+    energy[grasp] = total
+
+
+def launch_weighted_sum(term_weight: wp.array, energy_terms: wp.array, *, energy: wp.array) -> None:
+    """Total energy ``E = sum_k w_k E_k`` of every grasp, shape [B], of terms [K, B]; taped."""
+    wp.launch(
+        _weighted_sum,
+        dim=energy.shape[0],
+        inputs=[term_weight, energy_terms],
+        outputs=[energy],
+        device=energy.device,
+    )
