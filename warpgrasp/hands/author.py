@@ -80,6 +80,9 @@ class _Author:
         pose = _link_poses(self.hand)
         for link in self.hand.links:
             self._write_link(link, *pose[link.name])
+        for first, second in self.hand.filtered_pairs:
+            pairs = UsdPhysics.FilteredPairsAPI.Apply(self.stage.GetPrimAtPath(self._link_path(first)))
+            pairs.CreateFilteredPairsRel().AddTarget(self._link_path(second))
         UsdGeom.Scope.Define(self.stage, self.root.AppendChild("joints"))
         for joint in self.hand.joints:
             self._write_joint(joint)
@@ -304,6 +307,11 @@ def _set_mesh(mesh: UsdGeom.Mesh, triangles: TriMesh) -> None:
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(points))
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(triangles.faces)))
     mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(triangles.faces.reshape(-1))))
+    corner = points[triangles.faces]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(np.round(normal, 6)))
+    mesh.SetNormalsInterpolation(UsdGeom.Tokens.uniform)
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     mesh.CreateExtentAttr(_extent(np.stack([points.min(axis=0), points.max(axis=0)])))
 

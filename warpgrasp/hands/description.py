@@ -205,3 +205,5 @@ class HandDescription:
     wrist: FrameDescription
     frames: tuple[FrameDescription, ...] = ()
     materials: dict[str, Triple] = field(default_factory=dict)
+    filtered_pairs: tuple[tuple[str, str], ...] = ()
+    """Links that touch by construction and must not collide, besides parents and their children."""

@@ -12,7 +12,7 @@ from warpgrasp.hands.shapes import Shape, TriMesh
 
 __all__ = ["patch_mesh"]
 
-_LONGEST_EDGE = 7e-3  # m; faces are split until their edges are shorter, so that the cut follows the outline
+_LONGEST_EDGE = 9e-3  # m; faces are split until their edges are shorter, so that the cut follows the outline
 _BURIED_TOLERANCE = 1e-5  # m
 
 

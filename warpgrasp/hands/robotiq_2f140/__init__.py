@@ -1,0 +1,1 @@
+"""Robotiq 2F-140 adaptive gripper, one degree of freedom."""
