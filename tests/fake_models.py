@@ -68,6 +68,7 @@ class FakeObject:
     file_hash: str = "22"
     scale: float = 1.0
     repairs: tuple[str, ...] = ()
+    center_of_mass: tuple[float, float, float] = (0.0, 0.0, 0.0)
     vertices: np.ndarray = field(default_factory=lambda: _box((0.04, 0.04, 0.04), (0, 0, 0)).vertices)
     faces: np.ndarray = field(default_factory=lambda: _box((0.04, 0.04, 0.04), (0, 0, 0)).faces)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from warpgrasp.dataset import GraspSet
     from warpgrasp.energy import EnergyConfig
     from warpgrasp.grasp_usd import read_grasp_usd, write_grasp_usd
-    from warpgrasp.hands.model import hand_names, load_hand
+    from warpgrasp.hands import hand_names, load_hand
     from warpgrasp.objects import example_object_names, load_object
     from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
     from warpgrasp.render import write_gallery
@@ -47,8 +47,8 @@ _MODULES = {
     "OptimizerMalaStar": "optimizer",
     "SynthesisConfig": "synthesis",
     "example_object_names": "objects",
-    "hand_names": "hands.model",
-    "load_hand": "hands.model",
+    "hand_names": "hands",
+    "load_hand": "hands",
     "load_object": "objects",
     "read_grasp_usd": "grasp_usd",
     "synthesize": "synthesis",

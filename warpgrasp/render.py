@@ -34,7 +34,15 @@ if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["FINGER_COLORS", "GalleryTile", "best_tiles", "finger_of_contact", "render_grasp", "write_gallery"]
+__all__ = [
+    "FINGER_COLORS",
+    "GalleryTile",
+    "best_tiles",
+    "finger_color",
+    "finger_of_contact",
+    "render_grasp",
+    "write_gallery",
+]
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
@@ -192,7 +200,7 @@ def _render(
     names = finger_of_contact(grasps, index, hand)[: len(contacts)]
     scene.contact_position = wp.array(contacts, dtype=wp.vec3, device=device)
     scene.contact_color = wp.array(
-        [_linear(_finger_color(name)) for name in names], dtype=wp.vec3, device=device
+        [_linear(finger_color(name)) for name in names], dtype=wp.vec3, device=device
     )
     points = np.concatenate([vertices, np.asarray(object_model.vertices, dtype=np.float64)])
     extent = float(np.linalg.norm(np.ptp(points, axis=0)))
@@ -314,7 +322,7 @@ def _draw_legend(sheet: Image.Image, fingers: Sequence[str], height: int) -> Non
     x += int(draw.textlength("contacts:", font=font)) + height // 2
     radius = height // 6
     for finger in fingers:
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_finger_color(finger))
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=finger_color(finger))
         x += 2 * radius
         draw.text((x, y), finger, fill=_INK, font=font, anchor="lm")
         x += int(draw.textlength(finger, font=font)) + height // 2
@@ -324,7 +332,8 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=max(float(size), 9.0))
 
 
-def _finger_color(finger: str) -> tuple[int, int, int]:
+def finger_color(finger: str) -> tuple[int, int, int]:
+    """Return the sRGB colour of a finger's contacts, in [0, 255]."""
     if finger in FINGER_COLORS:
         return FINGER_COLORS[finger]
     return _OTHER_COLORS[sum(finger.encode()) % len(_OTHER_COLORS)]
