@@ -17,12 +17,11 @@ from warpgrasp.objects_error import ObjectError
 from warpgrasp.objects_geometry import Floats, MassProperties, face_areas, mass_properties, signed_volumes
 from warpgrasp.objects_topology import (
     Faces,
-    closed_labels,
+    closed_bodies,
     compact,
     components,
     count_defects,
     drop_degenerate,
-    edge_bodies,
     flip_flat_faces,
     hole_caps,
     turned_faces,
@@ -173,7 +172,7 @@ def _wind_alike(faces: Faces, source: str, repairs: list[str]) -> Faces:
 
 def _drop_fragments(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces:
     """Drop bodies of negligible area, unless together they matter."""
-    body = edge_bodies(faces)
+    body = closed_bodies(faces)
     area = np.bincount(body, face_areas(vertices, faces))
     part = area / area.sum()
     fragment = part < FRAGMENT_AREA
@@ -205,23 +204,23 @@ def _fill_holes(vertices: Floats, faces: Faces, source: str, repairs: list[str])
 
 def _turn_outward(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces:
     """Turn an object, or closed bodies in it, of negative volume; but a closed shell inside a larger body is a cavity."""
-    patch = turned_faces(faces)[2]
+    body = closed_bodies(faces)
     center = vertices[np.unique(faces)].mean(axis=0)
-    volumes = np.bincount(patch, signed_volumes(vertices, faces, center))
+    volumes = np.bincount(body, signed_volumes(vertices, faces, center))
     if volumes.sum() < 0.0:
         repairs.append("The normals pointed into the object and were flipped.")
         faces, volumes = faces[:, ::-1], -volumes
-    turn = (volumes < 0.0) & closed_labels(faces, patch)
+    turn = volumes < 0.0
     if int(turn.sum()) > BODY_LIMIT:
         return faces
     for index in np.flatnonzero(turn):
-        shell = faces[patch == index]
+        shell = faces[body == index]
         probe = vertices[shell[:: max(1, len(shell) // 16), 0]]
         larger = np.flatnonzero(volumes > -volumes[index])
-        turn[index] = not any(contains(vertices, faces[patch == other], probe).all() for other in larger)
+        turn[index] = not any(contains(vertices, faces[body == other], probe).all() for other in larger)
     if turn.any():
         repairs.append(f"{int(turn.sum())} of {len(turn)} bodies were inside out and were turned.")
-    return np.where(turn[patch][:, None], faces[:, ::-1], faces)
+    return np.where(turn[body][:, None], faces[:, ::-1], faces)
 
 
 def _refuse_flat(vertices: Floats, faces: Faces, source: str) -> None:
@@ -233,7 +232,7 @@ def _refuse_flat(vertices: Floats, faces: Faces, source: str) -> None:
 
 def _unite(vertices: Floats, faces: Faces, source: str, repairs: list[str]) -> tuple[Floats, Faces, bool]:
     """Unite overlapping bodies and refuse an object that falls apart; returns also whether bodies still overlap."""
-    body = edge_bodies(faces)
+    body = closed_bodies(faces)
     count = int(body.max()) + 1
     if count == 1:
         return vertices, faces, False

@@ -17,12 +17,11 @@ from warpgrasp.objects_geometry import Floats, face_areas, half_edges
 
 __all__ = [
     "boundary_loops",
-    "closed_labels",
+    "closed_bodies",
     "compact",
     "components",
     "count_defects",
     "drop_degenerate",
-    "edge_bodies",
     "flip_flat_faces",
     "hole_caps",
     "turned_faces",
@@ -52,24 +51,15 @@ def count_defects(faces: Faces) -> tuple[int, int, int]:
     return int(np.sum(along != against)), int(np.sum((along != 1) | (against != 1))), len(along)
 
 
-def closed_labels(faces: Faces, label: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the faces of each label form a closed surface of their own, shape [label count]."""
+def _closed_patches(faces: Faces, patch: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each patch is a closed surface of its own, shape [patch count]."""
     edge, forward = _edge_keys(faces)
-    owner = np.repeat(label, 3)
-    count = int(label.max()) + 1
-    group, index = np.unique(edge * count + owner, return_inverse=True)
+    count = int(patch.max()) + 1
+    group, index = np.unique(edge * count + np.repeat(patch, 3), return_inverse=True)
     unbalanced = np.bincount(index.reshape(-1), np.where(forward, 1.0, -1.0)) != 0.0
     closed = np.ones(count, bool)
     closed[group[unbalanced] % count] = False
     return closed
-
-
-def edge_bodies(faces: Faces) -> NDArray[np.int64]:
-    """Body of every face: faces that share an edge belong to one body, shape [F]."""
-    edge, _ = _edge_keys(faces)
-    order = np.argsort(edge, kind="stable")
-    same = edge[order[1:]] == edge[order[:-1]]
-    return components(len(faces), order[1:][same] // 3, order[:-1][same] // 3)
 
 
 def turned_faces(faces: Faces) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
@@ -101,6 +91,16 @@ def turned_faces(faces: Faces) -> tuple[NDArray[np.bool_], NDArray[np.bool_], ND
     return turn ^ mostly[patch], front == back, np.asarray(patch, np.int64)
 
 
+def closed_bodies(faces: Faces) -> NDArray[np.int64]:
+    """Body of every face: a patch that is closed by itself, or faces of the rest that share an edge, shape [F]."""
+    patch = turned_faces(faces)[2]
+    label = np.repeat(np.where(_closed_patches(faces, patch)[patch], patch, -1), 3)
+    edge, _ = _edge_keys(faces)
+    order = np.lexsort((label, edge))
+    linked = (edge[order[1:]] == edge[order[:-1]]) & (label[order[1:]] == label[order[:-1]])
+    return components(len(faces), order[1:][linked] // 3, order[:-1][linked] // 3)
+
+
 def compact(vertices: Floats, faces: Faces) -> tuple[Floats, Faces]:
     """Drop unused vertices, keeping their order."""
     used, index = np.unique(faces, return_inverse=True)
@@ -120,13 +120,17 @@ def drop_degenerate(faces: Faces) -> Faces:
     size = int(faces.max()) + 1
     # In two steps, since the cube of some million vertices does not fit 63 bits.
     pair = np.unique(ordered[:, 0] * size + ordered[:, 1], return_inverse=True)[1].reshape(-1)
-    _, first, group = np.unique(pair * size + ordered[:, 2], return_index=True, return_inverse=True)
-    if len(first) == len(faces):
+    values, group = np.unique(pair * size + ordered[:, 2], return_inverse=True)
+    group = group.reshape(-1)
+    if len(values) == len(faces):
         return faces
     a, b, c = faces.T
-    even = (a < b).astype(int) + (b < c) + (c < a) == 2
-    cancels = np.bincount(group.reshape(-1), np.where(even, 1.0, -1.0)) == 0.0
-    return faces[np.sort(first if cancels.mean() > 0.95 else first[~cancels])]
+    side = np.where((a < b).astype(int) + (b < c) + (c < a) == 2, 1.0, -1.0)
+    balance = np.bincount(group, side)[group]
+    double_sided = np.mean(balance == 0.0) > 0.95
+    candidates = np.flatnonzero((balance * side > 0.0) | ((balance == 0.0) & double_sided))
+    _, first = np.unique(group[candidates], return_index=True)
+    return faces[np.sort(candidates[first])]
 
 
 def flip_flat_faces(vertices: Floats, faces: Faces, *, height: float) -> tuple[Faces, int]:
