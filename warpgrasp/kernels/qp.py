@@ -21,8 +21,8 @@ Solvers (both write x, both start from a dual estimate, so that contacts may be 
   strictly inside the box), 6x6 Cholesky, line search on the monotone piecewise linear directional derivative.
   Finite termination.
 - ``solve_projected_gradient`` (in ``qp_gradient``): projected gradient on the box with Nesterov acceleration,
-  adaptive restart and step ``1 / (lambda_max(W W^T) + eps)``. First order: its certified gap closes slowly
-  because ``lambda_max / eps`` is ~ 1e4.
+  adaptive restart and step ``1 / (lambda_max(W W^T) + eps)``. First order: slow, because ``lambda_max / eps``
+  is ~ 1e4.
 
 Envelope theorem: ``dV/dW = (W x*) x*^T``; the gradient uses ``l`` for ``W x*``, which Newton knows to more
 digits than the sum ``W x``, whose terms cancel. One grasp is one thread; functions take global arrays and the
@@ -45,6 +45,7 @@ __all__ = [
     "QpConfig",
     "QpSolution",
     "QpSolver",
+    "dual_model",
     "edge_force",
     "qp_status",
     "refused_solution",

@@ -20,7 +20,6 @@ from typing import Any
 import warp as wp
 
 from warpgrasp.kernels.qp import QpConfig, QpSolution, qp_status, solve_positive_definite
-from warpgrasp.kernels.qp_gradient import duality_gap
 from warpgrasp.kernels.qp_launch import QpArrays, launch_qp
 from warpgrasp.kernels.qp_unrolled import unrolled_projected_gradient
 from warpgrasp.kernels.singular_values import mat66d
@@ -92,6 +91,32 @@ def _implicit_kernel(
             scale = (wp.float64(force_gradient[grasp, i]) + wp.dot(w, h)) * reciprocal_ridge
             gradient -= dual_grasp * scale
         wrench_gradient[grasp, i] = wrench_gradient[grasp, i] + vec6(gradient)
+
+
+@wp.func
+def duality_gap(
+    wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
+    grasp: int,
+    lower: float,
+    upper: float,
+    ridge: float,
+    y: vec6,
+    force: wp.array2d(dtype=wp.float32),  # [B, E]
+) -> wp.vec2:
+    """``(V(x) - D(y), V(x))`` of a feasible x with ``y = W x``.
+
+    With ``u_i = -w_i.y / eps`` and ``c_i = clip(u_i)`` the gap is ``eps/2 sum_i (x_i - c_i)(x_i + c_i - 2
+    u_i)``.
+    """
+    gap = float(0.0)
+    squared_force = float(0.0)
+    for i in range(wrench_matrix.shape[1]):
+        x = force[grasp, i]
+        unconstrained = -wp.dot(wrench_matrix[grasp, i], y) / ridge
+        clipped = wp.clamp(unconstrained, lower, upper)
+        gap += (x - clipped) * (x + clipped - 2.0 * unconstrained)
+        squared_force += x * x
+    return wp.vec2(0.5 * ridge * gap, 0.5 * (wp.dot(y, y) + ridge * squared_force))
 
 
 @wp.kernel
