@@ -8,7 +8,7 @@ Contract of a term (``EnergyTerm``):
 - ``launch_taped`` adds the same energy to ``energy`` [B] by kernels with recorded adjoints, discrete features frozen.
 
 The problem owns kinematics, contact features and the weighted sum; a term reads them from the state and never recomputes
-them. To add a term, write its class here and give it one field of ``EnergyConfig``; a term of weight 0 is not launched.
+them. To add a term, write its class and give it one field of ``EnergyConfig``; a term of weight 0 is not launched.
 """
 
 from __future__ import annotations
@@ -21,35 +21,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import warp as wp
 
-from warpgrasp.kernels.contact import launch_distance, launch_distance_taped
-from warpgrasp.kernels.force_closure_launch import (
-    ForceClosureConstants,
-    force_closure_arrays,
-    launch_force_closure,
-)
-from warpgrasp.kernels.joint_limits import launch_joint_limits, launch_joint_limits_taped
-from warpgrasp.kernels.penetration import (
-    launch_deepest_geometry,
-    launch_geometry_poses,
-    launch_penetration,
-    launch_penetration_taped,
-)
-from warpgrasp.kernels.qp import QpConfig
-from warpgrasp.kernels.self_penetration import launch_self_penetration, launch_self_penetration_taped
-from warpgrasp.kernels.singular_values import SingularValueForm
+from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
+from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
 
 if TYPE_CHECKING:
     from warpgrasp.problem import GraspProblem, GraspState
 
 __all__ = [
     "ENERGY_PRESETS",
-    "Distance",
     "EnergyConfig",
     "EnergyTerm",
-    "ForceClosure",
-    "JointLimits",
-    "Penetration",
-    "SelfPenetration",
 ]
 
 
@@ -71,200 +52,6 @@ class EnergyTerm(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForceClosure:
-    """Differentiable force closure ``E_fc = g (V + e0) exp(-v S(W))`` [GQP Eq. 4-5]."""
-
-    weight: float = 1.0
-    """Factor in the total energy."""
-    friction: float = 0.2
-    """Coulomb coefficient mu."""
-    edge_count: int = 4
-    """Edges k of the linearised friction cone; 4 or 8."""
-    torque_weight: float = 5.0
-    """Scale s of torques against forces [1/m]."""
-    gain: float = 2.0
-    """g."""
-    offset: float = 0.01
-    """e0."""
-    factor: SingularValueForm = SingularValueForm.GEOMETRIC_MEAN
-    """S(W): geometric mean of the singular values (published code), their sum (paper), or none."""
-    decay: float = 0.1
-    """v; 0.1 for the geometric mean, 1 for the sum."""
-    qp: QpConfig = field(default_factory=QpConfig)
-    """Quadratic program."""
-
-    def constants(self) -> ForceClosureConstants:
-        """The hyper-parameters as a kernel argument."""
-        result = ForceClosureConstants()
-        result.friction = self.friction
-        result.torque_weight = self.torque_weight
-        result.gain = self.gain
-        result.offset = self.offset
-        result.decay = self.decay
-        result.factor_form = int(self.factor)
-        result.lower = self.qp.lower
-        result.upper = self.qp.upper
-        result.ridge = self.qp.ridge
-        result.solver = int(self.qp.solver)
-        result.iteration_limit = self.qp.resolved_iteration_limit
-        result.tolerance = self.qp.tolerance
-        return result
-
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        if "force_closure" not in state.scratch:
-            state.scratch["force_closure"] = force_closure_arrays(
-                problem.batch_size, problem.contact_count, self.edge_count, self.qp, problem.device
-            )
-        launch_force_closure(
-            self.constants(),
-            self.edge_count,
-            problem.center_of_mass,
-            problem.candidates,
-            problem.object_index,
-            state.contact_index,
-            state.contact_position,
-            state.object_normal,
-            self.weight,
-            qp_dual=state.qp_dual,
-            arrays=state.scratch["force_closure"],
-            energy=energy,
-            link_wrench=state.link_wrench,
-        )
-
-    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distance:
-    """Contact distance ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|`` [GDG, GQP], plain ``sum_c |d_c|`` [DGN]."""
-
-    weight: float = 100.0
-    """Factor in the total energy [1/m]."""
-    normal_weighted: bool = True
-    """Weigh each distance by the alignment of hand and object normals."""
-
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_distance(
-            problem.candidates,
-            state.contact_index,
-            state.contact_position,
-            state.hand_normal,
-            state.object_normal,
-            state.contact_distance,
-            self.normal_weighted,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
-        )
-
-    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_distance_taped(
-            state.contact_position,
-            state.hand_normal,
-            state.closest_point,
-            state.object_normal,
-            self.normal_weighted,
-            energy=energy,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Penetration:
-    """Depth of object samples inside the hand's links, summed [DGN, GQP]."""
-
-    weight: float = 100.0
-    """Factor in the total energy [1/m]."""
-
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        pose, center, axis = self._geometry_poses(problem, state)
-        launch_penetration(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            pose,
-            center,
-            axis,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
-        )
-
-    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        pose, _, _ = self._geometry_poses(problem, state)
-        shape = (problem.batch_size, problem.sample_count)
-        # Fresh arrays: a tape replays backwards, after later evaluations would have overwritten shared ones.
-        deepest = wp.empty(shape, dtype=wp.int32, device=problem.device)
-        plane = wp.empty(shape, dtype=wp.vec4, device=problem.device)
-        launch_deepest_geometry(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            pose,
-            deepest_geometry=deepest,
-            deepest_plane=plane,
-        )
-        launch_penetration_taped(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            deepest,
-            plane,
-            state.link_pose,
-            energy=energy,
-        )
-
-    @staticmethod
-    def _geometry_poses(problem: GraspProblem, state: GraspState) -> tuple[wp.array, wp.array, wp.array]:
-        shape = (problem.batch_size, problem.geometry.type.shape[0])
-        pose = state.buffer("geometry_pose", shape, wp.transform)
-        center = state.buffer("bound_center", shape, wp.vec3)
-        axis = state.buffer("bound_axis", shape, wp.vec3)
-        launch_geometry_poses(
-            problem.geometry, state.link_pose, geometry_pose=pose, bound_center=center, bound_axis=axis
-        )
-        return pose, center, axis
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelfPenetration:
-    """Overlap of the hand's own spheres, ``sum max(0, r_i + r_j - |x_i - x_j|)`` over non-adjacent links."""
-
-    weight: float = 10.0
-    """Factor in the total energy [1/m]."""
-
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        shape = (problem.batch_size, problem.spheres.link.shape[0])
-        launch_self_penetration(
-            problem.spheres,
-            state.link_pose,
-            self.weight,
-            center=state.buffer("sphere_center", shape, wp.vec3),
-            energy=energy,
-            link_wrench=state.link_wrench,
-        )
-
-    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_self_penetration_taped(problem.spheres, state.link_pose, energy=energy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class JointLimits:
-    """Linear violation of joint limits. The optimisers also project onto the limits, so this is zero in their results."""
-
-    weight: float = 1.0
-    """Factor in the total energy."""
-
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_joint_limits(
-            problem.tree, state.joint_position, self.weight, energy=energy, joint_force=state.joint_force
-        )
-
-    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_joint_limits_taped(problem.tree, state.joint_position, energy=energy)
-
-
-@dataclass(frozen=True, kw_only=True)
 class EnergyConfig:
     """The one list of energy terms, in the order of the columns of results; weight 0 leaves a term out."""
 
@@ -278,6 +65,14 @@ class EnergyConfig:
     """The hand stays outside itself."""
     joint_limits: JointLimits = field(default_factory=JointLimits)
     """Joints stay in their range."""
+    wrench_balance: WrenchBalance = field(default_factory=WrenchBalance)
+    """DexGraspNet's force-closure surrogate."""
+    wall: Wall = field(default_factory=Wall)
+    """The hand stays in front of a plane."""
+    approach: Approach = field(default_factory=Approach)
+    """The palm looks in a preferred direction."""
+    manipulability: Manipulability = field(default_factory=Manipulability)
+    """Joints can press along the contact normals."""
 
     def __post_init__(self) -> None:
         for name, term in self._terms():
@@ -292,5 +87,23 @@ class EnergyConfig:
         return [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]
 
 
-ENERGY_PRESETS: dict[str, Callable[[], EnergyConfig]] = {"graspqp": EnergyConfig}
+def _dexgraspnet() -> EnergyConfig:
+    """DexGraspNet: wrench balance and plain distance [DGN]."""
+    return EnergyConfig(
+        force_closure=ForceClosure(weight=0.0),
+        wrench_balance=WrenchBalance(weight=1.0),
+        distance=Distance(normal_weighted=False),
+    )
+
+
+def _gendexgrasp() -> EnergyConfig:
+    """GenDexGrasp: DexGraspNet with the normal-weighted distance [GDG]."""
+    return dataclasses.replace(_dexgraspnet(), distance=Distance(normal_weighted=True))
+
+
+ENERGY_PRESETS: dict[str, Callable[[], EnergyConfig]] = {
+    "graspqp": EnergyConfig,
+    "dexgraspnet": _dexgraspnet,
+    "gendexgrasp": _gendexgrasp,
+}
 """Named energies: ``graspqp`` [GQP], ``dexgraspnet`` [DGN], ``gendexgrasp`` [GDG]."""

@@ -24,7 +24,7 @@ from warpgrasp.kernels.kinematics import (
     launch_retract,
     vec6,
 )
-from warpgrasp.kernels.objective import launch_weighted_sum
+from warpgrasp.kernels.objective import launch_add_scaled, launch_weighted_sum
 from warpgrasp.kernels.penetration import hand_geometry, sample_set
 from warpgrasp.kernels.sdf import mesh_set
 from warpgrasp.kernels.self_penetration import hand_spheres
@@ -198,14 +198,11 @@ class GraspProblem:
 
         ``increment`` is (translation in the object frame, rotation vector in the hand frame, joints); at zero its
         adjoint is what ``evaluate`` writes to ``state.gradient``. Closest features are frozen at the moved state.
-        ``state`` must have been created with ``requires_grad=True``; its derived arrays are overwritten.
+        ``state`` is read, not written: a tape needs arrays of its own.
         """
-        grad = {"requires_grad": True, "device": self.device}
-        moved = dataclasses.replace(
-            state,
-            root_pose=wp.empty(self.batch_size, dtype=wp.transform, **grad),
-            joint_position=wp.empty(state.joint_position.shape, dtype=wp.float32, **grad),
-        )
+        moved = self.create_state(requires_grad=True)
+        for name in ("contact_index", "closest_point"):
+            wp.copy(getattr(moved, name), getattr(state, name))
         launch_retract(
             state.root_pose,
             state.joint_position,
@@ -215,10 +212,10 @@ class GraspProblem:
         )
         launch_forward_kinematics(self.tree, moved.root_pose, moved.joint_position, link_pose=moved.link_pose)
         self._update_contacts(moved)
-        moved.energy_terms.zero_()
-        for row, (_, term) in enumerate(self.terms):
-            term.launch_taped(self, moved, moved.energy_terms[row])
-        launch_weighted_sum(self.term_weight, moved.energy_terms, energy=moved.energy)
+        for _, term in self.terms:
+            unweighted = wp.zeros(self.batch_size, dtype=wp.float32, device=self.device, requires_grad=True)
+            term.launch_taped(self, moved, unweighted)
+            launch_add_scaled(term.weight, unweighted, total=moved.energy)
         return moved.energy
 
     def _update_contacts(self, state: GraspState) -> None:

@@ -16,7 +16,7 @@ import warp as wp
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.energy import ForceClosure
+from warpgrasp.energy_terms import ForceClosure
 from warpgrasp.kernels.contact import launch_contact_forces
 from warpgrasp.kernels.kinematics import launch_forward_kinematics, launch_joint_gradient
 from warpgrasp.kernels.penetration import launch_clearance, launch_geometry_poses

@@ -13,8 +13,8 @@ from warpgrasp.kernels.qp import (
     QpSolver,
     qp_status,
     solve_dual_newton,
-    solve_projected_gradient,
 )
+from warpgrasp.kernels.qp_gradient import solve_projected_gradient
 from warpgrasp.kernels.singular_values import SingularValueFactor, gram_matrix, singular_value_factor
 from warpgrasp.kernels.wrench import contact_status, edge_directions, write_contact_wrenches
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warp as wp
 
-__all__ = ["launch_weighted_sum"]
+__all__ = ["launch_add_scaled", "launch_weighted_sum"]
 
 wp.set_module_options({"enable_backward": True})
 
 
-@wp.kernel
+@wp.kernel(enable_backward=False)
 def _weighted_sum(
     term_weight: wp.array(dtype=wp.float32),  # [K]
     energy_terms: wp.array2d(dtype=wp.float32),  # [K, B]
@@ -24,7 +24,7 @@ def _weighted_sum(
 
 
 def launch_weighted_sum(term_weight: wp.array, energy_terms: wp.array, *, energy: wp.array) -> None:
-    """Total energy ``E = sum_k w_k E_k`` of every grasp, shape [B], of terms [K, B]; taped."""
+    """Total energy ``E = sum_k w_k E_k`` of every grasp, shape [B], of terms [K, B]."""
     wp.launch(
         _weighted_sum,
         dim=energy.shape[0],
@@ -32,3 +32,19 @@ def launch_weighted_sum(term_weight: wp.array, energy_terms: wp.array, *, energy
         outputs=[energy],
         device=energy.device,
     )
+
+
+@wp.kernel
+def _add_scaled(
+    weight: float,
+    term: wp.array(dtype=wp.float32),  # [B]
+    # outputs
+    total: wp.array(dtype=wp.float32),  # [B]
+):
+    grasp = wp.tid()
+    wp.atomic_add(total, grasp, weight * term[grasp])
+
+
+def launch_add_scaled(weight: float, term: wp.array, *, total: wp.array) -> None:
+    """Add one weighted term [B] to the total energy [B]; taped."""
+    wp.launch(_add_scaled, dim=total.shape[0], inputs=[weight, term], outputs=[total], device=total.device)

@@ -25,7 +25,7 @@ from warpgrasp.kernels.qp_unrolled import unrolled_projected_gradient
 from warpgrasp.kernels.singular_values import mat66d
 from warpgrasp.kernels.wrench import vec6
 
-__all__ = ["QpAdjoint", "qp_value"]
+__all__ = ["QpAdjoint", "active_tape", "qp_value"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -182,7 +182,7 @@ def qp_value(
         requires_grad=wrench_matrix.requires_grad,
     )
     launch_qp(wrench_matrix, config=config, arrays=arrays, dual_start=dual_start)
-    tape = _active_tape() if tape is None else tape
+    tape = active_tape() if tape is None else tape
     if tape is not None and wrench_matrix.requires_grad:
         _record(tape, wrench_matrix, arrays, config, adjoint)
     return arrays
@@ -217,7 +217,7 @@ def _unrolled_value(wrench_matrix: Any, config: QpConfig, dual_start: Any) -> Qp
     )
 
 
-def _active_tape() -> wp.Tape | None:
+def active_tape() -> wp.Tape | None:
     """Tape of the enclosing ``with wp.Tape()`` block. Warp has no public accessor for it (1.17 to 1.19)."""
     tape: wp.Tape | None = wp._src.context.runtime.tape
     return tape
