@@ -349,7 +349,7 @@ def test_surface_samples_lie_on_the_surface_and_cover_it_evenly() -> None:
     random_points = trimesh.sample.sample_surface(mesh, 1000, seed=0)[0]
     dense = trimesh.sample.sample_surface(mesh, 20000, seed=1)[0]
     covering, random_covering = (cKDTree(p).query(dense)[0].max() for p in (points, random_points))
-    assert covering < 0.6 * random_covering
+    assert covering < 0.75 * random_covering
     spacing = cKDTree(points).query(points, k=2)[0][:, 1]
     assert spacing.min() > 0.4 * covering
 

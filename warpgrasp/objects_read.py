@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,11 @@ def _read_with_trimesh(path: Path, suffix: str) -> RawMesh:
     if path.stat().st_size == 0:
         raise ObjectError(f"{path}: is empty (0 bytes); export the mesh again.")
     try:
+        source: Any = path
+        if suffix == ".obj":  # a comment in a foreign encoding must not stop the reader
+            source = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
         # Materials are of no use here, and loading them would read further files and need an imaging library.
-        scene = trimesh.load_scene(path, process=False, skip_materials=True)
+        scene = trimesh.load_scene(source, file_type=suffix[1:], process=False, skip_materials=True)
     except Exception as error:  # the readers raise anything from KeyError to struct.error on a broken file
         reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
         raise ObjectError(
@@ -91,7 +95,8 @@ def _read_with_trimesh(path: Path, suffix: str) -> RawMesh:
         if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
             point_count += len(getattr(geometry, "vertices", ()))
             continue
-        vertices = np.asarray(geometry.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
+        with np.errstate(invalid="ignore"):  # infinite positions are refused later, with their number
+            vertices = np.asarray(geometry.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
         faces = np.asarray(geometry.faces, np.int64)
         parts.append((vertices, faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0.0 else faces))
     vertices, faces = merge_parts(parts)

@@ -39,8 +39,8 @@ FRAGMENT_AREA, FRAGMENTS_AREA = 0.01, 0.05
 """A body below the first part of the area is a fragment; fragments are dropped if together below the second part."""
 HOLE_AREA, HOLES_AREA = 0.03, 0.10
 """A hole with a cap below the first part of the area is filled; with all caps above the second the mesh is a sheet."""
-DEFECT_EDGES = 0.05
-"""Part of the edges that may be open or non-manifold for the winding number to tell inside from outside."""
+OPEN_EDGES = 0.05
+"""Part of the edges that may stay open for the winding number to tell inside from outside."""
 BODY_LIMIT = 64
 """Bodies whose overlap is examined, each against each."""
 FLAT_VOLUME = 1.0e-6
@@ -99,6 +99,12 @@ def mend(vertices: Floats, faces: Faces, source: str) -> Solid:
     return _close(*compact(vertices, faces), overlapping, source, repairs)
 
 
+def _counted(count: int, one: str, many: str, detail: str = "") -> str:
+    """Beginning of a sentence: ``1 hole (detail) was`` or ``3 holes (detail) were``."""
+    noun = f"{count} {one if count == 1 else many}"
+    return f"{noun} {detail} {'was' if count == 1 else 'were'}".replace("  ", " ")
+
+
 def _reduce(vertices: Floats, faces: Faces, repairs: list[str]) -> tuple[Floats, Faces]:
     """Vertex clustering on a cubic grid: a map of vertices, under which a closed surface stays closed."""
     count = len(faces)
@@ -143,15 +149,26 @@ def _merge(vertices: Floats, faces: Faces, repairs: list[str]) -> tuple[Floats, 
         if tolerance == SAME_VERTEX or (len(merged) and count_defects(merged)[0] < open_edges):
             first = np.unique(cluster, return_index=True)[1]
             repairs.append(
-                f"{len(vertices) - len(first)} vertices closer than {1.0e6 * tolerance:.2g} um to another were merged."
+                _counted(
+                    len(vertices) - len(first),
+                    "vertex",
+                    "vertices",
+                    f"closer than {1.0e6 * tolerance:.2g} um to another",
+                )
+                + " merged."
             )
             vertices, faces = vertices[first], merged
     if len(faces) < face_count:
-        repairs.append(f"{face_count - len(faces)} degenerate or repeated faces were dropped.")
+        dropped = face_count - len(faces)
+        repairs.append(
+            _counted(dropped, "degenerate or repeated face", "degenerate or repeated faces") + " dropped."
+        )
     if len(faces):
         faces, flipped = flip_flat_faces(vertices, faces, height=SAME_VERTEX)
         if flipped:
-            repairs.append(f"{flipped} faces without area were removed by flipping their longest edge.")
+            repairs.append(
+                _counted(flipped, "face without area", "faces without area") + " removed by an edge flip."
+            )
     return vertices, faces
 
 
@@ -165,7 +182,8 @@ def _wind_alike(faces: Faces, source: str, repairs: list[str]) -> Faces:
         )
     if turn.any():
         repairs.append(
-            f"{int(turn.sum())} of {len(faces)} faces were wound against their neighbours and were turned."
+            _counted(int(turn.sum()), "face", "faces", f"of {len(faces)} wound against the neighbours")
+            + " turned."
         )
     return np.where(turn[:, None], faces[:, ::-1], faces)
 
@@ -178,9 +196,8 @@ def _drop_fragments(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces
     fragment = part < FRAGMENT_AREA
     if not fragment.any() or part[fragment].sum() > FRAGMENTS_AREA:
         return faces
-    repairs.append(
-        f"{int(fragment.sum())} fragments with {100.0 * part[fragment].sum():.2g} % of the area were dropped."
-    )
+    share = f"with {100.0 * part[fragment].sum():.2g} % of the area"
+    repairs.append(_counted(int(fragment.sum()), "fragment", "fragments", share) + " dropped.")
     return faces[~fragment[body]]
 
 
@@ -192,13 +209,13 @@ def _fill_holes(vertices: Floats, faces: Faces, source: str, repairs: list[str])
     part = np.array([face_areas(capped, cap).sum() for cap in caps]) / face_areas(vertices, faces).sum()
     if part.sum() > HOLES_AREA:
         raise ObjectError(
-            f"{source}: is an open surface, whose {len(caps)} holes need caps of {100.0 * part.sum():.0f} % of its area "
-            f"(limit {100.0 * HOLES_AREA:.0f} %); close the mesh or give it a thickness."
+            f"{source}: is an open surface, to close it takes {100.0 * part.sum():.0f} % more area over "
+            f"{len(caps)} hole(s) (limit {100.0 * HOLES_AREA:.0f} %); close the mesh or give it a thickness."
         )
     small = [cap for cap, size in zip(caps, part, strict=True) if size <= HOLE_AREA]
     if small:
-        filled = 100.0 * part[part <= HOLE_AREA].sum()
-        repairs.append(f"{len(small)} holes with {filled:.2g} % of the area were filled.")
+        share = f"with {100.0 * part[part <= HOLE_AREA].sum():.2g} % of the area"
+        repairs.append(_counted(len(small), "hole", "holes", share) + " filled.")
     return capped, np.concatenate([faces, *small])
 
 
@@ -219,7 +236,7 @@ def _turn_outward(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces:
         larger = np.flatnonzero(volumes > -volumes[index])
         turn[index] = not any(contains(vertices, faces[body == other], probe).all() for other in larger)
     if turn.any():
-        repairs.append(f"{int(turn.sum())} of {len(turn)} bodies were inside out and were turned.")
+        repairs.append(_counted(int(turn.sum()), "body", "bodies", f"of {len(turn)} inside out") + " turned.")
     return np.where(turn[body][:, None], faces[:, ::-1], faces)
 
 
@@ -262,10 +279,10 @@ def _unite(vertices: Floats, faces: Faces, source: str, repairs: list[str]) -> t
 def _close(vertices: Floats, faces: Faces, overlapping: bool, source: str, repairs: list[str]) -> Solid:
     """Choose the sign method and integrate the mass."""
     open_edges, defects, edges = count_defects(faces)
-    if defects > DEFECT_EDGES * edges:
+    if open_edges > OPEN_EDGES * edges:
         raise ObjectError(
-            f"{source}: {defects} of {edges} edges ({100.0 * defects / edges:.0f} %) do not join exactly two faces, so "
-            "inside and outside are undefined; close the mesh in a mesh editor."
+            f"{source}: {open_edges} of {edges} edges are open ({100.0 * open_edges / edges:.0f} %, limit "
+            f"{100.0 * OPEN_EDGES:.0f} %), so inside and outside are undefined; close the mesh in a mesh editor."
         )
     capped, caps = hole_caps(vertices, faces) if open_edges else (vertices, [])
     mass = mass_properties(capped, np.concatenate([faces, *caps]))

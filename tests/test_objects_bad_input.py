@@ -1,0 +1,390 @@
+"""Objects that need mending, and objects that are refused: each with one clear sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from pxr import Usd, UsdGeom
+
+from warpgrasp.objects import ObjectError, ObjectModel, SignMethod, load_object
+from warpgrasp.objects_repair import FACE_LIMIT
+from warpgrasp.objects_topology import count_defects
+
+SIDE = 0.06
+HAVE_MANIFOLD = pytest.mark.skipif(
+    __import__("importlib.util").util.find_spec("manifold3d") is None, reason="manifold3d is not installed"
+)
+
+
+def ball(radius: float = 0.04, subdivisions: int = 4) -> trimesh.Trimesh:
+    return trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
+
+
+def box(center: tuple[float, float, float] = (0.0, 0.0, 0.0), side: float = SIDE) -> trimesh.Trimesh:
+    mesh = trimesh.creation.box(extents=[side] * 3)
+    mesh.apply_translation(center)
+    return mesh
+
+
+def load_arrays(tmp_path: Path, vertices: np.ndarray, faces: np.ndarray, **options: object) -> ObjectModel:
+    """Write an OBJ file by hand, so that nothing is mended on the way, and load it."""
+    path = tmp_path / "object.obj"
+    lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices] + [
+        f"f {a} {b} {c}" for a, b, c in faces + 1
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return load_object(path, **options)
+
+
+def load_mesh(tmp_path: Path, mesh: trimesh.Trimesh, **options: object) -> ObjectModel:
+    return load_arrays(tmp_path, np.asarray(mesh.vertices), np.asarray(mesh.faces), **options)
+
+
+def assert_solid(model: ObjectModel, expected: trimesh.Trimesh, *, rtol: float = 1e-6) -> None:
+    """Watertight, outward, and with the mass of ``expected``."""
+    assert model.watertight
+    assert model.sign_method == SignMethod.PSEUDO_NORMAL
+    assert count_defects(model.faces)[1] == 0
+    np.testing.assert_allclose(model.volume, expected.volume, rtol=rtol)
+    np.testing.assert_allclose(model.center_of_mass, expected.center_mass, atol=max(rtol * 0.1, 1e-9))
+
+
+# ------------------------------------------------------------------------------------------------------------ mended
+
+
+def test_flipped_normals(tmp_path: Path) -> None:
+    mesh = ball()
+    model = load_arrays(tmp_path, mesh.vertices, mesh.faces[:, ::-1])
+    assert model.repairs == ("The normals pointed into the object and were flipped.",)
+    assert_solid(model, mesh)
+
+
+def test_inconsistent_winding(tmp_path: Path) -> None:
+    mesh = ball()
+    turned = np.random.default_rng(0).random(len(mesh.faces)) < 0.3
+    model = load_arrays(tmp_path, mesh.vertices, np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces))
+    assert model.repairs == (
+        f"{turned.sum()} faces of {len(mesh.faces)} wound against the neighbours were turned.",
+    )
+    assert_solid(model, mesh)
+
+
+def test_inconsistent_and_mostly_inside_out(tmp_path: Path) -> None:
+    mesh = ball()
+    turned = np.random.default_rng(0).random(len(mesh.faces)) < 0.7
+    model = load_arrays(tmp_path, mesh.vertices, np.where(turned[:, None], mesh.faces[:, ::-1], mesh.faces))
+    assert len(model.repairs) == 2
+    assert_solid(model, mesh)
+
+
+def test_triangle_soup_is_merged_in_silence(tmp_path: Path) -> None:
+    mesh = ball()
+    model = load_arrays(
+        tmp_path, mesh.vertices[mesh.faces].reshape(-1, 3), np.arange(3 * len(mesh.faces)).reshape(-1, 3)
+    )
+    assert model.repairs == ()
+    assert model.vertices.shape == mesh.vertices.shape
+    assert_solid(model, mesh)
+
+
+def test_nearly_equal_vertices_are_merged_if_that_closes_the_mesh(tmp_path: Path) -> None:
+    mesh = ball()
+    soup = mesh.vertices[mesh.faces].reshape(-1, 3)
+    soup = soup + np.random.default_rng(0).uniform(-2e-7, 2e-7, soup.shape)
+    model = load_arrays(tmp_path, soup, np.arange(len(soup)).reshape(-1, 3))
+    assert any("closer than" in sentence for sentence in model.repairs)
+    assert_solid(model, mesh, rtol=1e-4)
+
+
+def test_degenerate_and_repeated_faces(tmp_path: Path) -> None:
+    mesh = ball()
+    faces = np.concatenate([mesh.faces, mesh.faces[:5], [[0, 0, 1], [3, 3, 3]]])
+    model = load_arrays(tmp_path, mesh.vertices, faces)
+    assert model.repairs == ("7 degenerate or repeated faces were dropped.",)
+    assert_solid(model, mesh)
+
+
+def test_face_without_area_on_an_edge_is_flipped_away(tmp_path: Path) -> None:
+    mesh = box()
+    faces = mesh.faces.tolist()
+    a, b, c = faces.pop(0)
+    vertices = np.concatenate([mesh.vertices, [0.5 * (mesh.vertices[a] + mesh.vertices[b])]])
+    faces += [[a, 8, c], [8, b, c], [a, b, 8]]  # the last is flat and closes the edge of the neighbour
+    model = load_arrays(tmp_path, vertices, np.array(faces))
+    assert model.repairs == ("1 face without area was removed by an edge flip.",)
+    assert_solid(model, mesh)
+    corners = model.vertices[model.faces]
+    assert (
+        np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).min()
+        > 1e-4
+    )
+
+
+def test_double_sided_export_keeps_one_side(tmp_path: Path) -> None:
+    mesh = ball()
+    model = load_arrays(tmp_path, mesh.vertices, np.concatenate([mesh.faces, mesh.faces[:, ::-1]]))
+    assert_solid(model, mesh)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_small_holes_are_filled(tmp_path: Path, count: int) -> None:
+    mesh = ball()
+    poles = np.eye(3)[:count] * 0.04
+    near = np.any([np.linalg.norm(mesh.triangles_center - pole, axis=1) < 0.007 for pole in poles], axis=0)
+    model = load_arrays(tmp_path, mesh.vertices, mesh.faces[~near])
+    (sentence,) = model.repairs
+    assert sentence.startswith(f"{count} hole{'s' if count > 1 else ''} with ")
+    assert sentence.endswith("% of the area were filled." if count > 1 else "% of the area was filled.")
+    assert_solid(model, mesh, rtol=1e-2)
+
+
+def test_larger_hole_is_told_by_the_winding_number(tmp_path: Path) -> None:
+    mesh = ball()
+    open_top = mesh.triangles_center[:, 2] < 0.034
+    model = load_arrays(tmp_path, mesh.vertices, mesh.faces[open_top])
+    assert not model.watertight
+    assert model.sign_method == SignMethod.WINDING
+    (sentence,) = model.repairs
+    assert "edges stay open: inside is told by the winding number" in sentence
+    height = 0.04 - 0.034
+    lid = np.pi * height**2 * (3 * 0.04 - height) / 3.0  # what a flat lid cuts off the ball
+    np.testing.assert_allclose(model.volume, 4.0 / 3.0 * np.pi * 0.04**3 - lid, rtol=1e-2)
+    points, normals = model.surface_samples(500)
+    np.testing.assert_array_less(0.0, np.einsum("ni,ni->n", points, normals))
+
+
+def test_fragments_are_dropped(tmp_path: Path) -> None:
+    mesh = ball()
+    crumbs = [box((0.06 + 0.01 * i, 0.0, 0.0), side=0.002) for i in range(3)]
+    model = load_mesh(tmp_path, trimesh.util.concatenate([mesh, *crumbs]))
+    (sentence,) = model.repairs
+    assert sentence.startswith("3 fragments with 0.36 % of the area were dropped")
+    assert_solid(model, mesh)
+
+
+@HAVE_MANIFOLD
+def test_overlapping_bodies_are_united(tmp_path: Path) -> None:
+    pair = trimesh.util.concatenate([box(), box((0.03, 0.0, 0.0))])
+    model = load_mesh(tmp_path, pair)
+    assert model.repairs == ("2 overlapping bodies were united into one by manifold3d.",)
+    assert_solid(model, trimesh.creation.box(bounds=[[-0.03, -0.03, -0.03], [0.06, 0.03, 0.03]]))
+
+
+def test_overlapping_bodies_without_manifold3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "manifold3d", None)
+    model = load_mesh(tmp_path, trimesh.util.concatenate([box(), box((0.03, 0.0, 0.0))]))
+    assert model.sign_method == SignMethod.WINDING
+    assert not model.watertight
+    assert "2 bodies overlap: inside is told by the winding number" in model.repairs[0]
+    expected = trimesh.creation.box(bounds=[[-0.03, -0.03, -0.03], [0.06, 0.03, 0.03]])
+    np.testing.assert_allclose(model.volume, expected.volume, rtol=1e-2)
+    np.testing.assert_allclose(model.center_of_mass, expected.center_mass, atol=3e-4)
+    np.testing.assert_allclose(model.inertia_unit_density, expected.moment_inertia, rtol=3e-2, atol=1e-9)
+
+
+@pytest.mark.parametrize("gap", [0.0, 5e-5])
+def test_touching_bodies_are_one_object(tmp_path: Path, gap: float) -> None:
+    model = load_mesh(tmp_path, trimesh.util.concatenate([box(), box((SIDE + gap, 0.0, 0.0), side=SIDE)]))
+    np.testing.assert_allclose(model.volume, 2 * SIDE**3, rtol=1e-2)
+    np.testing.assert_allclose(model.center_of_mass, [0.5 * SIDE, 0.0, 0.0], atol=3e-4)
+
+
+def test_cavity_is_kept(tmp_path: Path) -> None:
+    outer, inner = ball(0.04), ball(0.03)
+    faces = np.concatenate([outer.faces, inner.faces[:, ::-1] + len(outer.vertices)])
+    model = load_arrays(tmp_path, np.concatenate([outer.vertices, inner.vertices]), faces)
+    assert model.repairs == ()
+    assert model.watertight
+    np.testing.assert_allclose(model.volume, outer.volume - inner.volume, rtol=1e-6)
+
+
+@HAVE_MANIFOLD
+def test_one_of_two_bodies_inside_out(tmp_path: Path) -> None:
+    first, second = box(), box((0.03, 0.01, 0.0), side=0.05)
+    faces = np.concatenate([first.faces, second.faces[:, ::-1] + 8])
+    model = load_arrays(tmp_path, np.concatenate([first.vertices, second.vertices]), faces)
+    assert model.repairs[0] == "1 body of 2 inside out was turned."
+    assert_solid(model, trimesh.boolean.union([first, second], engine="manifold"))
+
+
+def test_edges_of_four_faces_are_told_by_the_winding_number(tmp_path: Path) -> None:
+    ring = trimesh.creation.torus(0.04, 0.015)
+    # Pinch the tube until two rings of vertices fall together: edges shared by four faces.
+    vertices = ring.vertices.copy()
+    waist = np.abs(np.arctan2(vertices[:, 1], vertices[:, 0])) < 1e-6
+    vertices[waist] = [0.04, 0.0, 0.0] + (vertices[waist] - [0.04, 0.0, 0.0]) * [1.0, 1.0, 0.0]
+    model = load_arrays(tmp_path, vertices, ring.faces)
+    assert model.sign_method == SignMethod.WINDING
+    assert "join more than two faces" in model.repairs[-1]
+
+
+def test_large_scan_is_reduced_within_the_stated_bound(tmp_path: Path) -> None:
+    mesh = ball(0.05, subdivisions=7)
+    path = tmp_path / "scan.ply"
+    mesh.export(path)
+    assert len(mesh.faces) > FACE_LIMIT
+    model = load_object(path)
+    assert len(model.faces) <= FACE_LIMIT
+    sentence = model.repairs[0]
+    assert sentence.startswith(f"{len(mesh.faces)} faces were reduced to ")
+    bound = float(sentence.split("more than ")[1].split(" mm")[0]) * 1e-3
+    assert bound < 2e-3
+    assert np.abs(np.linalg.norm(model.vertices, axis=1) - 0.05).max() < bound
+    np.testing.assert_allclose(model.volume, mesh.volume, rtol=5e-3)
+    np.testing.assert_allclose(model.center_of_mass, 0.0, atol=1e-4)
+
+
+# ----------------------------------------------------------------------------------------------------------- refused
+
+
+def refuse(path: Path, *fragments: str, **options: object) -> None:
+    """The error is one sentence that names the file and every fragment."""
+    with pytest.raises(ObjectError) as caught:
+        load_object(path, **options)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{path}: "), sentence
+    assert sentence.endswith("."), sentence
+    assert "\n" not in sentence
+    for fragment in fragments:
+        assert fragment in sentence
+
+
+def refuse_mesh(tmp_path: Path, vertices: np.ndarray, faces: np.ndarray, *fragments: str) -> None:
+    with pytest.raises(ObjectError):
+        load_arrays(tmp_path, vertices, faces)
+    refuse(tmp_path / "object.obj", *fragments)
+
+
+def test_missing_file_folder_and_unknown_suffix(tmp_path: Path) -> None:
+    refuse(tmp_path / "nothing.obj", "no such file")
+    refuse(tmp_path, "is not a file")
+    path = tmp_path / "object.step"
+    path.write_text("ISO-10303-21;")
+    refuse(path, "unknown suffix '.step'", ".obj, .stl, .ply, .glb, .gltf, .off, .usd")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off"])
+def test_empty_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"object.{suffix}"
+    path.write_bytes(b"")
+    refuse(path, "is empty (0 bytes)")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off", "usd", "usda", "usdc", "usdz"])
+def test_file_that_is_not_a_mesh(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"object.{suffix}"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)
+    refuse(path, "again" if suffix not in ("obj", "stl") else "")
+    path.write_text("Dear reader, this is not a mesh.\n" * 5)
+    refuse(path)
+
+
+def test_mesh_without_faces(tmp_path: Path) -> None:
+    path = tmp_path / "object.obj"
+    path.write_text("# nothing\n")
+    refuse(path, "holds no triangle (0 faces)")
+    stage = Usd.Stage.CreateNew(str(tmp_path / "stage.usda"))
+    UsdGeom.Mesh.Define(stage, "/mesh")
+    stage.GetRootLayer().Save()
+    refuse(tmp_path / "stage.usda", "0 faces")
+
+
+def test_point_cloud(tmp_path: Path) -> None:
+    path = tmp_path / "object.ply"
+    trimesh.PointCloud(ball().vertices).export(path)
+    refuse(path, "holds 2562 points and no triangle")
+    stage = Usd.Stage.CreateNew(str(tmp_path / "cloud.usda"))
+    UsdGeom.Points.Define(stage, "/points")
+    stage.GetRootLayer().Save()
+    refuse(tmp_path / "cloud.usda", "point cloud")
+
+
+def test_broken_usd_indices(tmp_path: Path) -> None:
+    stage = Usd.Stage.CreateNew(str(tmp_path / "stage.usda"))
+    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    mesh = UsdGeom.Mesh.Define(stage, "/mesh")
+    mesh.GetPointsAttr().Set([(0, 0, 0), (1, 0, 0), (0, 1, 0)])
+    mesh.GetFaceVertexCountsAttr().Set([3])
+    mesh.GetFaceVertexIndicesAttr().Set([0, 1, 3])
+    stage.GetRootLayer().Save()
+    refuse(tmp_path / "stage.usda", "/mesh", "do not fit")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_a_number(tmp_path: Path, value: float) -> None:
+    mesh = box()
+    mesh.vertices[3, 1] = value
+    corners = int((mesh.faces == 3).sum())
+    refuse_mesh(tmp_path, mesh.vertices, mesh.faces, f"{corners} face corners are NaN or infinite")
+
+
+def test_unused_nan_vertex_does_no_harm(tmp_path: Path) -> None:
+    mesh = box()
+    assert_solid(load_arrays(tmp_path, np.concatenate([mesh.vertices, [[np.nan] * 3]]), mesh.faces), mesh)
+
+
+def test_sizes_no_hand_can_grasp(tmp_path: Path) -> None:
+    path = tmp_path / "object.stl"
+    box(side=1000.0).export(path)
+    refuse(path, "is 1000 m large", "looks like millimetres", "--scale 0.001")
+    refuse(path, "is 10 m large", "--scale 1e-05", scale=0.01)
+    assert load_object(path, scale=0.001).extent.max() == pytest.approx(1.0)
+    box(side=0.004).export(path)
+    refuse(path, "is 4 mm large", "--target-size")
+    assert load_object(path, target_size=True).extent.max() == pytest.approx(0.07)
+    box((20.0, 0.0, 0.0)).export(path)
+    refuse(path, "m from the origin", "move it")
+
+
+def test_flat_sheets(tmp_path: Path) -> None:
+    square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]) * 0.1
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    refuse_mesh(tmp_path, square, faces, "is a flat sheet", "give it a thickness")
+    grid = trimesh.creation.icosphere(subdivisions=3, radius=0.05)
+    bowl = grid.faces[grid.triangles_center[:, 2] < 0.0]
+    refuse_mesh(tmp_path, grid.vertices, bowl, "is an open surface", "% more area over 1 hole(s)")
+    # A bowl of two layers that fall together: closed, but empty.
+    folded = np.concatenate([bowl, bowl[:, ::-1] + len(grid.vertices)])
+    with pytest.raises(ObjectError):
+        load_arrays(tmp_path, np.concatenate([grid.vertices, grid.vertices]), folded)
+
+
+def test_open_box(tmp_path: Path) -> None:
+    refuse_mesh(tmp_path, box().vertices, box().faces[2:], "is an open surface", "20 % more area")
+
+
+def test_bodies_that_do_not_touch(tmp_path: Path) -> None:
+    parts = trimesh.util.concatenate([box(), box((0.1, 0.0, 0.0)), box((0.0, 0.2, 0.0))])
+    refuse_mesh(
+        tmp_path,
+        parts.vertices,
+        parts.faces,
+        "falls apart into 3 bodies that do not touch",
+        "file of its own",
+    )
+
+
+def test_moebius_strip(tmp_path: Path) -> None:
+    angle = np.linspace(0.0, 2.0 * np.pi, 60, endpoint=False)
+    rings = []
+    for side in (-0.01, 0.01):
+        radius = 0.05 + side * np.cos(0.5 * angle)
+        rings.append(
+            np.stack([radius * np.cos(angle), radius * np.sin(angle), side * np.sin(0.5 * angle)], axis=1)
+        )
+    faces = []
+    for i in range(60):
+        j, twist = (i + 1) % 60, 60 if i == 59 else 0
+        a, b, c, d = i, i + 60, (j + twist) % 120, (j + 60 + twist) % 120
+        faces += [[a, c, b], [b, c, d]]
+    refuse_mesh(tmp_path, np.concatenate(rings), np.array(faces), "one-sided surface")
+
+
+def test_shredded_mesh(tmp_path: Path) -> None:
+    mesh = ball(subdivisions=3)
+    lost = np.random.default_rng(0).random(len(mesh.faces)) < 0.5
+    refuse_mesh(tmp_path, mesh.vertices, mesh.faces[~lost], "is an open surface")
