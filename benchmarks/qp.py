@@ -51,24 +51,25 @@ def record_run(
         seed_grasps(problem, InitializeConfig(), seed=0, reset=1 + i)
         for i in range(optimizer.reset_count(step_count))
     ]
-    state = optimizer.init(problem, seeds, resets, step_count=step_count)
+    run_state = optimizer.init(problem, seeds, resets, step_count=step_count)
     wanted = set(np.linspace(1, step_count, record_count, dtype=int).tolist())
     rows: dict[str, list[np.ndarray]] = {"matrix": [], "start": [], "step": []}
     evaluate = problem.evaluate
     step = 0
 
-    def recording_evaluate(proposal: GraspState) -> None:
+    def recording_evaluate(state: GraspState) -> None:
         if step not in wanted:
-            evaluate(proposal)
+            evaluate(state)
             return
-        rows["start"].append(proposal.qp_dual.numpy().copy())  # numpy() is a view on the CPU
-        evaluate(proposal)
-        rows["matrix"].append(proposal.scratch["force_closure"].wrench_matrix.numpy().copy())
+        rows["start"].append(state.qp_dual.numpy().copy())  # numpy() is a view on the CPU
+        evaluate(state)
+        arrays: Any = state.scratch["force_closure"]
+        rows["matrix"].append(arrays.wrench_matrix.numpy().copy())
         rows["step"].append(np.full(problem.batch_size, step))
 
     problem.evaluate = recording_evaluate  # type: ignore[method-assign]
     for step in range(1, step_count + 1):  # noqa: B007 - read by recording_evaluate
-        optimizer.step(problem, state)
+        optimizer.step(problem, run_state)
     return {name: np.concatenate(values) for name, values in rows.items()}
 
 
@@ -102,8 +103,8 @@ def report(
     expected: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Solve all matrices and print one row of the table."""
-    columns = wp.array(matrices, dtype=vec6, device=DEVICE)
-    dual_start = wp.array(start, dtype=vec6, device=DEVICE)
+    columns: Any = wp.array(matrices, dtype=vec6, device=DEVICE)
+    dual_start: Any = wp.array(start, dtype=vec6, device=DEVICE)
     arrays = QpArrays.allocate(*columns.shape, config=config, device=DEVICE)
     seconds = []
     for _ in range(4 if config.solver == QpSolver.DUAL_NEWTON else 2):
