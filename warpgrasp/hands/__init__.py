@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from warpgrasp.hands.contact_sampling import ContactCandidates
 from warpgrasp.hands.library import hand_names, hand_path, load_hand
-from warpgrasp.hands.model import ContactPatch, GeometryType, GraspType, HandModel, JointType, LinkFrame, TriMesh
+from warpgrasp.hands.model import (
+    ContactPatch,
+    GeometryType,
+    GraspType,
+    HandModel,
+    JointType,
+    LinkFrame,
+    TriMesh,
+)
 
 __all__ = [
     "ContactCandidates",

@@ -34,7 +34,6 @@ from warpgrasp.hands.patch_mesh import patch_mesh
 from warpgrasp.hands.rotations import (
     IDENTITY_QUATERNION,
     compose,
-    invert,
     matrix_to_quaternion,
     quaternion_between,
     quaternion_to_wxyz,
@@ -197,8 +196,10 @@ class _Author:
             self._write_mimic(prim, joint, token, unit)
 
     def _write_mimic(self, prim: Usd.Prim, joint: JointDescription, token: str, unit: float) -> None:
-        """Both couplings, so that Newton and PhysX move the joint: Newton ``q = c0 + c1 leader``, PhysX
-        ``q + gearing leader + offset = 0``."""
+        """Write both couplings, so that Newton and PhysX move the joint.
+
+        Newton: ``q = c0 + c1 leader``; PhysX: ``q + gearing leader + offset = 0``.
+        """
         mimic = joint.mimic
         assert mimic is not None
         leader = self._joint_path(mimic.joint)
@@ -235,7 +236,9 @@ class _Author:
         _custom(xform.GetPrim(), annotation.FRAME, Sdf.ValueTypeNames.String, frame.name)
 
     def _write_grasp_type(self, grasp_type: GraspTypeDescription) -> None:
-        prim = UsdGeom.Scope.Define(self.stage, self.root.AppendPath(f"grasp_types/{grasp_type.name}")).GetPrim()
+        prim = UsdGeom.Scope.Define(
+            self.stage, self.root.AppendPath(f"grasp_types/{grasp_type.name}")
+        ).GetPrim()
         _custom(prim, annotation.GRASP_TYPE, Sdf.ValueTypeNames.String, grasp_type.name)
         patches = prim.CreateRelationship(annotation.PATCHES, custom=True)
         patches.SetTargets([self._patch_path(name) for name in grasp_type.patches])

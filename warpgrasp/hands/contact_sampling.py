@@ -18,7 +18,13 @@ IntArray = NDArray[np.int32]
 
 MINIMUM_PER_PATCH = 8
 _DENSE_PER_CANDIDATE = 24  # points on the patch from which farthest-point sampling picks one candidate
-_BURIED_TOLERANCE = 1e-5  # m; a surface point deeper than this in a sibling shape of the link cannot touch anything
+_BURIED_TOLERANCE = (
+    1e-5  # m; a surface point deeper than this in a sibling shape of the link cannot touch anything
+)
+_CLEARANCE = (
+    1e-3  # m; stepping this far out of the surface must not enter a sibling shape (a notch between two)
+)
+_FACING = 0.5  # cosine between the patch's own normal and the surface's; less means the wrong side of an edge
 _SURFACE_TOLERANCE = 5e-3  # m; a patch farther than this from the collision surface is an authoring error
 
 
@@ -100,7 +106,9 @@ def sample_candidates(
 
 def _patch_area(patch: Patch) -> float:
     corner = patch.vertices[patch.faces]
-    return float(0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1).sum())
+    return float(
+        0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1).sum()
+    )
 
 
 def _shares(areas: list[float], count: int) -> IntArray:
@@ -117,8 +125,10 @@ def _shares(areas: list[float], count: int) -> IntArray:
 def _patch_surface(patch: Patch, shapes: list[Shape], count: int) -> tuple[FloatArray, FloatArray]:
     """Dense points of a patch on the outer surface of its link, with outward normals."""
     if not shapes:
-        raise ValueError(f"contact patch '{patch.name}' lies on a link without collision geometry; add geometry to it")
-    raw = _spread_over_mesh(patch.vertices[patch.faces], count)
+        raise ValueError(
+            f"contact patch '{patch.name}' lies on a link without collision geometry; add geometry to it"
+        )
+    raw, facing = _spread_over_mesh(patch.vertices[patch.faces], count)
     nearest = np.stack([np.abs(shape.signed_distance(raw)) for shape in shapes])
     owner = np.argmin(nearest, axis=0)
     worst = float(nearest.min(axis=0).max())
@@ -131,17 +141,24 @@ def _patch_surface(patch: Patch, shapes: list[Shape], count: int) -> tuple[Float
     for index, shape in enumerate(shapes):
         own = owner == index
         point[own], normal[own], _ = shape.closest_surface_points(raw[own])
-    free = np.all([shape.signed_distance(point) > -_BURIED_TOLERANCE for shape in shapes], axis=0)
+    free = np.einsum("ij,ij->i", normal, facing) > _FACING
+    for shape in shapes:
+        free &= shape.signed_distance(point) > -_BURIED_TOLERANCE
+        free &= shape.signed_distance(point + _CLEARANCE * normal) > 0.0
     if not free.any():
-        raise ValueError(f"contact patch '{patch.name}' is buried inside its own link; move it to the outer surface")
+        raise ValueError(
+            f"contact patch '{patch.name}' is buried inside its own link; move it to the outer surface"
+        )
     return point[free], normal[free]
 
 
-def _spread_over_mesh(triangles: FloatArray, count: int) -> FloatArray:
-    """Evenly spread points on triangles [F, 3, 3], from a low-discrepancy sequence instead of random numbers."""
-    area = 0.5 * np.linalg.norm(
-        np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1
-    )
+def _spread_over_mesh(triangles: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+    """Evenly spread points on triangles [F, 3, 3] and the triangles' normals there.
+
+    A low-discrepancy sequence stands in for random numbers, so the result is always the same.
+    """
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    area = np.linalg.norm(normal, axis=1)  # twice the area; only ratios count
     cumulative = np.cumsum(area) / area.sum()
     index = np.arange(count)
     face = np.minimum(np.searchsorted(cumulative, (index + 0.5) / count), len(triangles) - 1)
@@ -152,15 +169,18 @@ def _spread_over_mesh(triangles: FloatArray, count: int) -> FloatArray:
     fold = u + v > 1.0
     u, v = np.where(fold, 1.0 - u, u), np.where(fold, 1.0 - v, v)
     corner = triangles[face]
-    return np.asarray(
+    point = (
         corner[:, 0] + u[:, None] * (corner[:, 1] - corner[:, 0]) + v[:, None] * (corner[:, 2] - corner[:, 0])
     )
+    return point, (normal / np.maximum(area, 1e-30)[:, None])[face]
 
 
 def _farthest_points(points: FloatArray, count: int) -> IntArray:
     """Indices of a farthest-point sample that starts at the point nearest to the mean."""
     if len(points) < count:
-        raise ValueError(f"only {len(points)} of the {count} wanted contact candidates lie free; ask for fewer")
+        raise ValueError(
+            f"only {len(points)} of the {count} wanted contact candidates lie free; ask for fewer"
+        )
     picked = [int(np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
     distance = np.linalg.norm(points - points[picked[0]], axis=1)
     while len(picked) < count:

@@ -7,7 +7,6 @@ roll, pitch, yaw (the convention of the data sheets and of URDF).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,7 +67,11 @@ def capsule(radius: float, start: Triple, end: Triple, *, material: str = "body"
     """Capsule between two centres; the same centre twice makes a sphere."""
     a, b = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     length = float(np.linalg.norm(b - a))
-    turn = quaternion_between((0.0, 0.0, 1.0), (b - a) / length) if length > 0.0 else np.array(IDENTITY_QUATERNION)
+    turn = (
+        quaternion_between((0.0, 0.0, 1.0), (b - a) / length)
+        if length > 0.0
+        else np.array(IDENTITY_QUATERNION)
+    )
     return Part(capsule_shape(radius, 0.5 * length, 0.5 * (a + b), turn), material)
 
 
@@ -85,14 +88,18 @@ def mass_from_sheet(
     tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
     principal = np.linalg.eigvalsh(tensor)
     if principal[0] <= 0.0 or principal[0] + principal[1] < principal[2]:
-        raise ValueError(f"inertia with principal moments {principal.tolist()} is not physical; use warpgrasp.hands.shapes.solid_mass")
+        raise ValueError(
+            f"inertia with principal moments {principal.tolist()} is not physical; use warpgrasp.hands.shapes.solid_mass"
+        )
     return MassProperties(mass, np.asarray(center_of_mass, dtype=np.float64), tensor)
 
 
 @dataclass(frozen=True, eq=False)
 class LinkDescription:
-    """One rigid body: its collision parts, mass, and spheres ``(x, y, z, radius)`` that stand for it in
-    self-collision."""
+    """One rigid body: collision parts and mass properties.
+
+    ``spheres`` ``(x, y, z, radius)`` stand for it in self-collision.
+    """
 
     name: str
     parts: tuple[Part, ...]
@@ -100,7 +107,9 @@ class LinkDescription:
     spheres: tuple[tuple[float, float, float, float], ...] = ()
 
 
-def weld(parent: LinkDescription, child: LinkDescription, position: Triple, rpy: Triple = ORIGIN) -> LinkDescription:
+def weld(
+    parent: LinkDescription, child: LinkDescription, position: Triple, rpy: Triple = ORIGIN
+) -> LinkDescription:
     """Merge a rigidly attached link, given the pose of its frame in the parent link."""
     turn = rpy_to_quaternion(rpy)
     parts = tuple(Part(moved_shape(p.shape, position, turn), p.material) for p in child.parts)
@@ -116,7 +125,9 @@ def weld(parent: LinkDescription, child: LinkDescription, position: Triple, rpy:
     return LinkDescription(parent.name, parent.parts + parts, mass, parent.spheres + tuple(spheres))
 
 
-def spheres_along(start: Triple, end: Triple, radius: float, count: int) -> tuple[tuple[float, float, float, float], ...]:
+def spheres_along(
+    start: Triple, end: Triple, radius: float, count: int
+) -> tuple[tuple[float, float, float, float], ...]:
     """``count`` equal spheres evenly spaced between two centres."""
     centers = np.linspace(start, end, count)
     return tuple((float(x), float(y), float(z), radius) for x, y, z in centers)
@@ -159,8 +170,11 @@ class JointDescription:
 
 @dataclass(frozen=True)
 class PatchDescription:
-    """Part of a link's surface: the faces within ``angle`` of ``direction`` whose centre lies in the box
-    ``[lower, upper]`` of the link frame."""
+    """Part of a link's surface.
+
+    It is made of the faces within ``angle`` of ``direction`` whose centre lies in the box ``[lower, upper]`` of the
+    link frame.
+    """
 
     name: str
     link: str

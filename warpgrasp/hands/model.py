@@ -220,7 +220,9 @@ class HandModel:
     def link_index(self, name: str) -> int:
         """Index of a link by name."""
         if name not in self.link_names:
-            raise ValueError(f"hand '{self.name}' has no link '{name}'; its links are {', '.join(self.link_names)}")
+            raise ValueError(
+                f"hand '{self.name}' has no link '{name}'; its links are {', '.join(self.link_names)}"
+            )
         return self.link_names.index(name)
 
     def geometry_shape(self, geometry: int) -> Shape:
@@ -263,7 +265,9 @@ class HandModel:
         """
         first, second = np.triu_indices(len(self.sphere_link), k=1)
         link_a, link_b = self.sphere_link[first], self.sphere_link[second]
-        apart = (link_a != link_b) & (self.link_parent[link_a] != link_b) & (self.link_parent[link_b] != link_a)
+        apart = (
+            (link_a != link_b) & (self.link_parent[link_a] != link_b) & (self.link_parent[link_b] != link_a)
+        )
         center = self.sphere_centers((0.0, 0.0, 0.0), IDENTITY_QUATERNION, self.dof_opening)
         gap = np.linalg.norm(center[first] - center[second], axis=1)
         clear = gap > self.sphere_radius[first] + self.sphere_radius[second]
@@ -291,7 +295,9 @@ class HandModel:
         return values
 
     def _joint_value(self, link: int, joint_position: FloatArray) -> float:
-        return float(self.joint_multiplier[link] * joint_position[self.joint_dof[link]] + self.joint_offset[link])
+        return float(
+            self.joint_multiplier[link] * joint_position[self.joint_dof[link]] + self.joint_offset[link]
+        )
 
     def _joint_motion(self, link: int, joint_position: FloatArray) -> tuple[FloatArray, FloatArray]:
         if self.joint_type[link] == JointType.FIXED:

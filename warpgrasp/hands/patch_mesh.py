@@ -34,7 +34,9 @@ def patch_mesh(patch: PatchDescription, shapes: list[Shape]) -> TriMesh:
         pieces.append(corner[keep])
     soup = np.concatenate(pieces)
     if len(soup) == 0:
-        raise ValueError(f"patch '{patch.name}' selects no face of link '{patch.link}'; check direction and bounds")
+        raise ValueError(
+            f"patch '{patch.name}' selects no face of link '{patch.link}'; check direction and bounds"
+        )
     # one vertex for corners that coincide to a micrometre
     rounded, index = np.unique(np.round(soup.reshape(-1, 3), 7), axis=0, return_inverse=True)
     return TriMesh(rounded, index.reshape(-1, 3).astype(np.int32))

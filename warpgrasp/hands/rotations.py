@@ -120,7 +120,10 @@ def rotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
 
 
 def compose(
-    outer_position: ArrayLike, outer_quaternion: ArrayLike, inner_position: ArrayLike, inner_quaternion: ArrayLike
+    outer_position: ArrayLike,
+    outer_quaternion: ArrayLike,
+    inner_position: ArrayLike,
+    inner_quaternion: ArrayLike,
 ) -> tuple[Array, Array]:
     """Pose ``outer * inner``: the inner pose, given in the outer frame, seen from outside."""
     position = np.asarray(outer_position, dtype=np.float64) + rotate(outer_quaternion, inner_position)

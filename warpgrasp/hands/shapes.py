@@ -117,7 +117,9 @@ def capsule_shape(
     return _posed(GeometryType.CAPSULE, position, quaternion, size, _capsule_mesh(radius, half_length))
 
 
-def box_shape(half_extents: ArrayLike, position: ArrayLike, quaternion: ArrayLike = IDENTITY_QUATERNION) -> Shape:
+def box_shape(
+    half_extents: ArrayLike, position: ArrayLike, quaternion: ArrayLike = IDENTITY_QUATERNION
+) -> Shape:
     """Box with the given half extents [m]."""
     half = np.asarray(half_extents, dtype=np.float64)
     if half.shape != (3,) or np.any(half <= 0.0):
@@ -140,7 +142,9 @@ def convex_shape(points: ArrayLike) -> Shape:
     vertices = cloud[used]
     faces = index[hull.simplices]
     corner = vertices[faces]
-    winding = np.einsum("ij,ij->i", np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), hull.equations[:, :3])
+    winding = np.einsum(
+        "ij,ij->i", np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), hull.equations[:, :3]
+    )
     faces[winding < 0.0] = faces[winding < 0.0][:, ::-1]
     mesh = TriMesh(vertices, faces.astype(np.int32))
     center = mesh_mass_properties(mesh, 1.0).center_of_mass
@@ -161,13 +165,17 @@ def mesh_mass_properties(mesh: TriMesh, mass: float) -> MassProperties:
     volume = np.einsum("ij,ij->i", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])) / 6.0
     total = float(volume.sum())
     if total <= 0.0:
-        raise ValueError(f"a mesh of volume {total:g} m^3 has no mass properties; its faces must point outward")
+        raise ValueError(
+            f"a mesh of volume {total:g} m^3 has no mass properties; its faces must point outward"
+        )
     center = np.einsum("i,ijk->k", volume, corner) / (4.0 * total)
     # second moments: for a tetrahedron (0, a, b, c) of volume V the integral of x x^T is V/20 (sum s s^T + sum v v^T)
     moved = corner - center
     volume = np.einsum("ij,ij->i", moved[:, 0], np.cross(moved[:, 1], moved[:, 2])) / 6.0
     corner_sum = moved.sum(axis=1)
-    second = np.einsum("i,ij,ik->jk", volume, corner_sum, corner_sum) + np.einsum("i,inj,ink->jk", volume, moved, moved)
+    second = np.einsum("i,ij,ik->jk", volume, corner_sum, corner_sum) + np.einsum(
+        "i,inj,ink->jk", volume, moved, moved
+    )
     second *= mass / (20.0 * total)
     return MassProperties(mass, center, np.trace(second) * np.eye(3) - second)
 
@@ -183,7 +191,9 @@ def combine_mass(parts: list[MassProperties]) -> MassProperties:
     return MassProperties(float(mass), center, inertia)
 
 
-def _posed(kind: GeometryType, position: ArrayLike, quaternion: ArrayLike, size: FloatArray, local: TriMesh) -> Shape:
+def _posed(
+    kind: GeometryType, position: ArrayLike, quaternion: ArrayLike, size: FloatArray, local: TriMesh
+) -> Shape:
     where = np.asarray(position, dtype=np.float64)
     turn = np.asarray(quaternion, dtype=np.float64)
     mesh = TriMesh(where + rotate(turn, local.vertices), local.faces)
@@ -201,10 +211,18 @@ def _capsule_mesh(radius: float, half_length: float, *, sides: int = 32, rings: 
     """Latitude-longitude capsule along z; the vertices lie on the surface."""
     latitude = np.linspace(0.0, 0.5 * np.pi, rings + 1)[:-1]
     levels = [(np.cos(a), -half_length - radius * np.sin(a)) for a in latitude[::-1]]
-    levels += [(np.cos(a), half_length + radius * np.sin(a)) for a in (latitude if half_length > 0.0 else latitude[1:])]
+    levels += [
+        (np.cos(a), half_length + radius * np.sin(a))
+        for a in (latitude if half_length > 0.0 else latitude[1:])
+    ]
     angle = 2.0 * np.pi * np.arange(sides) / sides
-    ring = [np.stack([radius * c * np.cos(angle), radius * c * np.sin(angle), np.full(sides, z)], 1) for c, z in levels]
-    vertices = np.concatenate([*ring, [[0.0, 0.0, -half_length - radius]], [[0.0, 0.0, half_length + radius]]])
+    ring = [
+        np.stack([radius * c * np.cos(angle), radius * c * np.sin(angle), np.full(sides, z)], 1)
+        for c, z in levels
+    ]
+    vertices = np.concatenate(
+        [*ring, [[0.0, 0.0, -half_length - radius]], [[0.0, 0.0, half_length + radius]]]
+    )
     south, north = len(vertices) - 2, len(vertices) - 1
     faces: list[tuple[int, int, int]] = []
     last = (len(levels) - 1) * sides

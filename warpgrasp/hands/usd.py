@@ -10,6 +10,7 @@ pose in which it was saved do not matter. Anything else raises a ValueError that
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def read_hand(path: Path) -> HandModel:
     )
 
 
-def _joint_arrays(edges: list[tuple[Body, Body, Joint]]) -> dict[str, NDArray[np.generic]]:
+def _joint_arrays(edges: list[tuple[Body, Body, Joint]]) -> dict[str, Any]:
     """Arrays over links; the root hangs on a fixed identity joint."""
     count = len(edges) + 1
     dof_of = _dof_index([joint for _, _, joint in edges])
@@ -78,7 +79,9 @@ def _joint_arrays(edges: list[tuple[Body, Body, Joint]]) -> dict[str, NDArray[np
     multiplier, offset = np.zeros(count), np.zeros(count)
     for link, (parent, _, joint) in enumerate(edges, start=1):
         forward = joint.parent is parent
-        near, far = (joint.parent_frame, joint.child_frame) if forward else (joint.child_frame, joint.parent_frame)
+        near, far = (
+            (joint.parent_frame, joint.child_frame) if forward else (joint.child_frame, joint.parent_frame)
+        )
         position[0, link], quaternion[0, link] = near
         position[1, link], quaternion[1, link] = far
         kind[link] = joint.type
@@ -100,7 +103,7 @@ def _joint_arrays(edges: list[tuple[Body, Body, Joint]]) -> dict[str, NDArray[np
     }
 
 
-def _dof_arrays(joints: list[Joint]) -> dict[str, NDArray[np.generic] | tuple[str, ...]]:
+def _dof_arrays(joints: list[Joint]) -> dict[str, Any]:
     """Arrays over degrees of freedom; limits include those of the followers."""
     dof_of = _dof_index(joints)
     free = [joint for joint in joints if joint.prim.GetPath() in dof_of]
@@ -153,7 +156,7 @@ def _tightened(limits: FloatArray, joint: Joint, coupling: Coupling) -> FloatArr
     return np.array([lower, upper])
 
 
-def _mass_arrays(mass: list[MassProperties]) -> dict[str, FloatArray]:
+def _mass_arrays(mass: list[MassProperties]) -> dict[str, Any]:
     return {
         "link_mass": np.array([m.mass for m in mass]),
         "link_center_of_mass": np.array([m.center_of_mass for m in mass]),
@@ -161,7 +164,7 @@ def _mass_arrays(mass: list[MassProperties]) -> dict[str, FloatArray]:
     }
 
 
-def _geometry_arrays(shapes: list[tuple[int, Shape]]) -> dict[str, object]:
+def _geometry_arrays(shapes: list[tuple[int, Shape]]) -> dict[str, Any]:
     counts = np.array([len(shape.plane) for _, shape in shapes], dtype=np.int32)
     return {
         "geometry_type": np.array([shape.type for _, shape in shapes], dtype=np.int32),
@@ -176,10 +179,12 @@ def _geometry_arrays(shapes: list[tuple[int, Shape]]) -> dict[str, object]:
     }
 
 
-def _annotation_arrays(hand: HandStage, root: Body, grasp: GraspAnnotation) -> dict[str, object]:
+def _annotation_arrays(hand: HandStage, root: Body, grasp: GraspAnnotation) -> dict[str, Any]:
     wrists = [frame for frame in grasp.frames if frame.name == annotation.WRIST]
     if any(frame.link != 0 for frame in wrists) or len(wrists) > 1:
-        raise ValueError(f"'{hand.path}' must have one wrist frame, under the root link {root.path}; move or remove others")
+        raise ValueError(
+            f"'{hand.path}' must have one wrist frame, under the root link {root.path}; move or remove others"
+        )
     identity = LinkFrame(annotation.WRIST, 0, np.zeros(3), np.array(IDENTITY_QUATERNION))
     wrist = wrists[0] if wrists else identity
     return {

@@ -62,13 +62,17 @@ def read_annotation(
         patches=tuple(patches.values()),
         spheres=np.array(spheres, dtype=np.float64).reshape(-1, 5),
         frames=tuple(frames),
-        grasp_types={g.name: g for g in (_read_grasp_type(prim, patches, joint_names) for prim in grasp_prims)},
+        grasp_types={
+            g.name: g for g in (_read_grasp_type(prim, patches, joint_names) for prim in grasp_prims)
+        },
     )
 
 
 def _read_patch(hand: HandStage, prim: Usd.Prim, body: Body, link: int) -> ContactPatch:
     if not prim.IsA(UsdGeom.Mesh):
-        raise ValueError(f"{prim.GetPath()} has {annotation.FINGER} but is no Mesh; a contact patch must be a Mesh")
+        raise ValueError(
+            f"{prim.GetPath()} has {annotation.FINGER} but is no Mesh; a contact patch must be a Mesh"
+        )
     region = str(attribute(prim, annotation.REGION) or "middle")
     if region not in annotation.REGIONS:
         raise ValueError(
@@ -87,7 +91,9 @@ def _read_patch(hand: HandStage, prim: Usd.Prim, body: Body, link: int) -> Conta
 
 def _read_sphere(hand: HandStage, prim: Usd.Prim, body: Body, link: int) -> list[float]:
     if not prim.IsA(UsdGeom.Sphere):
-        raise ValueError(f"{prim.GetPath()} has {annotation.SELF_COLLISION} but is no Sphere; use a Sphere prim")
+        raise ValueError(
+            f"{prim.GetPath()} has {annotation.SELF_COLLISION} but is no Sphere; use a Sphere prim"
+        )
     matrix = hand.matrix_in_body(prim, body)
     _, scale = split_affine(matrix[:, :3], str(prim.GetPath()))
     radius = float(UsdGeom.Sphere(prim).GetRadiusAttr().Get()) * uniform_scale(scale, prim)
@@ -105,7 +111,11 @@ def _read_grasp_type(
     prim: Usd.Prim, patches: dict[Sdf.Path, ContactPatch], joint_names: dict[Sdf.Path, str]
 ) -> GraspType:
     name = str(attribute(prim, annotation.GRASP_TYPE))
-    targets = prim.GetRelationship(annotation.PATCHES).GetTargets() if prim.HasRelationship(annotation.PATCHES) else []
+    targets = (
+        prim.GetRelationship(annotation.PATCHES).GetTargets()
+        if prim.HasRelationship(annotation.PATCHES)
+        else []
+    )
     unknown = [str(target) for target in targets if target not in patches]
     if unknown or not targets:
         raise ValueError(

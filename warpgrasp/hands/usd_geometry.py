@@ -58,7 +58,11 @@ def read_mass(hand: HandStage, body: Body, shapes: list[Shape]) -> MassPropertie
                 "physics:diagonalInertia; author them"
             )
         solid = solid_mass(mass, shapes)
-    where = hand.length * body.scale * np.array(center, dtype=np.float64) if has_center else _known(solid).center_of_mass
+    where = (
+        hand.length * body.scale * np.array(center, dtype=np.float64)
+        if has_center
+        else _known(solid).center_of_mass
+    )
     if not has_inertia:
         return MassProperties(mass, where, _known(solid).inertia)
     axes = api.GetPrincipalAxesAttr().Get()

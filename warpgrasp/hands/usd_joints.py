@@ -111,7 +111,9 @@ def resolve_coupling(joint: Joint, by_path: dict[Sdf.Path, Joint]) -> Coupling:
     current = joint
     while current.coupling is not None:
         if current.prim.GetPath() in visited:
-            raise ValueError(f"joint {joint.prim.GetPath()} mimics itself through other joints; give it one leader")
+            raise ValueError(
+                f"joint {joint.prim.GetPath()} mimics itself through other joints; give it one leader"
+            )
         visited.add(current.prim.GetPath())
         offset += multiplier * current.coupling.offset
         multiplier *= current.coupling.multiplier
@@ -128,20 +130,25 @@ def _find_root(hand: HandStage, joints: list[Joint]) -> Body:
     """The body held to the world, else the one with the articulation root, else the one that is nobody's child."""
     held = {joint.child.path: joint.child for joint in joints if joint.parent is None}
     if len(held) > 1:
-        raise ValueError(f"the hand has two roots: {' and '.join(held)} are both fixed to the world; keep one of the joints")
+        raise ValueError(
+            f"the hand has two roots: {' and '.join(held)} are both fixed to the world; keep one of the joints"
+        )
     if held:
         return next(iter(held.values()))
     marked = [body for body in hand.bodies.values() if body.prim.HasAPI(UsdPhysics.ArticulationRootAPI)]
     if len(marked) > 1:
         raise ValueError(
-            f"the hand has two roots: {marked[0].path} and {marked[1].path} both carry PhysicsArticulationRootAPI; keep one"
+            f"the hand has two roots: {marked[0].path} and {marked[1].path} both carry "
+            "PhysicsArticulationRootAPI; keep one"
         )
     if marked:
         return marked[0]
     children = {joint.child.path for joint in joints}
     roots = [body for body in hand.bodies.values() if body.path not in children]
     if not roots:
-        raise ValueError("the joints form a loop without a root; apply PhysicsArticulationRootAPI to the palm and open the loop")
+        raise ValueError(
+            "the joints form a loop without a root; apply PhysicsArticulationRootAPI to the palm and open the loop"
+        )
     if len(roots) > 1:
         raise ValueError(
             f"the hand has two roots, {roots[0].path} and {roots[1].path}: neither is the child of a joint; "
@@ -159,7 +166,9 @@ def _read_joint(hand: HandStage, prim: Usd.Prim) -> Joint:
     frame0 = _joint_frame(hand, body0, schema.GetLocalPos0Attr().Get(), schema.GetLocalRot0Attr().Get())
     frame1 = _joint_frame(hand, body1, schema.GetLocalPos1Attr().Get(), schema.GetLocalRot1Attr().Get())
     if body0 is None and body1 is None:
-        raise ValueError(f"joint {path} names no rigid body; set physics:body0 and physics:body1 to links of the hand")
+        raise ValueError(
+            f"joint {path} names no rigid body; set physics:body0 and physics:body1 to links of the hand"
+        )
     if body1 is None:
         body0, body1, frame0, frame1 = body1, body0, frame1, frame0
     assert body1 is not None
@@ -193,10 +202,12 @@ def _read_joint(hand: HandStage, prim: Usd.Prim) -> Joint:
         lower=lower,
         upper=upper,
         effort=effort,
-        velocity=unit * _first_number(prim, ("newton:velocityLimit", "physxJoint:maxJointVelocity"), math.inf),
+        velocity=unit
+        * _first_number(prim, ("newton:velocityLimit", "physxJoint:maxJointVelocity"), math.inf),
         stiffness=stiffness,
         damping=damping,
-        armature=_inertia_unit(hand, kind) * _first_number(prim, ("newton:armature", "physxJoint:armature"), 0.0),
+        armature=_inertia_unit(hand, kind)
+        * _first_number(prim, ("newton:armature", "physxJoint:armature"), 0.0),
         friction=_effort_unit(hand, kind) * _first_number(prim, ("newton:friction",), 0.0),
         coupling=coupling,
     )
@@ -215,19 +226,25 @@ def _joint_type(prim: Usd.Prim) -> JointType:
     )
 
 
-def _body_target(hand: HandStage, relationship: Usd.Relationship, joint: Usd.Prim) -> tuple[Body, Usd.Prim] | None:
+def _body_target(
+    hand: HandStage, relationship: Usd.Relationship, joint: Usd.Prim
+) -> tuple[Body, Usd.Prim] | None:
     """The targeted prim and the rigid body that carries it; None for the world."""
     targets = relationship.GetForwardedTargets()
     if not targets:
         return None
     prim = hand.stage.GetPrimAtPath(targets[0])
     if not prim:
-        raise ValueError(f"joint {joint.GetPath()} targets {targets[0]}, which does not exist; correct the relationship")
+        raise ValueError(
+            f"joint {joint.GetPath()} targets {targets[0]}, which does not exist; correct the relationship"
+        )
     body = hand.body_of(prim)
     return None if body is None else (body, prim)
 
 
-def _joint_frame(hand: HandStage, target: tuple[Body, Usd.Prim] | None, position: object, rotation: object) -> Pose:
+def _joint_frame(
+    hand: HandStage, target: tuple[Body, Usd.Prim] | None, position: object, rotation: object
+) -> Pose:
     """Joint frame in the rigid frame of the body, metres."""
     local = np.zeros(3) if position is None else np.array(position, dtype=np.float64)
     wxyz = (1.0, 0.0, 0.0, 0.0) if rotation is None else (rotation.GetReal(), *rotation.GetImaginary())  # type: ignore[attr-defined]
@@ -252,7 +269,9 @@ def _read_limits(prim: Usd.Prim, kind: JointType, unit: float) -> tuple[float, f
             "author physics:lowerLimit and physics:upperLimit"
         )
     if lower > upper:
-        raise ValueError(f"joint {prim.GetPath()} has lower limit {lower:g} above upper limit {upper:g}; swap them")
+        raise ValueError(
+            f"joint {prim.GetPath()} has lower limit {lower:g} above upper limit {upper:g}; swap them"
+        )
     return unit * lower, unit * upper
 
 
@@ -271,19 +290,25 @@ def _read_drive(hand: HandStage, prim: Usd.Prim, kind: JointType) -> tuple[float
 
 
 def _read_coupling(prim: Usd.Prim, unit: float) -> Coupling | None:
-    """Mimic coupling. Newton: ``q = c0 + c1 leader``; PhysX: ``q + gearing leader + offset = 0``; offsets in degrees
-    for revolute joints. Newton's wins where both are authored."""
+    """Mimic coupling of a joint; Newton's wins where both are authored.
+
+    Newton: ``q = c0 + c1 leader``; PhysX: ``q + gearing leader + offset = 0``; offsets of revolute joints in degrees.
+    """
     schemas = applied_schemas(prim)
     if "NewtonMimicAPI" in schemas and attribute(prim, "newton:mimicEnabled") is not False:
         targets = prim.GetRelationship("newton:mimicJoint").GetTargets()
         if not targets:
-            raise ValueError(f"joint {prim.GetPath()} has NewtonMimicAPI without newton:mimicJoint; set the relationship")
+            raise ValueError(
+                f"joint {prim.GetPath()} has NewtonMimicAPI without newton:mimicJoint; set the relationship"
+            )
         multiplier = _first_number(prim, ("newton:mimicCoef1",), 1.0)
         return Coupling(targets[0], multiplier, unit * _first_number(prim, ("newton:mimicCoef0",), 0.0))
     for prefix in _physx_mimic_prefixes(schemas):
         targets = prim.GetRelationship(f"{prefix}:referenceJoint").GetTargets()
         if not targets:
-            raise ValueError(f"joint {prim.GetPath()} has PhysxMimicJointAPI without {prefix}:referenceJoint; set it")
+            raise ValueError(
+                f"joint {prim.GetPath()} has PhysxMimicJointAPI without {prefix}:referenceJoint; set it"
+            )
         multiplier = -_first_number(prim, (f"{prefix}:gearing",), 1.0)
         return Coupling(targets[0], multiplier, -unit * _first_number(prim, (f"{prefix}:offset",), 0.0))
     return None

@@ -80,20 +80,29 @@ class HandStage:
 def open_hand_stage(path: Path) -> HandStage:
     """Open an asset and collect its rigid bodies."""
     if not path.is_file():
-        raise ValueError(f"hand asset '{path}' does not exist; give the path of a .usd, .usda, .usdc or .usdz file")
+        raise ValueError(
+            f"hand asset '{path}' does not exist; give the path of a .usd, .usda, .usdc or .usdz file"
+        )
     try:
         stage = Usd.Stage.Open(str(path))
     except Exception as error:  # pxr raises its own Tf.ErrorException, which is no ValueError
-        raise ValueError(f"'{path}' is not a USD file that can be read ({str(error).strip().splitlines()[0]})") from error
+        raise ValueError(
+            f"'{path}' is not a USD file that can be read ({str(error).strip().splitlines()[0]})"
+        ) from error
     bodies: dict[Sdf.Path, Body] = {}
     for prim in Usd.PrimRange.Stage(stage, Usd.TraverseInstanceProxies()):
-        if not prim.HasAPI(UsdPhysics.RigidBodyAPI) or UsdPhysics.RigidBodyAPI(prim).GetRigidBodyEnabledAttr().Get() is False:
+        if (
+            not prim.HasAPI(UsdPhysics.RigidBodyAPI)
+            or UsdPhysics.RigidBodyAPI(prim).GetRigidBodyEnabledAttr().Get() is False
+        ):
             continue
         _refuse_nested(prim, bodies)
         world = _world_matrix(prim)
         rotation, scale = split_affine(world[:, :3], str(prim.GetPath()))
         if np.any(scale < 0.0):
-            raise ValueError(f"rigid body {prim.GetPath()} is mirrored (scale {scale.tolist()}); bake the mirror into its geometry")
+            raise ValueError(
+                f"rigid body {prim.GetPath()} is mirrored (scale {scale.tolist()}); bake the mirror into its geometry"
+            )
         bodies[prim.GetPath()] = Body(prim, world[:, 3], rotation, scale)
     if not bodies:
         raise ValueError(f"'{path}' has no prim with PhysicsRigidBodyAPI; apply it to every link of the hand")

@@ -28,7 +28,6 @@ from warpgrasp.hands.description import (
 )
 from warpgrasp.hands.shapes import MassProperties, solid_mass
 
-
 __all__ = ["describe"]
 
 _WIDTH = 0.0275  # across a finger
@@ -96,10 +95,12 @@ def describe() -> HandDescription:
     )
 
 
-def _link(name: str, mass: float, size: tuple[float, float, float], center: tuple[float, float, float]) -> LinkDescription:
+def _link(
+    name: str, mass: float, size: tuple[float, float, float], center: tuple[float, float, float]
+) -> LinkDescription:
     """A boxy link with self-collision spheres along its longest edge, z."""
     parts = (box(size, center),)
-    radius = 0.55 * min(size)
+    radius = 0.6 * min(size[:2])  # between the half depth and the half width
     reach = max(0.0, 0.5 * size[2] - radius)
     count = 1 + math.ceil(2.0 * reach / (1.3 * radius))
     x, y, z = center
@@ -183,7 +184,15 @@ def _finger_joints(finger: _Finger) -> list[JointDescription]:
     n, limits, opening = finger.first_joint, _FINGER_LIMITS, _FINGER_OPENING
     flat, flex = (0.0, 0.0, 0.0), (0.0, 1.0, 0.0)
     return [
-        _joint(n, None, finger.base_position, (finger.base_roll, 0.0, 0.0), (0.0, 0.0, 1.0), limits[0], opening[0]),
+        _joint(
+            n,
+            None,
+            finger.base_position,
+            (finger.base_roll, 0.0, 0.0),
+            (0.0, 0.0, 1.0),
+            limits[0],
+            opening[0],
+        ),
         _joint(n + 1, n, (0.0, 0.0, 0.0164), flat, flex, limits[1], opening[1]),
         _joint(n + 2, n + 1, (0.0, 0.0, 0.054), flat, flex, limits[2], opening[2]),
         _joint(n + 3, n + 2, (0.0, 0.0, 0.0384), flat, flex, limits[3], opening[3]),
@@ -207,7 +216,9 @@ def _pad(name: str, link: int, finger: str) -> PatchDescription:
 
 def _tip_patch(link: int, finger: str, base: float) -> PatchDescription:
     lower = (-1.0, -1.0, base)
-    return PatchDescription(f"{finger}_tip", f"link_{link}.0", finger, "tip", _TIP_DIRECTION, _TIP_ANGLE, lower)
+    return PatchDescription(
+        f"{finger}_tip", f"link_{link}.0", finger, "tip", _TIP_DIRECTION, _TIP_ANGLE, lower
+    )
 
 
 def _patches() -> tuple[PatchDescription, ...]:
@@ -219,12 +230,18 @@ def _patches() -> tuple[PatchDescription, ...]:
             _pad(f"{finger.name}_medial", n + 2, finger.name),
             _tip_patch(n + 3, finger.name, 0.0158),
         ]
-    patches += [_pad("thumb_medial", 14, "thumb"), _pad("thumb_distal", 15, "thumb"), _tip_patch(15, "thumb", 0.0314)]
+    patches += [
+        _pad("thumb_medial", 14, "thumb"),
+        _pad("thumb_distal", 15, "thumb"),
+        _tip_patch(15, "thumb", 0.0314),
+    ]
     return tuple(patches)
 
 
 def _grasp_types() -> tuple[GraspTypeDescription, ...]:
-    idle = {f.name: {f"joint_{f.first_joint + k}.0": value for k, value in enumerate(_IDLE)} for f in _FINGERS}
+    idle = {
+        f.name: {f"joint_{f.first_joint + k}.0": value for k, value in enumerate(_IDLE)} for f in _FINGERS
+    }
     return (
         GraspTypeDescription("power", tuple(patch.name for patch in _patches())),
         GraspTypeDescription("precision", ("thumb_tip", "index_tip", "middle_tip"), idle["ring"]),

@@ -104,7 +104,8 @@ def describe() -> HandDescription:
         # on top of the base; x across the fingers, y the closing direction, z the approach
         wrist=FrameDescription("wrist", _BASE, (0.0, 0.0, 0.09)),
         frames=tuple(
-            FrameDescription(f"{side}_pad_frame", f"{side}_inner_finger", _PAD_POSITION) for side in ("left", "right")
+            FrameDescription(f"{side}_pad_frame", f"{side}_inner_finger", _PAD_POSITION)
+            for side in ("left", "right")
         ),
         materials={"body": (0.1, 0.1, 0.1), "link": (0.55, 0.57, 0.6), "tip": (0.85, 0.85, 0.82)},
         filtered_pairs=tuple(
@@ -121,8 +122,8 @@ def describe() -> HandDescription:
 
 def _prism(outline: tuple[tuple[float, float], ...], half_width: float, *, material: str = "link") -> Part:
     """An outline [mm] swept along x."""
-    side = np.array([[0.0, y, z] for y, z in outline]) * 1e-3
-    return hull(np.concatenate([side - [half_width, 0.0, 0.0], side + [half_width, 0.0, 0.0]]), material=material)
+    corners = [(x, 1e-3 * y, 1e-3 * z) for x in (-half_width, half_width) for y, z in outline]
+    return hull(corners, material=material)
 
 
 def _octagon(z: float, half_x: float, half_y: float) -> np.ndarray:
@@ -133,7 +134,12 @@ def _octagon(z: float, half_x: float, half_y: float) -> np.ndarray:
 
 def _base() -> LinkDescription:
     top = np.array([[x, y, 0.09] for x in (-0.010, 0.010) for y in (-0.0157, 0.0157)])
-    levels = [_octagon(-0.0027, 0.0365, 0.0365), _octagon(0.030, 0.0375, 0.040), _octagon(0.055, 0.0264, 0.0424), top]
+    levels = [
+        _octagon(-0.0027, 0.0365, 0.0365),
+        _octagon(0.030, 0.0375, 0.040),
+        _octagon(0.055, 0.0264, 0.0424),
+        top,
+    ]
     mass = mass_from_sheet(
         0.22652,
         (8.625e-08, -4.6583e-06, 0.03145),
@@ -150,7 +156,14 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
         mass_from_sheet(
             0.00853198276973456,
             (-0.000200000000003065, 0.0199435877845359, 0.0292245259211331),
-            (2.89328108496468e-06, 1.86719750325683e-06, 1.21905238907251e-06, 0.0, 0.0, -1.21858577871576e-06),
+            (
+                2.89328108496468e-06,
+                1.86719750325683e-06,
+                1.21905238907251e-06,
+                0.0,
+                0.0,
+                -1.21858577871576e-06,
+            ),
         ),
     )
     outer = LinkDescription(
@@ -159,7 +172,14 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
         mass_from_sheet(
             0.022614240507152,
             (0.00030115855001899, 0.0373907951953854, -0.0208027427000385),
-            (1.52518312458174e-05, 6.17694243867776e-06, 1.16494917907219e-05, 9.8e-10, -5.4e-10, 6.78636130740228e-06),
+            (
+                1.52518312458174e-05,
+                6.17694243867776e-06,
+                1.16494917907219e-05,
+                9.8e-10,
+                -5.4e-10,
+                6.78636130740228e-06,
+            ),
         ),
         spheres_along((0.0, 0.02, -0.008), (0.0, 0.07, -0.022), 0.008, 4),
     )
@@ -171,7 +191,14 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
         mass_from_sheet(
             0.0104003125914103,
             (0.000299999999999317, 0.0160078233491243, -0.0136945669206257),
-            (2.71909453810972e-06, 7.69100314106116e-07, 2.30315190420171e-06, 0.0, 0.0, 6.74715432769696e-07),
+            (
+                2.71909453810972e-06,
+                7.69100314106116e-07,
+                2.30315190420171e-06,
+                0.0,
+                0.0,
+                6.74715432769696e-07,
+            ),
         ),
         spheres_along((x, y - 0.031, z), (x, y + 0.031, z), 0.0037, 9),
     )
@@ -238,7 +265,13 @@ def _left_joints() -> tuple[JointDescription, ...]:
         armature=0.003,
     )
     knuckle = _follower(
-        "left_inner_knuckle_joint", _BASE, "left_inner_knuckle", (0.0, -0.0127, 0.06142), (_TILT, 0.0, 0.0), 0.8757, -1.0
+        "left_inner_knuckle_joint",
+        _BASE,
+        "left_inner_knuckle",
+        (0.0, -0.0127, 0.06142),
+        (_TILT, 0.0, 0.0),
+        0.8757,
+        -1.0,
     )
     return finger, _inner_finger_joint("left"), knuckle
 
@@ -246,17 +279,29 @@ def _left_joints() -> tuple[JointDescription, ...]:
 def _right_joints() -> tuple[JointDescription, ...]:
     turned = (_TILT, 0.0, math.pi)
     outer = _follower(
-        "right_outer_knuckle_joint", _BASE, "right_outer_knuckle", (0.0, 0.030601, 0.054905), turned, 0.725, -1.0
+        "right_outer_knuckle_joint",
+        _BASE,
+        "right_outer_knuckle",
+        (0.0, 0.030601, 0.054905),
+        turned,
+        0.725,
+        -1.0,
     )
     knuckle = _follower(
-        "right_inner_knuckle_joint", _BASE, "right_inner_knuckle", (0.0, 0.0127, 0.06142), turned, 0.8757, -1.0
+        "right_inner_knuckle_joint",
+        _BASE,
+        "right_inner_knuckle",
+        (0.0, 0.0127, 0.06142),
+        turned,
+        0.8757,
+        -1.0,
     )
     return outer, _inner_finger_joint("right"), knuckle
 
 
 def _pad_patches(side: str) -> tuple[PatchDescription, PatchDescription]:
     """The face that looks at the other finger (-z of the pad), halved: the far half alone serves for pinching."""
-    x, y, z = _PAD_POSITION
+    _, y, z = _PAD_POSITION
     link, direction, face = f"{side}_inner_finger", (0.0, 0.0, -1.0), z - 0.5 * _PAD_SIZE[2] + 1e-4
     near = ((-1.0, -1.0, -1.0), (1.0, y, face))
     far = ((-1.0, y, -1.0), (1.0, 1.0, face))

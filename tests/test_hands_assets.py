@@ -1,0 +1,302 @@
+"""The shipped hands: annotation, mass, candidates and the data sheets they were built from."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from warpgrasp.hands import GeometryType, HandModel, JointType, hand_names, load_hand
+from warpgrasp.hands.rotations import compose, quaternion_to_matrix, rotate
+
+SHEETS = Path(__file__).parents[2] / "shared" / "hands" / "specs"
+ALL_HANDS = pytest.mark.parametrize("name", hand_names())
+FloatArray = NDArray[np.float64]
+
+
+def distance_to_shape(hand: HandModel, geometry: int, point: FloatArray) -> float:
+    """Signed distance near the surface, written independently of the library."""
+    turn = quaternion_to_matrix(hand.geometry_quaternion[geometry])
+    local = turn.T @ (point - hand.geometry_position[geometry])
+    size = hand.geometry_size[geometry]
+    if hand.geometry_type[geometry] == GeometryType.CAPSULE:
+        local[2] = math.copysign(max(0.0, abs(local[2]) - size[1]), local[2])
+        return float(np.linalg.norm(local) - size[0])
+    if hand.geometry_type[geometry] == GeometryType.BOX:
+        over = np.abs(local) - size
+        return float(np.linalg.norm(np.maximum(over, 0.0)) + min(over.max(), 0.0))
+    start = hand.geometry_plane_start[geometry]
+    planes = hand.plane[start : start + hand.geometry_plane_count[geometry]]
+    return float((planes[:, :3] @ local - planes[:, 3]).max())
+
+
+def test_shipped_hands() -> None:
+    assert {"allegro", "robotiq_2f140"} <= set(hand_names())
+    assert load_hand("allegro") is load_hand("allegro")
+    assert load_hand("allegro").dof_count == 16
+    assert load_hand("robotiq_2f140").joint_names == ("finger_joint",)
+
+
+def test_unknown_hand_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown hand 'alegro'.*allegro.*robotiq_2f140"):
+        load_hand("alegro")
+    with pytest.raises(ValueError, match="does not exist"):
+        load_hand("nowhere/hand.usda")
+
+
+def test_import_is_light() -> None:
+    code = "import sys, warpgrasp.hands; print([m for m in ('pxr', 'warp', 'trimesh') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_listing_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "warpgrasp.hands"], capture_output=True, text=True, check=True
+    )
+    assert "allegro" in done.stdout
+    wrong = subprocess.run(
+        [sys.executable, "-m", "warpgrasp.hands", "alegro"], capture_output=True, text=True
+    )
+    assert wrong.returncode == 1
+    assert "unknown hand" in wrong.stderr
+
+
+@ALL_HANDS
+def test_arrays_agree(name: str) -> None:
+    hand = load_hand(name)
+    links, dofs = hand.link_count, hand.dof_count
+    assert hand.link_parent[0] == -1
+    assert np.all(hand.link_parent[1:] < np.arange(1, links))
+    assert hand.joint_type[0] == JointType.FIXED
+    assert len(hand.asset_hash) == 64
+    for array in (hand.dof_lower, hand.dof_effort, hand.dof_velocity, hand.dof_stiffness, hand.dof_opening):
+        assert array.shape == (dofs,)
+    assert np.all(np.isfinite(hand.dof_effort))
+    assert np.all(hand.dof_effort > 0.0)
+    assert np.all(hand.dof_lower <= hand.dof_opening)
+    assert np.all(hand.dof_opening <= hand.dof_upper)
+    np.testing.assert_allclose(np.linalg.norm(hand.joint_axis, axis=1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(hand.joint_parent_quaternion, axis=1), 1.0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(hand.plane[:, :3], axis=1), 1.0, atol=1e-9)
+    assert int(hand.geometry_plane_count.sum()) == len(hand.plane)
+
+
+@ALL_HANDS
+def test_asset_is_what_its_description_writes(name: str, tmp_path: Path) -> None:
+    """Nobody edits hand.usda by hand, and nobody forgets to write it again."""
+    from pxr import Sdf
+
+    from warpgrasp.hands.author import write_hand
+
+    description = importlib.import_module(f"warpgrasp.hands.{name}.build").describe()
+    write_hand(description, tmp_path / "hand.usda")
+    written, shipped = (Sdf.Layer.FindOrOpen(str(p)) for p in (tmp_path / "hand.usda", load_hand(name).path))
+    assert list(written.rootPrims[0].nameChildren.keys()) == list(shipped.rootPrims[0].nameChildren.keys())
+    again = load_hand(tmp_path / "hand.usda")
+    for field in (
+        "joint_parent_position",
+        "geometry_size",
+        "plane",
+        "link_inertia",
+        "sphere_position",
+        "dof_upper",
+    ):
+        np.testing.assert_allclose(getattr(again, field), getattr(load_hand(name), field), atol=1e-7)
+
+
+@ALL_HANDS
+def test_mass_is_physical(name: str) -> None:
+    hand = load_hand(name)
+    assert np.all(hand.link_mass > 0.0)
+    for inertia in hand.link_inertia:
+        np.testing.assert_allclose(inertia, inertia.T, atol=1e-12)
+        moments = np.linalg.eigvalsh(inertia)
+        assert moments[0] > 0.0
+        assert moments[0] + moments[1] >= moments[2] * (1.0 - 1e-6)
+
+
+@ALL_HANDS
+def test_convex_pieces_contain_their_meshes(name: str) -> None:
+    hand = load_hand(name)
+    for geometry, mesh in enumerate(hand.geometry_mesh):
+        distance = [distance_to_shape(hand, geometry, vertex) for vertex in mesh.vertices]
+        assert np.abs(distance).max() < 1e-6
+        corner = mesh.vertices[mesh.faces]
+        assert np.einsum("ij,ij->", corner[:, 0], np.cross(corner[:, 1], corner[:, 2])) > 0.0
+
+
+@ALL_HANDS
+def test_candidates_lie_on_the_surface(name: str) -> None:
+    hand = load_hand(name)
+    for grasp_type in hand.grasp_types:
+        candidates = hand.contact_candidates(grasp_type)
+        again = hand.contact_candidates(grasp_type)
+        np.testing.assert_array_equal(candidates.position, again.position)
+        assert np.bincount(candidates.patch).min() >= 8
+        np.testing.assert_allclose(np.linalg.norm(candidates.normal, axis=1), 1.0, atol=1e-9)
+        for link, point, normal in zip(candidates.link, candidates.position, candidates.normal, strict=True):
+            own = np.flatnonzero(hand.geometry_link == link)
+            here = [distance_to_shape(hand, g, point) for g in own]
+            assert abs(min(here)) < 1e-4
+            outside = [distance_to_shape(hand, g, point + 1e-3 * normal) for g in own]
+            assert outside[int(np.argmin(here))] == pytest.approx(1e-3, abs=1e-5)
+            assert min(outside) > 0.0
+
+
+@ALL_HANDS
+def test_candidates_are_spread(name: str) -> None:
+    hand = load_hand(name)
+    candidates = hand.contact_candidates("power")
+    for patch in np.unique(candidates.patch):
+        point = candidates.position[candidates.patch == patch]
+        gap = np.linalg.norm(point[:, None] - point[None], axis=2) + np.eye(len(point))
+        assert gap.min() > 1.5e-3
+
+
+def test_candidate_count() -> None:
+    hand = load_hand("allegro")
+    assert 100 <= hand.contact_candidates("power").count <= 200
+    assert hand.contact_candidates("power", count=300).count == 300
+    with pytest.raises(ValueError, match=r"at least the number of patches, 13 \(got 3\)"):
+        hand.contact_candidates("power", count=3)
+    with pytest.raises(ValueError, match="no grasp type 'hook'; it has power, precision, pinch"):
+        hand.contact_candidates("hook")
+
+
+def test_grasp_types() -> None:
+    hand = load_hand("allegro")
+    assert set(hand.grasp_types["precision"].fingers) == {"thumb", "index", "middle"}
+    assert set(hand.grasp_types["pinch"].fingers) == {"thumb", "index"}
+    assert set(hand.grasp_types["precision"].idle_joint_position) == {f"joint_{n}.0" for n in range(8, 12)}
+    for grasp_type in hand.grasp_types.values():
+        for joint, value in grasp_type.idle_joint_position.items():
+            dof = hand.joint_names.index(joint)
+            assert hand.dof_lower[dof] <= value <= hand.dof_upper[dof]
+
+
+@ALL_HANDS
+def test_spheres_stay_inside_and_open(name: str) -> None:
+    hand = load_hand(name)
+    pairs = hand.self_collision_pairs()
+    assert len(pairs) > 0
+    assert np.all(hand.sphere_link[pairs[:, 0]] != hand.sphere_link[pairs[:, 1]])
+    centers = hand.sphere_centers((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0), hand.dof_opening)
+    gap = np.linalg.norm(centers[pairs[:, 0]] - centers[pairs[:, 1]], axis=1)
+    assert np.all(gap > hand.sphere_radius[pairs[:, 0]] + hand.sphere_radius[pairs[:, 1]])
+    for link, center in zip(hand.sphere_link, hand.sphere_position, strict=True):
+        assert (
+            min(distance_to_shape(hand, g, center) for g in np.flatnonzero(hand.geometry_link == link)) < 0.0
+        )
+
+
+def test_wrist_frame_convention() -> None:
+    """x = thumb direction, y = finger direction, z = palm normal."""
+    hand = load_hand("allegro")
+    thumb, finger, normal = quaternion_to_matrix(hand.wrist_quaternion).T
+    np.testing.assert_allclose(normal, [1.0, 0.0, 0.0], atol=1e-6)  # the sheet's palm normal
+    np.testing.assert_allclose(finger, [0.0, 0.0, 1.0], atol=1e-6)  # the sheet's finger direction
+    tips = frame_positions(hand, hand.dof_opening)
+    assert (tips["thumb_tip_frame"] - tips["ring_tip_frame"]) @ thumb > 0.0
+
+
+def test_gripper_pads_face_each_other() -> None:
+    hand = load_hand("robotiq_2f140")
+    candidates = hand.contact_candidates("power")
+    position, quaternion = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), [0.0])
+    point = np.array(
+        [
+            position[k] + rotate(quaternion[k], p)
+            for k, p in zip(candidates.link, candidates.position, strict=True)
+        ]
+    )
+    normal = np.array(
+        [rotate(quaternion[k], n) for k, n in zip(candidates.link, candidates.normal, strict=True)]
+    )
+    left = candidates.finger == candidates.finger_names.index("left")
+    np.testing.assert_allclose(normal[left], [[0.0, 1.0, 0.0]] * left.sum(), atol=1e-5)
+    np.testing.assert_allclose(normal[~left], [[0.0, -1.0, 0.0]] * (~left).sum(), atol=1e-5)
+    opening = point[~left, 1].mean() - point[left, 1].mean()
+    assert opening == pytest.approx(0.1285, abs=5e-4)  # the pads' gap when open
+
+
+def frame_positions(hand: HandModel, joint_position: FloatArray) -> dict[str, FloatArray]:
+    position, quaternion = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), joint_position)
+    return {
+        frame.name: compose(position[frame.link], quaternion[frame.link], frame.position, frame.quaternion)[0]
+        for frame in hand.frames
+    }
+
+
+def sheet_positions(sheet: dict[str, Any], value: dict[str, float]) -> dict[str, FloatArray]:
+    """Link positions by the sheet's own kinematics, as 4 x 4 matrices."""
+    from scipy.spatial.transform import Rotation
+
+    pose = {sheet["root_link"]: np.eye(4)}
+    for joint in sheet["joints"]:
+        local = np.eye(4)
+        local[:3, :3] = Rotation.from_euler("xyz", joint["origin"]["rpy"]).as_matrix()
+        local[:3, 3] = joint["origin"]["xyz"]
+        if joint["type"] == "revolute":
+            mimic = joint.get("mimic")
+            q = (
+                value[joint["name"]]
+                if mimic is None
+                else mimic["multiplier"] * value[mimic["joint"]] + mimic["offset"]
+            )
+            motion = np.eye(4)
+            motion[:3, :3] = Rotation.from_rotvec(q * np.array(joint["axis"])).as_matrix()
+            local = local @ motion
+        pose[joint["child"]] = pose[joint["parent"]] @ local
+    return {name: matrix[:3, 3] for name, matrix in pose.items()}
+
+
+@pytest.mark.skipif(not SHEETS.is_dir(), reason=f"the data sheets are not at {SHEETS}")
+@ALL_HANDS
+def test_kinematics_follow_the_sheet(name: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    path = SHEETS / f"{name}__upstream.yaml"
+    if not path.is_file():
+        path = SHEETS / f"{name}.yaml"
+    sheet = yaml.safe_load(path.read_text())
+    hand = load_hand(name)
+    frame_of = {f"{finger}_tip_frame": tip["link"] for finger, tip in sheet["fingertips"].items()}
+    frame_of |= {f"{finger}_pad_frame": tip["link"] for finger, tip in sheet["fingertips"].items()}
+    link_of = {link: index for index, link in enumerate(hand.link_names)}
+    random = np.random.default_rng(3)
+    for _ in range(50):
+        q = random.uniform(hand.dof_lower, hand.dof_upper)
+        expected = sheet_positions(sheet, dict(zip(hand.joint_names, q, strict=True)))
+        position, _ = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), q)
+        compared = 0
+        for link, point in expected.items():
+            index = link_of.get(link.replace(".", "_"))
+            if index is not None:
+                np.testing.assert_allclose(position[index], point, atol=1e-6)
+                compared += 1
+        assert compared == hand.link_count
+        for frame, point in frame_positions(hand, q).items():
+            np.testing.assert_allclose(point, expected[frame_of[frame]], atol=1e-6)
+
+
+@pytest.mark.skipif(not SHEETS.is_dir(), reason=f"the data sheets are not at {SHEETS}")
+@ALL_HANDS
+def test_limits_and_masses_follow_the_sheet(name: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    path = SHEETS / f"{name}__upstream.yaml"
+    sheet = yaml.safe_load((path if path.is_file() else SHEETS / f"{name}.yaml").read_text())
+    hand = load_hand(name)
+    limits = {joint["name"]: joint["limits"] for joint in sheet["joints"] if "limits" in joint}
+    for dof, joint in enumerate(hand.joint_names):
+        assert hand.dof_lower[dof] == pytest.approx(limits[joint]["lower"], abs=1e-6)
+        assert hand.dof_upper[dof] == pytest.approx(limits[joint]["upper"], abs=1e-6)
+        assert hand.dof_velocity[dof] == pytest.approx(limits[joint]["velocity"], rel=1e-6)
+    total = sum(link.get("mass", 0.0) for link in sheet["links"].values())
+    assert hand.link_mass.sum() == pytest.approx(total, rel=1e-6)
