@@ -1,0 +1,180 @@
+"""What ``python -m warpgrasp.generate`` shows: progress while it works, a table when it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from warpgrasp.status import GraspStatus
+
+if TYPE_CHECKING:
+    from warpgrasp.run_folder import ObjectRow
+    from warpgrasp.synthesis import Progress as SynthesisProgress
+
+__all__ = ["Report"]
+
+_SHOWN_ROWS = 40
+_CAPTION = "upper number: best, lower: median of the OK grasps; terms are shown without their weights"
+_LINE_SHARE = 0.1  # of a batch between two lines where output is not a terminal
+
+
+class Report:
+    """Writes for people: to a terminal with a live bar, elsewhere as plain lines.
+
+    Args:
+        console: Where progress and table go.
+        error_console: Where errors go.
+    """
+
+    def __init__(self, console: Console | None = None, error_console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self.error_console = error_console or Console(highlight=False, stderr=True)
+
+    def say(self, text: str) -> None:
+        """One line about what happens now."""
+        self.console.print(escape(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """One line about something the user should know."""
+        self.error_console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """One line about what went wrong and what to do."""
+        self.error_console.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
+
+    @contextmanager
+    def batch(self, title: str, step_count: int) -> Iterator[BatchReport]:
+        """Show one batch of objects from kernel preparation to the last step."""
+        if not self.console.is_terminal:
+            yield _LineReport(self.console, title)
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("elapsed,"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("left"),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            yield _BarReport(progress, title, step_count)
+
+    def table(self, rows: Sequence[ObjectRow], failures: Mapping[str, str]) -> None:
+        """Print one row per object: grasps by status, best and median energy per term, seconds."""
+        if rows:
+            terms = list(rows[0].energy_best)
+            table = Table(
+                box=SIMPLE_HEAD,
+                collapse_padding=True,
+                pad_edge=False,
+                caption=_CAPTION,
+                caption_justify="left",
+            )
+            table.add_column("object", overflow="fold", min_width=8)
+            table.add_column("grasps", justify="right", no_wrap=True)
+            table.add_column("OK", justify="right", no_wrap=True)
+            table.add_column("failed", min_width=6, max_width=14)
+            for term in terms:
+                table.add_column(_heading(term), justify="right", no_wrap=True)
+            table.add_column("s", justify="right", no_wrap=True)
+            for row in rows[:_SHOWN_ROWS]:
+                table.add_row(*_cells(row, terms))
+            self.console.print(table)
+            if len(rows) > _SHOWN_ROWS:
+                self.say(f"... and {len(rows) - _SHOWN_ROWS} more objects, see summary.json")
+        for status in GraspStatus:
+            count = sum(row.status_count.get(status.name, 0) for row in rows)
+            if count and status != GraspStatus.OK:
+                self.say(f"{count} x {status.name.lower().replace('_', ' ')}: {status.sentence}")
+        for sentence in failures.values():
+            self.error(sentence)
+
+
+class BatchReport:
+    """Receives the progress of one batch."""
+
+    def step(self, progress: SynthesisProgress) -> None:
+        """Show where the batch stands."""
+        raise NotImplementedError
+
+
+_PREPARING = "preparing kernels (the first run on a machine compiles them, up to a minute)"
+
+
+class _BarReport(BatchReport):
+    def __init__(self, progress: Progress, title: str, step_count: int) -> None:
+        self._progress = progress
+        self._started = False
+        self._task = progress.add_task(escape(title), total=step_count, state=_PREPARING, start=False)
+
+    def step(self, progress: SynthesisProgress) -> None:
+        if not self._started:  # time left counts steps, not the compilation before them
+            self._progress.start_task(self._task)
+            self._started = True
+        self._progress.update(self._task, completed=progress.step, state=_state(progress))
+
+
+class _LineReport(BatchReport):
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._next = 0.0
+        self._first: tuple[float, int] | None = None
+        console.print(escape(f"{title}: {_PREPARING}"), soft_wrap=True)
+
+    def step(self, progress: SynthesisProgress) -> None:
+        share = progress.step / max(progress.step_count, 1)
+        if self._first is None:
+            self._first = (time.perf_counter(), progress.step)
+        if share < self._next and progress.step < progress.step_count:
+            return
+        self._next = share + _LINE_SHARE
+        started, first_step = self._first
+        done = progress.step - first_step
+        left = ""
+        if done > 0:
+            per_step = (time.perf_counter() - started) / done
+            left = f", {per_step * (progress.step_count - progress.step):.0f} s left"
+        self._console.print(escape(f"{self._title}: {_state(progress)}{left}"), soft_wrap=True)
+
+
+def _state(progress: SynthesisProgress) -> str:
+    return (
+        f"step {progress.step}/{progress.step_count}, energy mean {progress.energy_mean:.3g} "
+        f"best {progress.energy_best:.3g}, accepted {100 * progress.accept_rate:.0f} %"
+    )
+
+
+def _heading(term: str) -> str:
+    """Name of a term in lines short enough for a terminal of 80 columns."""
+    return term.replace("_", "\n").replace("penetration", "pene-\ntration")
+
+
+def _cells(row: ObjectRow, terms: Sequence[str]) -> list[str]:
+    ok = row.status_count.get(GraspStatus.OK.name, 0)
+    failed = ", ".join(
+        f"{count} {name.lower().replace('_', ' ')}"
+        for name, count in row.status_count.items()
+        if name != GraspStatus.OK.name
+    )
+    energies = [
+        f"{row.energy_best[term]:.2g}\n{row.energy_median[term]:.2g}" if ok else "-" for term in terms
+    ]
+    return [escape(row.name), str(row.grasp_count), str(ok), failed or "0", *energies, f"{row.seconds:.1f}"]
