@@ -397,7 +397,7 @@ def _quiet_warp() -> None:
     if hasattr(wp.config, "log_level"):
         wp.config.log_level = wp.LOG_ERROR
     else:  # Warp 1.17
-        wp.config.quiet = True
+        wp.config.quiet = True  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
