@@ -202,7 +202,11 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
         ),
         spheres_along((x, y - 0.031, z), (x, y + 0.031, z), 0.0037, 9),
     )
-    inner_knuckle = LinkDescription(
+    return weld(knuckle, outer, _OUTER_FINGER_POSITION), inner, _inner_knuckle(side)
+
+
+def _inner_knuckle(side: str) -> LinkDescription:
+    return LinkDescription(
         f"{side}_inner_knuckle",
         (_prism(_INNER_KNUCKLE, 0.0195),),
         mass_from_sheet(
@@ -212,7 +216,6 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
         ),
         spheres_along((0.0, 0.02, -0.001), (0.0, 0.09, -0.002), 0.006, 6),
     )
-    return weld(knuckle, outer, _OUTER_FINGER_POSITION), inner, inner_knuckle
 
 
 def _follower(
