@@ -184,6 +184,8 @@ def test_overlapping_bodies_without_manifold3d(tmp_path: Path, monkeypatch: pyte
     np.testing.assert_allclose(model.volume, expected.volume, rtol=1e-2)
     np.testing.assert_allclose(model.center_of_mass, expected.center_mass, atol=3e-4)
     np.testing.assert_allclose(model.inertia_unit_density, expected.moment_inertia, rtol=3e-2, atol=1e-9)
+    points, _ = model.surface_samples(500)
+    assert np.all(np.abs(points - expected.center_mass).max(axis=1) > 0.03 - 1e-6)  # none on the walls inside
 
 
 @pytest.mark.parametrize("gap", [0.0, 5e-5])

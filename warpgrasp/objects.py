@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.objects_bodies import winding_distance
 from warpgrasp.objects_error import ObjectError
 from warpgrasp.objects_geometry import farthest_point_indices, feature_normals, sample_surface
 from warpgrasp.objects_read import read_mesh
@@ -38,6 +39,8 @@ FARTHEST_ORIGIN = 10.0
 """Distance [m] from the origin beyond which float32 positions are coarser than 1 um."""
 OVERSAMPLING = 8
 """Random surface points drawn per farthest-point sample."""
+BURIED_OFFSET = 1.0e-5
+"""A surface point that is inside at this height [m] above its face lies within another body."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,8 @@ class ObjectModel:
     def surface_samples(self, count: int = 2500) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Evenly spread surface points: farthest-point samples of random ones, the same for the same mesh.
 
+        Of overlapping bodies only the outer surface is sampled.
+
         Args:
             count: Number of points, at least 1.
 
@@ -95,12 +100,24 @@ class ObjectModel:
             points, face = sample_surface(
                 self.vertices, self.faces, count=OVERSAMPLING * count, random=random
             )
+            if self.sign_method == SignMethod.WINDING:
+                outer = ~self._buried(points, face)
+                if outer.sum() >= count:
+                    points, face = points[outer], face[outer]
             selected = farthest_point_indices(points, count)
             samples = points[selected], self.face_pseudo_normals[face[selected], 0].astype(np.float64)
             for array in samples:
                 array.setflags(write=False)
             self._cache[count] = samples
         return self._cache[count]
+
+    def _buried(self, points: NDArray[np.float64], face: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether surface points lie within another of several overlapping bodies, shape [N]."""
+        outside = points + BURIED_OFFSET * self.face_pseudo_normals[face, 0]
+        buried: NDArray[np.bool_] = (
+            winding_distance(self.vertices, self.faces.astype(np.int64), outside) < 0.0
+        )
+        return buried
 
     @property
     def face_pseudo_normals(self) -> NDArray[np.float32]:
