@@ -305,6 +305,14 @@ def test_equal_names_become_unique_and_stay_so(shell: Shell) -> None:
     assert GraspSet.load(shell.folder / "out" / "mug_2.npz").metadata["object"]["path"] == second
 
 
+def test_moved_inputs_are_recognised_by_name_and_content(shell: Shell) -> None:
+    mesh = shell.mesh("x/mug.stl")
+    assert shell(mesh, *SMALL) == 0
+    (shell.folder / "x").rename(shell.folder / "z")
+    assert shell(str(shell.folder / "z" / "mug.stl"), *SMALL) == 0
+    assert shell.synthesis.names == ["mug"]
+
+
 def test_batches_are_sized_by_memory_and_an_object_too_large_is_refused(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,7 +203,8 @@ class _Run:
 
     def _take(self, path: Path) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""
-        row = self.folder.finished(path, _file_hash(path))
+        taken = {model.name for model in self._pending} | {row.name for row in self.rows}
+        row = self.folder.finished(path, _file_hash(path), taken)
         if row is None:
             self.report.say(f"loading {path.name}")
             try:
@@ -213,12 +214,11 @@ class _Run:
                 return
             for repair in model.repairs:
                 self.report.say(f"  {repair}")
-            row = self.folder.finished(path, model.file_hash)
+            row = self.folder.finished(path, model.file_hash, taken)
         if row is not None:
             self.skipped += 1
             self.rows.append(row)
             return
-        taken = {model.name for model in self._pending} | {row.name for row in self.rows}
         self._pending.append(dataclasses.replace(model, name=self.folder.unique_name(path, taken)))
 
     def _fail(self, path: Path, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 _SHOWN_ROWS = 40
+_NAMED_OBJECTS = 5
+_FILE_WIDTH = 120  # columns where output is not a terminal
+_NARROW = 100  # columns below which the table leaves out what OK and failed add up to
 _CAPTION = "upper number: best, lower: median of the OK grasps; terms are shown without their weights"
 _LINE_SHARE = 0.1  # of a batch between two lines where output is not a terminal
 
@@ -42,7 +46,7 @@ class Report:
     """
 
     def __init__(self, console: Console | None = None, error_console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
         self.error_console = error_console or Console(highlight=False, stderr=True)
 
     def say(self, text: str) -> None:
@@ -88,23 +92,32 @@ class Report:
                 caption_justify="left",
             )
             table.add_column("object", overflow="fold", min_width=8)
-            table.add_column("grasps", justify="right", no_wrap=True)
-            table.add_column("OK", justify="right", no_wrap=True)
-            table.add_column("failed", min_width=6, max_width=14)
+            counts = ("OK", "failed") if self.console.width < _NARROW else ("grasps", "OK", "failed")
+            for name in counts:
+                table.add_column(name, justify="right", no_wrap=True)
             for term in terms:
                 table.add_column(_heading(term), justify="right", no_wrap=True)
             table.add_column("s", justify="right", no_wrap=True)
             for row in rows[:_SHOWN_ROWS]:
-                table.add_row(*_cells(row, terms))
+                table.add_row(*_cells(row, counts, terms))
             self.console.print(table)
             if len(rows) > _SHOWN_ROWS:
                 self.say(f"... and {len(rows) - _SHOWN_ROWS} more objects, see summary.json")
         for status in GraspStatus:
-            count = sum(row.status_count.get(status.name, 0) for row in rows)
-            if count and status != GraspStatus.OK:
-                self.say(f"{count} x {status.name.lower().replace('_', ' ')}: {status.sentence}")
+            if status != GraspStatus.OK:
+                self._explain(status, rows)
         for sentence in failures.values():
             self.error(sentence)
+
+    def _explain(self, status: GraspStatus, rows: Sequence[ObjectRow]) -> None:
+        """Say how many grasps have a status, of which objects, and what it means."""
+        counts = {row.name: row.status_count[status.name] for row in rows if status.name in row.status_count}
+        if not counts:
+            return
+        objects = ", ".join(f"{count} of {name}" for name, count in list(counts.items())[:_NAMED_OBJECTS])
+        more = f", ... ({len(counts)} objects)" if len(counts) > _NAMED_OBJECTS else ""
+        name = status.name.lower().replace("_", " ")
+        self.say(f"{sum(counts.values())} x {name} ({objects}{more}): {status.sentence}")
 
 
 class BatchReport:
@@ -167,14 +180,10 @@ def _heading(term: str) -> str:
     return term.replace("_", "\n").replace("penetration", "pene-\ntration")
 
 
-def _cells(row: ObjectRow, terms: Sequence[str]) -> list[str]:
+def _cells(row: ObjectRow, counts: Sequence[str], terms: Sequence[str]) -> list[str]:
     ok = row.status_count.get(GraspStatus.OK.name, 0)
-    failed = ", ".join(
-        f"{count} {name.lower().replace('_', ' ')}"
-        for name, count in row.status_count.items()
-        if name != GraspStatus.OK.name
-    )
+    values = {"grasps": row.grasp_count, "OK": ok, "failed": row.grasp_count - ok}
     energies = [
         f"{row.energy_best[term]:.2g}\n{row.energy_median[term]:.2g}" if ok else "-" for term in terms
     ]
-    return [escape(row.name), str(row.grasp_count), str(ok), failed or "0", *energies, f"{row.seconds:.1f}"]
+    return [escape(row.name), *(str(values[name]) for name in counts), *energies, f"{row.seconds:.1f}"]

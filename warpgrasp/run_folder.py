@@ -19,7 +19,7 @@ import dataclasses
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,23 +142,30 @@ class RunFolder:
                 "Choose another --out, use the same options, or start over with --no-resume."
             )
 
-    def finished(self, path: Path, file_hash: str) -> ObjectRow | None:
-        """Return the row of an object file whose grasps are complete, or None."""
+    def finished(self, path: Path, file_hash: str, taken: Collection[str] = ()) -> ObjectRow | None:
+        """Return the row of an object file whose grasps are complete, or None.
+
+        Args:
+            path: Object file, absolute.
+            file_hash: Hash of its content; where the file has moved, name and content identify it.
+            taken: Names of objects that other files of this run stand for.
+        """
         if not self.resume:
             return None
-        for row in self._rows.values():
-            if (
-                row.settings_hash == self.settings_hash
-                and row.file_hash == file_hash
-                and row.path == str(path)
-            ):
-                return row
-        return None
+        complete = [
+            row
+            for row in self._rows.values()
+            if row.settings_hash == self.settings_hash
+            and row.file_hash == file_hash
+            and row.name not in taken
+        ]
+        moved = [row for row in complete if Path(row.path).name == path.name and not Path(row.path).exists()]
+        return next((row for row in complete if row.path == str(path)), moved[0] if moved else None)
 
-    def unique_name(self, path: Path, taken: set[str]) -> str:
+    def unique_name(self, path: Path, taken: Collection[str]) -> str:
         """Name of the files of an object: that of an earlier run, else the stem, with a number where it is taken."""
         for row in self._rows.values():
-            if row.path == str(path):
+            if row.path == str(path) and row.name not in taken:
                 return row.name
         used = {name.lower() for name in (*self._rows, *taken)}
         name, number = path.stem, 2
