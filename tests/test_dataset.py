@@ -202,5 +202,8 @@ def test_leftovers_of_killed_runs_are_removed_but_not_those_of_living_ones(tmp_p
     alive = tmp_path / f".warpgrasp-{os.getpid()}-grasps.npz"
     dead.touch()
     alive.touch()
-    assert atomic_file.remove_temporary_files(tmp_path) == 1
+    folder = tmp_path / f".warpgrasp-{process.pid}-allegro"
+    folder.mkdir()
+    (folder / "hand.usda").touch()
+    assert atomic_file.remove_temporary_files(tmp_path) == 2
     assert list(tmp_path.iterdir()) == [alive]

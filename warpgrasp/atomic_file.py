@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["OutputError", "remove_temporary_files", "replace_file", "write_bytes", "write_text"]
+__all__ = [
+    "OutputError",
+    "remove_temporary_files",
+    "replace_file",
+    "temporary_path",
+    "write_bytes",
+    "write_text",
+]
 
 _PREFIX = ".warpgrasp-"
 
@@ -40,6 +48,11 @@ def _output_error(path: Path, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}.")
 
 
+def temporary_path(path: Path) -> Path:
+    """Where this process prepares ``path``: same folder, same suffix, a name that says whose it is."""
+    return path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+
+
 @contextmanager
 def replace_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; on a clean exit it becomes ``path``, otherwise nothing is left behind.
@@ -51,7 +64,7 @@ def replace_file(path: Path | str) -> Iterator[Path]:
         OutputError: The folder cannot be created or the file cannot be written (full disk, permissions).
     """
     path = Path(path)
-    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{path.name}")
+    temporary = temporary_path(path)
     try:
         _make_folder(path.parent)
         yield temporary
@@ -95,16 +108,16 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def remove_temporary_files(folder: Path) -> int:
-    """Delete what killed processes left in ``folder``; return the number of files deleted.
+    """Delete what killed processes left in ``folder``; return the number of files and folders deleted.
 
-    Files of processes that are still alive are kept.
+    What belongs to processes that are still alive is kept.
     """
     count = 0
     for path in folder.glob(f"{_PREFIX}*"):
         owner = path.name.removeprefix(_PREFIX).split("-", 1)[0]
         if owner.isdigit() and not _is_alive(int(owner)):
             with suppress(OSError):
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
                 count += 1
     return count
 

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from warpgrasp.status import GraspStatus
 
@@ -70,14 +64,10 @@ class Report:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(16),
             TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            TextColumn("elapsed,"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            TextColumn("left"),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(*columns, _ClockColumn(), console=self.console, transient=True) as progress:
             yield _BarReport(progress, title, step_count)
 
     def table(self, rows: Sequence[ObjectRow], failures: Mapping[str, str]) -> None:
@@ -128,14 +118,30 @@ class BatchReport:
         raise NotImplementedError
 
 
-_PREPARING = "preparing kernels (the first run on a machine compiles them, up to a minute)"
+_PREPARING = "preparing kernels (the first run compiles them)"
+
+
+class _ClockColumn(ProgressColumn):
+    """Seconds since the batch began, until there are steps to tell the time left from."""
+
+    def render(self, task: Task) -> Text:
+        """Text of the column."""
+        left = task.time_remaining
+        return Text(f"{task.fields['clock']():.0f} s" if left is None else f"{left:.0f} s left")
 
 
 class _BarReport(BatchReport):
     def __init__(self, progress: Progress, title: str, step_count: int) -> None:
         self._progress = progress
         self._started = False
-        self._task = progress.add_task(escape(title), total=step_count, state=_PREPARING, start=False)
+        began = time.perf_counter()
+        self._task = progress.add_task(
+            escape(title),
+            total=step_count,
+            start=False,
+            state=_PREPARING,
+            clock=lambda: time.perf_counter() - began,
+        )
 
     def step(self, progress: SynthesisProgress) -> None:
         if not self._started:  # time left counts steps, not the compilation before them
@@ -170,7 +176,7 @@ class _LineReport(BatchReport):
 
 def _state(progress: SynthesisProgress) -> str:
     return (
-        f"step {progress.step}/{progress.step_count}, energy mean {progress.energy_mean:.3g} "
+        f"step {progress.step}/{progress.step_count}, energy {progress.energy_mean:.3g}, "
         f"best {progress.energy_best:.3g}, accepted {100 * progress.accept_rate:.0f} %"
     )
 

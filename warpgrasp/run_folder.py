@@ -9,8 +9,8 @@ Layout::
     summary.json         one entry per object
     gallery.png          the best grasps
 
-Every file is written whole or not at all. An object counts as finished when its npz file loads, comes from the same
-settings and the same object file.
+Every file is written whole or not at all. An object counts as finished when its stage exists and its npz file loads and
+comes from the same settings and the same object file.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class RunFolder:
             indent=2,
         )
         write_text(self.path / "config.json", text + "\n")
-        remove_temporary_files(self.path)
+        for folder in (self.path, self.path / "assets"):
+            remove_temporary_files(folder)
         for file in sorted(self.path.glob("*.npz")):
             try:
                 self._rows[file.stem] = ObjectRow.from_grasps(file.stem, GraspSet.load(file))

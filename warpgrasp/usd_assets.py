@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pxr import Gf, Tf, Usd, UsdGeom, UsdPhysics, UsdUtils, Vt
 
-from warpgrasp.atomic_file import OutputError, replace_file
+from warpgrasp.atomic_file import OutputError, replace_file, temporary_path
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
@@ -62,7 +62,7 @@ def _localize(source: Path, folder: Path) -> Path:
     target = folder / source.name
     if target.exists():
         return target
-    temporary = folder.with_name(f".warpgrasp-{os.getpid()}-{folder.name}")
+    temporary = temporary_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         copied = bool(UsdUtils.LocalizeAsset(str(source.resolve()), str(temporary)))
