@@ -11,8 +11,8 @@ import trimesh
 from pxr import Usd, UsdGeom
 
 from warpgrasp.objects import ObjectError, ObjectModel, SignMethod, load_object
-from warpgrasp.objects_repair import FACE_LIMIT
-from warpgrasp.objects_topology import count_defects
+from warpgrasp.objects_repair import FACE_LIMIT, mend
+from warpgrasp.objects_topology import closed_bodies, count_defects, separate_sheets
 
 SIDE = 0.06
 HAVE_MANIFOLD = pytest.mark.skipif(
@@ -213,15 +213,39 @@ def test_one_of_two_bodies_inside_out(tmp_path: Path) -> None:
     assert_solid(model, trimesh.boolean.union([first, second], engine="manifold"))
 
 
-def test_edges_of_four_faces_are_told_by_the_winding_number(tmp_path: Path) -> None:
+def pinched_ring() -> trimesh.Trimesh:
+    """A torus whose tube is flattened at one place, so that edges there join four faces."""
     ring = trimesh.creation.torus(0.04, 0.015)
-    # Pinch the tube until two rings of vertices fall together: edges shared by four faces.
-    vertices = ring.vertices.copy()
-    waist = np.abs(np.arctan2(vertices[:, 1], vertices[:, 0])) < 1e-6
-    vertices[waist] = [0.04, 0.0, 0.0] + (vertices[waist] - [0.04, 0.0, 0.0]) * [1.0, 1.0, 0.0]
-    model = load_arrays(tmp_path, vertices, ring.faces)
-    assert model.sign_method == SignMethod.WINDING
-    assert "join more than two faces" in model.repairs[-1]
+    waist = np.abs(np.arctan2(ring.vertices[:, 1], ring.vertices[:, 0])) < 1e-6
+    ring.vertices[waist] = ring.vertices[waist] * [1.0, 1.0, 0.0]
+    return ring
+
+
+def test_edges_of_four_faces_are_taken_apart(tmp_path: Path) -> None:
+    ring = pinched_ring()
+    expected = ring.volume
+    model = load_mesh(tmp_path, ring)
+    assert "edges of more than two faces were taken apart" in model.repairs[-1]
+    assert model.watertight
+    assert count_defects(model.faces) == (0, 0, 3 * len(model.faces) // 2)
+    np.testing.assert_allclose(model.volume, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("inside_out", [False, True])
+def test_boxes_that_share_an_edge_are_taken_apart_around_the_solid(inside_out: bool) -> None:
+    pair = trimesh.util.concatenate([box(), box((SIDE, SIDE, 0.0))])
+    pair.merge_vertices()
+    faces = np.asarray(pair.faces, np.int64)
+    assert len(pair.vertices) == 14
+    solid = mend(np.asarray(pair.vertices), faces[:, ::-1] if inside_out else faces, "pair")
+    assert any("1 edge of more than two faces was taken apart" in sentence for sentence in solid.repairs)
+    np.testing.assert_allclose(solid.mass.volume, 2.0 * SIDE**3, rtol=2e-2)
+    vertices, sheets, count = separate_sheets(np.asarray(pair.vertices), faces)
+    assert count == 1
+    assert len(vertices) == 16
+    bodies = closed_bodies(sheets)
+    centers = [vertices[sheets[bodies == body]].mean(axis=(0, 1)) for body in range(bodies.max() + 1)]
+    np.testing.assert_allclose(sorted(center[0] for center in centers), [0.0, SIDE], atol=0.01)
 
 
 def test_large_scan_is_reduced_within_the_stated_bound(tmp_path: Path) -> None:

@@ -237,6 +237,24 @@ def test_obtuse_and_acute_corners_keep_their_sign(tmp_path: Path) -> None:
     assert_consistent(points, distance, normal, closest)
 
 
+def test_sign_around_a_pinch(tmp_path: Path) -> None:
+    # A tube flattened to nothing at one place: edges of four faces, taken apart into sheets while loading.
+    ring = trimesh.creation.torus(0.04, 0.015)
+    waist = np.abs(np.arctan2(ring.vertices[:, 1], ring.vertices[:, 0])) < 1e-6
+    ring.vertices[waist] = ring.vertices[waist] * [1.0, 1.0, 0.0]
+    model = from_mesh(tmp_path, ring)
+    assert model.sign_method == SignMethod.PSEUDO_NORMAL
+    random = np.random.default_rng(7)
+    points = (
+        random.uniform([0.02, -0.01, -0.006], [0.06, 0.01, 0.006], (800, 3))
+        .astype(np.float32)
+        .astype(np.float64)
+    )
+    distance, normal, closest = query(model, points)
+    np.testing.assert_allclose(distance, oracle(model, points), atol=TOLERANCE)
+    assert_consistent(points, distance, normal, closest)
+
+
 # ------------------------------------------------------------------------------------------------------ broken meshes
 
 

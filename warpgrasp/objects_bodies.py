@@ -16,7 +16,7 @@ __all__ = ["body_groups", "contains", "solid_mass_properties", "union", "winding
 TOUCH_DISTANCE = 1.0e-4
 """Bodies closer than this [m] belong together."""
 PROBES = 600
-"""Surface points per body that look for contact with the others."""
+"""Surface points per body that, beside its vertices, look for contact with the others."""
 GRID_CELLS = 96
 """Cells along the largest extent for the mass of overlapping bodies; errors stay below about 1 %."""
 
@@ -66,7 +66,12 @@ def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[int, int]:
     """Number of groups of bodies that overlap, touch or contain each other, and number of cavities (inward shells)."""
     boxes = np.array([[vertices[part].min(axis=(0, 1)), vertices[part].max(axis=(0, 1))] for part in parts])
     random = np.random.default_rng(0)
-    probes = [sample_surface(vertices, part, count=PROBES, random=random)[0] for part in parts]
+    probes = [
+        np.concatenate(
+            [vertices[np.unique(part)], sample_surface(vertices, part, count=PROBES, random=random)[0]]
+        )
+        for part in parts
+    ]
     links = []
     for i in range(len(parts)):
         for j in range(len(parts)):

@@ -1,7 +1,7 @@
 """Mend a triangle soup into an outward oriented solid, or refuse it; every change is one sentence.
 
-The order is: reduce, merge vertices, wind alike, drop fragments, fill holes, turn outward, unite bodies, choose how to
-tell inside from outside. What each threshold means is said beside it.
+The order is: reduce, merge vertices, wind alike, drop fragments, fill holes, take crowded edges apart, turn outward,
+unite bodies, choose how to tell inside from outside. What each threshold means is said beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from warpgrasp.objects_topology import (
     drop_degenerate,
     flip_flat_faces,
     hole_caps,
+    separate_sheets,
     turned_faces,
 )
 
@@ -93,6 +94,7 @@ def mend(vertices: Floats, faces: Faces, source: str) -> Solid:
     faces = _wind_alike(faces, source, repairs)
     faces = _drop_fragments(vertices, faces, repairs)
     vertices, faces = _fill_holes(vertices, faces, source, repairs)
+    vertices, faces = _separate(vertices, faces, repairs)
     faces = _turn_outward(vertices, faces, repairs)
     _refuse_flat(vertices, faces, source)
     vertices, faces, overlapping = _unite(vertices, faces, source, repairs)
@@ -199,6 +201,17 @@ def _drop_fragments(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces
     share = f"with {100.0 * part[fragment].sum():.2g} % of the area"
     repairs.append(_counted(int(fragment.sum()), "fragment", "fragments", share) + " dropped.")
     return faces[~fragment[body]]
+
+
+def _separate(vertices: Floats, faces: Faces, repairs: list[str]) -> tuple[Floats, Faces]:
+    """Take edges of more than two faces apart, and drop the crumbs that come off."""
+    volume = signed_volumes(vertices, faces, vertices[faces[0, 0]]).sum()
+    order = -1 if volume < 0.0 else 1  # the solid side is told by outward faces
+    vertices, turned, count = separate_sheets(vertices, faces[:, ::order])
+    if count == 0:
+        return vertices, faces
+    repairs.append(_counted(count, "edge", "edges", "of more than two faces") + " taken apart.")
+    return vertices, _drop_fragments(vertices, turned[:, ::order], repairs)
 
 
 def _fill_holes(vertices: Floats, faces: Faces, source: str, repairs: list[str]) -> tuple[Floats, Faces]:

@@ -24,6 +24,7 @@ __all__ = [
     "drop_degenerate",
     "flip_flat_faces",
     "hole_caps",
+    "separate_sheets",
     "turned_faces",
 ]
 
@@ -173,13 +174,83 @@ def flip_flat_faces(vertices: Floats, faces: Faces, *, height: float) -> tuple[F
     return faces, flipped
 
 
+def separate_sheets(vertices: Floats, faces: Faces) -> tuple[Floats, Faces, int]:
+    """Take edges of more than two faces apart: around each, the two faces that enclose solid stay together.
+
+    Vertices on such edges are repeated, once per sheet. What finds no partner becomes an open edge.
+
+    Args:
+        vertices: Shape [V, 3].
+        faces: Wound alike and outward, shape [F, 3].
+
+    Returns:
+        The vertices, the faces, and how many edges were taken apart.
+    """
+    edge, forward = _edge_keys(faces)
+    order = np.argsort(edge, kind="stable")
+    sharing = np.bincount(edge)
+    start = np.cumsum(sharing) - sharing
+    plain = start[sharing == 2]
+    crowded = np.flatnonzero(sharing > 2)
+    if len(crowded) == 0:
+        return vertices, faces, 0
+    pairs = [np.stack([order[plain], order[plain + 1]], axis=1)]
+    for halves in (order[start[index] : start[index] + sharing[index]] for index in crowded):
+        pairs.append(_enclosing_pairs(vertices, faces, halves, forward[halves]))
+    left, right = np.concatenate(pairs).T
+    # Half edge 3 f + e of face f runs from corner e + 1 to corner e + 2; partners run against each other.
+    corner = [[3 * (half // 3) + (half % 3 + step) % 3 for step in (1, 2)] for half in (left, right)]
+    agree = forward[left] != forward[right]
+    first = np.where(agree, corner[1][1], corner[1][0])
+    second = np.where(agree, corner[1][0], corner[1][1])
+    label = components(
+        3 * len(faces), np.concatenate([corner[0][0], corner[0][1]]), np.concatenate([first, second])
+    )
+    representative = np.unique(label, return_index=True)[1]
+    return vertices[faces.reshape(-1)[representative]], label.reshape(-1, 3), len(crowded)
+
+
+def _enclosing_pairs(
+    vertices: Floats, faces: Faces, halves: NDArray[np.int64], forward: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Pairs of the half edges of one edge that bound a wedge of solid, shape [pairs, 2]."""
+    corners = vertices[faces[halves // 3]]
+    rows = np.arange(len(halves))
+    apex, begin, end = (corners[rows, (halves % 3 + step) % 3] for step in range(3))
+    low, high = (begin[0], end[0]) if forward[0] else (end[0], begin[0])
+    axis = (high - low) / max(float(np.linalg.norm(high - low)), 1.0e-12)
+    side = apex - low
+    across = side[0] - (side[0] @ axis) * axis
+    angle = np.arctan2(side @ np.cross(axis, across), side @ across)
+    # A face that runs backward along the edge has the solid at larger angles, up to a face that runs forward.
+    pairs, opened = [], []
+    turn = np.argsort(angle, kind="stable")
+    for half, closes in list(zip(halves[turn], forward[turn], strict=True)) * 2:
+        if not closes and half not in opened:
+            opened.append(half)
+        elif closes and opened:
+            pairs.append((opened.pop(), half))
+    taken: set[int] = set()
+    kept = []
+    for opening, closing in pairs:
+        if opening not in taken and closing not in taken:
+            kept.append((opening, closing))
+            taken |= {opening, closing}
+    return np.array(kept, np.int64).reshape(-1, 2)
+
+
 def boundary_loops(faces: Faces) -> list[NDArray[np.int64]]:
     """Loops of the open boundary, each in the order in which the edges of a cap run along it."""
     directed = half_edges(faces).reshape(-1, 2)
-    size = int(faces.max()) + 1
-    key, twin = directed[:, 0] * size + directed[:, 1], directed[:, 1] * size + directed[:, 0]
+    edge, forward = _edge_keys(faces)
+    surplus = np.bincount(edge, np.where(forward, 1.0, -1.0)).astype(int)
+    # Of a crowded edge only as many half edges are open as run one way without a partner.
+    candidates = np.flatnonzero(surplus[edge] * np.where(forward, 1, -1) > 0)
+    candidates = candidates[np.argsort(edge[candidates], kind="stable")]
+    first = np.searchsorted(edge[candidates], edge[candidates])
+    is_open = np.arange(len(candidates)) - first < np.abs(surplus[edge[candidates]])
     following: dict[int, list[int]] = {}
-    for start, end in directed[~np.isin(twin, key)].tolist():
+    for start, end in directed[candidates[is_open]].tolist():
         following.setdefault(end, []).append(start)
     loops = []
     while following:
