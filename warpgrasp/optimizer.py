@@ -109,6 +109,7 @@ class OptimizerMala:
         result.temperature_scaling = 0.0
         result.switch_probability = self.switch_probability
         result.momentum = self.momentum
+        result.step_count = float(step_count)
         result.reset_period = _NEVER
         result.reset_last_step = 0.0
         result.reset_z = _NEVER
@@ -222,6 +223,7 @@ def _workspace(problem: GraspProblem, seeds: SeedGrasps) -> StepWorkspace:
     work = StepWorkspace()
     work.step = wp.zeros(objects, dtype=wp.int32, device=device)
     work.chain_step = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.chain_start = wp.zeros(batch, dtype=wp.int32, device=device)
     work.random_key = wp.array(seeds.random_key, dtype=wp.uint32, device=device)
     work.acceptance = wp.zeros(batch, dtype=wp.float32, device=device)
     work.z_score = wp.zeros(batch, dtype=wp.float32, device=device)

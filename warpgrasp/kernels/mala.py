@@ -44,6 +44,7 @@ class Schedule:
     temperature_scaling: float  # 1: T (1 + Phi(z)), 0: T
     switch_probability: float
     momentum: float  # weight of the newest squared gradient in the RMS preconditioner
+    step_count: float
     reset_period: float
     reset_last_step: float
     reset_z: float
@@ -55,6 +56,7 @@ class StepWorkspace:
 
     step: wp.array(dtype=wp.int32)  # [O] steps done
     chain_step: wp.array(dtype=wp.int32)  # [B] steps since start or reset
+    chain_start: wp.array(dtype=wp.int32)  # [B] step of the last reset, 0 without
     random_key: wp.array(dtype=wp.uint32)  # [B]
     acceptance: wp.array(dtype=wp.float32)  # [B] uniform number of the Metropolis test; < 0: accept anyway
     z_score: wp.array(dtype=wp.float32)  # [B]
@@ -120,6 +122,13 @@ def launch_statistics(chain: Chain, schedule: Schedule, grasps_per_object: int, 
 
 
 @wp.func
+def _age(work: StepWorkspace, schedule: Schedule, grasp: int) -> float:
+    """Position of a chain in its own schedule [steps]: a reset chain anneals fully in the steps it has left."""
+    left = schedule.step_count - float(work.chain_start[grasp])
+    return float(work.chain_step[grasp]) * schedule.step_count / wp.max(left, 1.0)
+
+
+@wp.func
 def _period_ends(step: float, period: float) -> bool:
     return wp.floor(step / period) > wp.floor((step - 1.0) / period)
 
@@ -168,7 +177,7 @@ def _propose(
         proposal.closest_point[grasp, contact] = current.closest_point[grasp, contact]
     proposal.qp_dual[grasp] = current.qp_dual[grasp]
 
-    age = float(work.chain_step[grasp])
+    age = _age(work, schedule, grasp)
     root = current.root_pose[grasp]
     resets_left = work.reset_count[grasp] < reset_root_pose.shape[0]
     due = _period_ends(float(step), schedule.reset_period) and float(step) <= schedule.reset_last_step
@@ -176,6 +185,7 @@ def _propose(
         event = work.reset_count[grasp]
         work.reset_count[grasp] = event + 1
         work.chain_step[grasp] = 0
+        work.chain_start[grasp] = step
         work.acceptance[grasp] = -1.0
         proposal.root_pose[grasp] = reset_root_pose[event, grasp]
         for dof in range(dof_count):
@@ -265,7 +275,7 @@ def _accept(
     if not finite:
         work.status[grasp] = _NONFINITE_ENERGY
         return
-    age = float(work.chain_step[grasp])
+    age = _age(work, schedule, grasp)
     forced = work.acceptance[grasp] < 0.0
     temperature = schedule.temperature * wp.pow(
         schedule.temperature_decay, wp.floor(age / schedule.temperature_period)
