@@ -92,6 +92,33 @@ def test_joint_states_and_drive_targets_are_grasp_and_squeeze_in_degrees(tmp_pat
     assert target == pytest.approx(np.degrees(grasps.squeeze_joint_position[0, index]), abs=1e-4)
 
 
+@pytest.mark.parametrize("hand_name", hand_names())
+def test_newton_loads_the_stage_at_the_grasp(tmp_path: Path, hand_name: str) -> None:
+    newton = pytest.importorskip("newton", reason="extra sim is not installed")
+    resolvers = pytest.importorskip("newton.usd")
+    hand = load_hand(hand_name)
+    grasps = _grasps(hand, count=1)
+    path = write_grasp_usd(tmp_path / "cube.usda", grasps, hand, CUBE)  # type: ignore[arg-type]
+    builder = newton.ModelBuilder()
+    builder.add_usd(
+        str(path),
+        schema_resolvers=[resolvers.SchemaResolverNewton(), resolvers.SchemaResolverPhysx()],
+        skip_mesh_approximation=True,
+    )
+    model = builder.finalize(device="cpu")
+    state = model.state()
+    newton.eval_fk(model, model.joint_q, model.joint_qd, state)
+    bodies = dict(zip(model.body_label, state.body_q.numpy(), strict=True))
+    position, quaternion = hand.forward_kinematics(
+        grasps.root_position[0], grasps.root_quaternion[0], grasps.joint_position[0]
+    )
+    for link, name in enumerate(hand.link_names):
+        body = bodies[f"/World/Hand/{name}"]
+        np.testing.assert_allclose(body[:3], position[link], atol=1e-5, err_msg=name)
+        assert abs(body[3:] @ quaternion[link]) == pytest.approx(1.0, abs=1e-5), name
+    np.testing.assert_allclose(bodies["/World/Object"], [0, 0, 0, 0, 0, 0, 1], atol=1e-6)
+
+
 def test_one_hand_at_a_time_and_one_prim_per_grasp(tmp_path: Path) -> None:
     hand = load_hand("allegro")
     stage = Usd.Stage.Open(str(write_grasp_usd(tmp_path / "cube.usda", _grasps(hand), hand, CUBE)))  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ Layout::
 
 There is one hand at a time, so the stage can be loaded into a physics engine as it is, and it opens as fast with a
 thousand grasps as with one. To look at another grasp, select ``/World`` and choose another variant.
+Joint states are ``PhysicsJointStateAPI`` attributes, which Isaac Lab and PhysX read by themselves; Newton reads them
+with ``add_usd(path, schema_resolvers=[SchemaResolverNewton(), SchemaResolverPhysx()])``.
 Everything referenced lies in the folder ``assets`` beside the stage. Angles in the attributes of
 ``/World/Grasps`` are radians; those of the UsdPhysics joints are degrees, as USD wants them.
 """
