@@ -1,0 +1,113 @@
+"""Problems and states that several test files share: real hands, shipped objects, random and annealed grasps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.energy import EnergyConfig
+from warpgrasp.hands import load_hand
+from warpgrasp.initialize import InitializeConfig, seed_grasps
+from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
+from warpgrasp.optimizer import OptimizerMala
+from warpgrasp.problem import GraspProblem, GraspState
+
+__all__ = [
+    "HANDS",
+    "Variables",
+    "annealed_variables",
+    "example_objects",
+    "make_problem",
+    "only",
+    "random_variables",
+    "state_of",
+]
+
+HANDS = ("allegro", "robotiq_2f140")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variables:
+    """What decides a batch of grasps: root poses [B, 7], joints [B, J], contacts [B, C]."""
+
+    root_pose: NDArray[np.float64]
+    joint_position: NDArray[np.float64]
+    contact_index: NDArray[np.int32]
+
+
+@lru_cache(maxsize=8)
+def _example(name: str) -> ObjectModel:
+    return load_object(example_object_path(name))
+
+
+def example_objects(count: int = 3) -> list[ObjectModel]:
+    """The first shipped objects."""
+    return [_example(name) for name in example_object_names()[:count]]
+
+
+def only(**terms: Any) -> EnergyConfig:
+    """Energy of the given terms alone."""
+    silent = {
+        f.name: dataclasses.replace(getattr(EnergyConfig(), f.name), weight=0.0)
+        for f in dataclasses.fields(EnergyConfig)
+    }
+    return EnergyConfig(**{**silent, **terms})
+
+
+def make_problem(
+    hand: str = "allegro",
+    objects: Sequence[ObjectModel] | None = None,
+    *,
+    grasp_count: int = 2,
+    contact_count: int = 12,
+    **options: Any,
+) -> GraspProblem:
+    """A problem on the CPU, by default over the shipped objects."""
+    return GraspProblem(
+        load_hand(hand),
+        objects or example_objects(),
+        grasp_count=grasp_count,
+        contact_count=contact_count,
+        device="cpu",
+        **options,
+    )
+
+
+def random_variables(problem: GraspProblem, seed: int) -> Variables:
+    """Hands around and partly inside their objects; joints anywhere, up to 10 % of their range beyond the limits."""
+    near = InitializeConfig(distance_lower=0.0, distance_upper=0.04, joint_spread=0.3)
+    seeds = seed_grasps(problem, near, seed=seed)
+    rng = np.random.default_rng(seed)
+    lower, upper = problem.hand.dof_lower, problem.hand.dof_upper
+    share = rng.uniform(-0.1, 1.1, size=seeds.joint_position.shape)
+    outward = seeds.root_pose[:, :3] / np.linalg.norm(seeds.root_pose[:, :3], axis=1, keepdims=True)
+    seeds.root_pose[:, :3] -= rng.uniform(0.0, 0.05, size=(len(outward), 1)) * outward
+    return Variables(seeds.root_pose, lower + share * (upper - lower), seeds.contact_index)
+
+
+def annealed_variables(problem: GraspProblem, seed: int, *, step_count: int = 200) -> Variables:
+    """Grasps a short optimisation run ends with: contacts on the surface, joints at their limits."""
+    optimizer = OptimizerMala()
+    seeds = seed_grasps(problem, InitializeConfig(distance_upper=0.06), seed=seed)
+    state = optimizer.init(problem, seeds, [], step_count=step_count)
+    for _ in range(step_count):
+        optimizer.step(problem, state)
+    best = state.best
+    return Variables(
+        best.root_pose.numpy().astype(np.float64),
+        best.joint_position.numpy().astype(np.float64),
+        best.contact_index.numpy(),
+    )
+
+
+def state_of(problem: GraspProblem, variables: Variables) -> GraspState:
+    """Evaluated state of given variables."""
+    state = problem.create_state()
+    problem.set_variables(state, variables.root_pose, variables.joint_position, variables.contact_index)
+    problem.evaluate(state)
+    return state
