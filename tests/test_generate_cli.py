@@ -24,7 +24,7 @@ from rich.console import Console
 import warpgrasp.generate as generate
 from warpgrasp import atomic_file
 from warpgrasp.dataset import GraspSet
-from warpgrasp.energy import EnergyConfig
+from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.grasp_usd import read_grasp_usd
 from warpgrasp.hands import HandModel
 from warpgrasp.objects import ObjectModel
@@ -136,6 +136,14 @@ def test_presets_come_first_and_every_nested_value_is_reachable() -> None:
     assert options.initialize.tilt == 3
     assert (options.resume, options.target_size) == (False, True)
     assert options.synthesis_config().energy is options.energy
+
+
+@pytest.mark.parametrize("name", ENERGY_PRESETS)
+def test_energy_presets_are_selected_and_can_be_changed(name: str) -> None:
+    preset = ENERGY_PRESETS[name]()
+    assert generate.parse_options(["a.obj", "--energy", name]).energy == preset
+    changed = generate.parse_options(["a.obj", "--energy", name, "--energy.distance.weight", "7"]).energy
+    assert changed == dataclasses.replace(preset, distance=dataclasses.replace(preset.distance, weight=7.0))
 
 
 def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() -> None:
