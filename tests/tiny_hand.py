@@ -34,7 +34,7 @@ def tiny_hand() -> HandModel:
     plate = trimesh.creation.box(2.0 * np.array(HALF))
     mesh = TriMesh(np.asarray(plate.vertices) + [0.0, 0.0, LENGTH], np.asarray(plate.faces, dtype=np.int32))
     palm_box = trimesh.creation.box([0.02, 0.02, 0.02])
-    palm = TriMesh(np.asarray(palm_box.vertices) - [0.0, 0.0, 0.05], np.asarray(palm_box.faces, dtype=np.int32))
+    palm = TriMesh(np.asarray(palm_box.vertices) - [0.0, 0.0, 0.3], np.asarray(palm_box.faces, dtype=np.int32))
     return dataclasses.replace(
         load_hand("robotiq_2f140"),
         name="tiny",
@@ -69,7 +69,7 @@ def tiny_hand() -> HandModel:
         link_inertia=np.tile(np.eye(3), (3, 1, 1)),
         geometry_type=np.array([GeometryType.BOX] * 3, dtype=np.int32),
         geometry_link=np.array([0, 1, 2], dtype=np.int32),
-        geometry_position=np.array([[0.0, 0.0, -0.05], [0.0, 0.0, LENGTH], [0.0, 0.0, LENGTH]]),
+        geometry_position=np.array([[0.0, 0.0, -0.3], [0.0, 0.0, LENGTH], [0.0, 0.0, LENGTH]]),
         geometry_quaternion=quaternions,
         geometry_size=np.array([[0.01, 0.01, 0.01], HALF, HALF]),
         geometry_plane_start=np.zeros(3, dtype=np.int32),
