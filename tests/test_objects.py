@@ -20,8 +20,8 @@ from warpgrasp.objects import (
     load_object,
     target_scale,
 )
-from warpgrasp.objects_geometry import farthest_point_indices, mass_properties
-from warpgrasp.objects_usd import triangulate_polygons
+from warpgrasp.objects.geometry import farthest_point_indices, mass_properties
+from warpgrasp.objects.usd import triangulate_polygons
 
 SHARED = Path(__file__).parents[2] / "shared" / "objects"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the shared objects are not at {SHARED}")

@@ -11,8 +11,8 @@ import trimesh
 from pxr import Usd, UsdGeom
 
 from warpgrasp.objects import ObjectError, ObjectModel, SignMethod, load_object
-from warpgrasp.objects_repair import FACE_LIMIT, mend
-from warpgrasp.objects_topology import closed_bodies, count_defects, separate_sheets
+from warpgrasp.objects.repair import FACE_LIMIT, mend
+from warpgrasp.objects.topology import closed_bodies, count_defects, separate_sheets
 
 SIDE = 0.06
 HAVE_MANIFOLD = pytest.mark.skipif(

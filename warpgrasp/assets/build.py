@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
-from warpgrasp.objects_geometry import MassProperties, mass_properties
-from warpgrasp.objects_topology import flip_flat_faces
+from warpgrasp.objects.geometry import MassProperties, mass_properties
+from warpgrasp.objects.topology import flip_flat_faces
 
 __all__ = ["EXAMPLES", "Example", "build", "write_object_usd"]
 

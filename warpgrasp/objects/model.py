@@ -14,19 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.objects_bodies import winding_distance
-from warpgrasp.objects_error import ObjectError
-from warpgrasp.objects_geometry import farthest_point_indices, feature_normals, sample_surface
-from warpgrasp.objects_read import read_mesh
-from warpgrasp.objects_repair import SignMethod, mend
+from warpgrasp.objects.bodies import winding_distance
+from warpgrasp.objects.error import ObjectError
+from warpgrasp.objects.geometry import farthest_point_indices, feature_normals, sample_surface
+from warpgrasp.objects.read import read_mesh
+from warpgrasp.objects.repair import SignMethod, mend
 
 __all__ = [
-    "ObjectError",
     "ObjectModel",
-    "SignMethod",
     "example_object_names",
     "example_object_path",
-    "feature_normals",
     "load_object",
     "target_scale",
 ]
@@ -225,4 +222,4 @@ def example_object_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in ASSETS.glob("*.usda")))
 
 
-ASSETS = Path(__file__).parent / "assets" / "objects"
+ASSETS = Path(__file__).parents[1] / "assets" / "objects"
