@@ -65,7 +65,9 @@ def self_penetration(hand: HandModel, grasps: GraspSet) -> np.ndarray:
     reach = hand.sphere_radius[pairs[:, 0]] + hand.sphere_radius[pairs[:, 1]]
     result = np.zeros(len(grasps))
     for i in range(len(grasps)):
-        center = hand.sphere_centers(grasps.root_position[i], grasps.root_quaternion[i], grasps.joint_position[i])
+        center = hand.sphere_centers(
+            grasps.root_position[i], grasps.root_quaternion[i], grasps.joint_position[i]
+        )
         gap = np.linalg.norm(center[pairs[:, 0]] - center[pairs[:, 1]], axis=1)
         result[i] = max(0.0, float((reach - gap).max()))
     return result
@@ -93,7 +95,9 @@ def force_closure(position: np.ndarray, normal: np.ndarray, center: np.ndarray) 
     tangent_u /= np.linalg.norm(tangent_u, axis=1, keepdims=True)
     tangent_v = np.cross(inward, tangent_u)
     angle = 2.0 * np.pi * np.arange(EDGES) / EDGES
-    tangent = np.cos(angle)[None, :, None] * tangent_u[:, None] + np.sin(angle)[None, :, None] * tangent_v[:, None]
+    tangent = (
+        np.cos(angle)[None, :, None] * tangent_u[:, None] + np.sin(angle)[None, :, None] * tangent_v[:, None]
+    )
     force = (inward[:, None] + FRICTION * tangent) / np.sqrt(1.0 + FRICTION**2)
     arm = TORQUE_WEIGHT * np.broadcast_to((position - center)[:, None], force.shape)
     wrenches = np.concatenate([force, np.cross(arm, force)], axis=2).reshape(-1, 6)
@@ -122,7 +126,9 @@ def row(hand: HandModel, path: Path, config: SynthesisConfig) -> dict[str, Any]:
     ]
     return {
         "object": path.stem,
-        "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+        ).stdout.strip(),
         "penetration_mm": float(1e3 * np.median(penetration(hand, model, grasps))),
         "self_penetration_mm": float(1e3 * np.percentile(self_penetration(hand, grasps), 90)),
         "distance_mm": float(1e3 * np.mean(distance)),
@@ -135,7 +141,9 @@ def row(hand: HandModel, path: Path, config: SynthesisConfig) -> dict[str, Any]:
 
 def main() -> None:
     """Run what is missing and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("objects", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path("quality"))
     parser.add_argument("--hand", default="allegro")
@@ -172,9 +180,18 @@ def main() -> None:
 
 
 def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    print(f"\n### {title}\n\n| object | " + " | ".join(COLUMNS) + " | commit |\n|---|" + "---|" * (len(COLUMNS) + 1))
+    print(
+        f"\n### {title}\n\n| object | "
+        + " | ".join(COLUMNS)
+        + " | commit |\n|---|"
+        + "---|" * (len(COLUMNS) + 1)
+    )
     for entry in rows:
-        print(f"| {entry['object']} | " + " | ".join(f"{entry[c]:.3g}" for c in COLUMNS) + f" | {entry['commit']} |")
+        print(
+            f"| {entry['object']} | "
+            + " | ".join(f"{entry[c]:.3g}" for c in COLUMNS)
+            + f" | {entry['commit']} |"
+        )
 
 
 if __name__ == "__main__":

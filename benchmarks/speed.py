@@ -28,7 +28,9 @@ from warpgrasp.synthesis import SynthesisConfig, bytes_per_grasp, run_steps
 PUBLISHED_MS = 5.3  # Allegro, 12 contacts, batch 32, culled
 
 
-def prepare(hand_name: str, batch: int, config: SynthesisConfig, device: str) -> tuple[GraspProblem, OptimizerState]:
+def prepare(
+    hand_name: str, batch: int, config: SynthesisConfig, device: str
+) -> tuple[GraspProblem, OptimizerState]:
     """A problem of ``batch`` grasps, 32 per object, over copies of the example objects, ready to step."""
     hand = load_hand(hand_name)
     examples = [load_object(example_object_path(name)) for name in example_object_names()]
@@ -78,7 +80,9 @@ def kernel_shares(hand_name: str, batch: int, config: SynthesisConfig) -> dict[s
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch", type=int, nargs="*")
@@ -88,7 +92,9 @@ def main() -> None:
     cuda = wp.get_device(arguments.device).is_cuda
     batches = arguments.batch or ([1024, 8192, 65536] if cuda else [32, 256])
     print(machine_name(arguments.device))
-    print("| hand | batch | steps | CPU ms / grasp-step | wall ms / grasp-step | grasps/s | against published 5.3 ms |")
+    print(
+        "| hand | batch | steps | CPU ms / grasp-step | wall ms / grasp-step | grasps/s | against published 5.3 ms |"
+    )
     print("|---|---|---|---|---|---|---|")
     for hand in arguments.hands:
         for batch in batches:
@@ -101,7 +107,9 @@ def main() -> None:
                 flush=True,
             )
     for hand in arguments.hands:
-        print(f"\nmemory per grasp, {hand}: {bytes_per_grasp(load_hand(hand), config) / 1024:.1f} KiB, linear in the batch")
+        print(
+            f"\nmemory per grasp, {hand}: {bytes_per_grasp(load_hand(hand), config) / 1024:.1f} KiB, linear in the batch"
+        )
     if not cuda:
         short = SynthesisConfig(step_count=min(arguments.steps, 1000))
         for hand in arguments.hands:

@@ -18,10 +18,10 @@ from warpgrasp.kernels.force_closure_launch import (
     launch_force_closure,
 )
 from warpgrasp.kernels.force_closure_taped import launch_force_closure_taped
+from warpgrasp.kernels.geometry import launch_geometry_poses
 from warpgrasp.kernels.joint_limits import launch_joint_limits, launch_joint_limits_taped
 from warpgrasp.kernels.penetration import (
     launch_deepest_geometry,
-    launch_geometry_poses,
     launch_penetration,
     launch_penetration_taped,
 )

@@ -69,9 +69,7 @@ class SeedGrasps:
     """Key of every chain's random numbers, shape [B]."""
 
 
-def seed_grasps(
-    problem: GraspProblem, config: InitializeConfig, *, seed: int, reset: int = 0
-) -> SeedGrasps:
+def seed_grasps(problem: GraspProblem, config: InitializeConfig, *, seed: int, reset: int = 0) -> SeedGrasps:
     """Seeds of every grasp of a problem; ``reset`` numbers independent sets of the same seed."""
     parts = [_seed_object(problem, model, config, seed, reset) for model in problem.objects]
     return SeedGrasps(*(np.concatenate(column) for column in zip(*parts, strict=True)))

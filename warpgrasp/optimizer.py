@@ -94,7 +94,9 @@ class OptimizerMala:
             if not 0.0 < getattr(self, name) <= 1.0:
                 raise ValueError(f"optimizer.{name} must be in (0, 1] (got {getattr(self, name)})")
         if not 0.0 <= self.switch_probability <= 1.0:
-            raise ValueError(f"optimizer.switch_probability must be in [0, 1] (got {self.switch_probability})")
+            raise ValueError(
+                f"optimizer.switch_probability must be in [0, 1] (got {self.switch_probability})"
+            )
 
     def schedule(self, step_count: int) -> Schedule:
         """Kernel argument of a run of ``step_count`` steps; a period is at least one step."""
@@ -213,7 +215,15 @@ OPTIMIZER_PRESETS: dict[str, type[OptimizerMala]] = {"mala": OptimizerMala, "mal
 def _chain(state: GraspState) -> Chain:
     """View of the arrays of ``state`` that a chain carries."""
     chain = Chain()
-    for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual", "energy", "gradient"):
+    for name in (
+        "root_pose",
+        "joint_position",
+        "contact_index",
+        "closest_point",
+        "qp_dual",
+        "energy",
+        "gradient",
+    ):
         setattr(chain, name, getattr(state, name))
     return chain
 

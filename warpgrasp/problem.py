@@ -16,6 +16,7 @@ import warp as wp
 
 from warpgrasp.energy import EnergyConfig
 from warpgrasp.kernels.contact import candidate_set, launch_closest_features, launch_contact_points
+from warpgrasp.kernels.geometry import hand_geometry
 from warpgrasp.kernels.kinematics import (
     ROOT_DOF_COUNT,
     kinematic_tree,
@@ -25,7 +26,7 @@ from warpgrasp.kernels.kinematics import (
     vec6,
 )
 from warpgrasp.kernels.objective import launch_add_scaled, launch_weighted_sum
-from warpgrasp.kernels.penetration import hand_geometry, sample_set
+from warpgrasp.kernels.samples import sample_set
 from warpgrasp.kernels.sdf import mesh_set
 from warpgrasp.kernels.self_penetration import hand_spheres
 
@@ -55,9 +56,11 @@ class GraspState:
     gradient: wp.array  # [B, 6 + J]
     link_wrench: wp.array  # [B, L] vec6 accumulator, zero between evaluations
     joint_force: wp.array  # [B, J] accumulator, zero between evaluations
-    scratch: dict[str, wp.array] = field(default_factory=dict)
+    scratch: dict[str, Any] = field(default_factory=dict)
 
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any, *, requires_grad: bool = False) -> wp.array:
+    def buffer(
+        self, name: str, shape: tuple[int, ...], dtype: Any, *, requires_grad: bool = False
+    ) -> wp.array:
         """Scratch array of an energy term, made at its first use and kept."""
         if name not in self.scratch:
             self.scratch[name] = wp.zeros(
@@ -116,11 +119,11 @@ class GraspProblem:
         self.meshes, self._mesh_owner = mesh_set(objects, self.device)
         self.samples = sample_set(objects, sample_count, self.device)
         index = np.repeat(np.arange(len(objects)), grasp_count)
-        self.object_index = wp.array(index, dtype=wp.int32, device=self.device)
+        self.object_index: wp.array = wp.array(index, dtype=wp.int32, device=self.device)
         centers = np.array([model.center_of_mass for model in objects])
-        self.center_of_mass = wp.array(centers, dtype=wp.vec3, device=self.device)
+        self.center_of_mass: wp.array = wp.array(centers, dtype=wp.vec3, device=self.device)
         weights = [term.weight for _, term in self.terms]
-        self.term_weight = wp.array(weights, dtype=wp.float32, device=self.device)
+        self.term_weight: wp.array = wp.array(weights, dtype=wp.float32, device=self.device)
 
     @property
     def batch_size(self) -> int:
@@ -259,7 +262,9 @@ def _check_counts(
 def _by_finger(candidates: ContactCandidates) -> ContactCandidates:
     """The candidates with those of one finger side by side."""
     order = np.argsort(candidates.finger, kind="stable")
-    arrays = {name: getattr(candidates, name)[order] for name in ("link", "position", "normal", "finger", "patch")}
+    arrays = {
+        name: getattr(candidates, name)[order] for name in ("link", "position", "normal", "finger", "patch")
+    }
     return dataclasses.replace(candidates, **arrays)
 
 

@@ -217,14 +217,20 @@ def _grasp_set(
     )
 
 
-def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig, seconds: float) -> dict[str, Any]:
+def _metadata(
+    problem: GraspProblem, model: ObjectModel, config: SynthesisConfig, seconds: float
+) -> dict[str, Any]:
     from warpgrasp import __version__
 
     return {
         "versions": {"warpgrasp": __version__, "warp": wp.__version__, "numpy": np.__version__},
         "config": dataclasses.asdict(config),
         "seed": config.seed,
-        "hand": {"name": problem.hand.name, "path": str(problem.hand.path), "asset_hash": problem.hand.asset_hash},
+        "hand": {
+            "name": problem.hand.name,
+            "path": str(problem.hand.path),
+            "asset_hash": problem.hand.asset_hash,
+        },
         "object": {
             "name": model.name,
             "path": str(model.path),
@@ -250,5 +256,3 @@ def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
     resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
     # state and two more states whose chains are kept, buffers of the terms, resets, counters
     return 3 * state + buffers + resets + 64
-
-

@@ -18,8 +18,9 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.energy_terms import ForceClosure
 from warpgrasp.kernels.contact import launch_contact_forces
+from warpgrasp.kernels.geometry import launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics, launch_joint_gradient
-from warpgrasp.kernels.penetration import launch_clearance, launch_geometry_poses
+from warpgrasp.kernels.penetration import launch_clearance
 
 if TYPE_CHECKING:
     from warpgrasp.problem import GraspProblem, GraspState
@@ -98,7 +99,7 @@ def squeeze(
 ) -> tuple[FloatArray, FloatArray]:
     """Joint targets [B, J] that press with ``force`` [B, C, 3], and the scaled forces [N]."""
     hand = problem.hand
-    device_force = wp.array(force.astype(np.float32), dtype=wp.vec3, device=problem.device)
+    device_force: wp.array = wp.array(force.astype(np.float32), dtype=wp.vec3, device=problem.device)
     launch_contact_forces(
         problem.candidates,
         state.contact_index,
@@ -129,7 +130,9 @@ def pregrasp(problem: GraspProblem, state: GraspState, config: TargetConfig) -> 
     joints = state.joint_position.numpy().astype(np.float64)
     lower, upper = problem.tree.dof_lower.numpy(), problem.tree.dof_upper.numpy()
     opening = np.clip(hand.dof_opening, lower, upper)
-    palm = Rotation.from_quat(root[:, 3:]).apply(Rotation.from_quat(hand.wrist_quaternion).apply([0.0, 0.0, 1.0]))
+    palm = Rotation.from_quat(root[:, 3:]).apply(
+        Rotation.from_quat(hand.wrist_quaternion).apply([0.0, 0.0, 1.0])
+    )
     best = Pregrasp(root, joints, np.full(len(root), -np.inf))
     search = _ClearanceSearch(problem, state, config.clearance)
     for opened, retreat in _openings(config):
@@ -173,8 +176,8 @@ class _ClearanceSearch:
 
     def __call__(self, root_pose: FloatArray, joint_position: FloatArray) -> FloatArray:
         problem = self._problem
-        root = wp.array(root_pose.astype(np.float32), dtype=wp.transform, device=problem.device)
-        joints = wp.array(joint_position.astype(np.float32), dtype=wp.float32, device=problem.device)
+        root: wp.array = wp.array(root_pose.astype(np.float32), dtype=wp.transform, device=problem.device)
+        joints: wp.array = wp.array(joint_position.astype(np.float32), dtype=wp.float32, device=problem.device)
         launch_forward_kinematics(problem.tree, root, joints, link_pose=self._link_pose)
         launch_geometry_poses(
             problem.geometry,

@@ -53,13 +53,20 @@ def candidate_set(candidates: ContactCandidates, device: Any) -> CandidateSet:
 
 @wp.func
 def add_point_force(
-    link_wrench: wp.array2d(dtype=vec6), grasp: int, link: int, point: wp.vec3, force: wp.vec3, torque: wp.vec3
+    link_wrench: wp.array2d(dtype=vec6),
+    grasp: int,
+    link: int,
+    point: wp.vec3,
+    force: wp.vec3,
+    torque: wp.vec3,
 ):
-    """Add to the wrench of a link, about the object origin, a force at ``point`` and a free torque."""
+    """Add to the wrench of a link, about the object origin, a force at ``point`` and a free torque.
+
+    One thread owns a grasp, so a plain sum is enough and its order is fixed, on CUDA too.
+    """
     moment = wp.cross(point, force) + torque
-    wp.atomic_add(
-        link_wrench, grasp, link, vec6(force[0], force[1], force[2], moment[0], moment[1], moment[2])
-    )
+    wrench = vec6(force[0], force[1], force[2], moment[0], moment[1], moment[2])
+    link_wrench[grasp, link] = link_wrench[grasp, link] + wrench
 
 
 @wp.kernel

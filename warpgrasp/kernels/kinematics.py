@@ -210,7 +210,12 @@ def _joint_gradient(
 
 
 def launch_joint_gradient(
-    tree: KinematicTree, link_pose: wp.array, *, link_wrench: wp.array, joint_force: wp.array, gradient: wp.array
+    tree: KinematicTree,
+    link_pose: wp.array,
+    *,
+    link_wrench: wp.array,
+    joint_force: wp.array,
+    gradient: wp.array,
 ) -> None:
     """Adjoint of the forward kinematics: link wrenches about the object origin [B, L] to gradients [B, 6 + J].
 

@@ -109,7 +109,9 @@ def _statistics(
         work.step[obj] = work.step[obj] + 1
 
 
-def launch_statistics(chain: Chain, schedule: Schedule, grasps_per_object: int, *, work: StepWorkspace) -> None:
+def launch_statistics(
+    chain: Chain, schedule: Schedule, grasps_per_object: int, *, work: StepWorkspace
+) -> None:
     """Per object: RMS preconditioner, energy z-scores over its own batch, and the step counter."""
     object_count = work.step.shape[0]
     wp.launch(
@@ -193,15 +195,24 @@ def _propose(
         for contact in range(contact_count):
             draw = wp.randi(random, 0, 1 << 30)
             proposal.contact_index[grasp, contact] = _draw_contact(
-                proposal.contact_index, grasp, contact, work.slot_start[contact], work.slot_count[contact], draw
+                proposal.contact_index,
+                grasp,
+                contact,
+                work.slot_start[contact],
+                work.slot_count[contact],
+                draw,
             )
     else:
-        size = schedule.step_size * wp.pow(schedule.step_size_decay, wp.floor(age / schedule.step_size_period))
+        size = schedule.step_size * wp.pow(
+            schedule.step_size_decay, wp.floor(age / schedule.step_size_period)
+        )
         if work.status[grasp] != 0:
             size = 0.0
         move = vec6()
         for axis in range(6):
-            move[axis] = -size * current.gradient[grasp, axis] / (wp.sqrt(work.mean_square[obj, axis]) + _EPSILON)
+            move[axis] = (
+                -size * current.gradient[grasp, axis] / (wp.sqrt(work.mean_square[obj, axis]) + _EPSILON)
+            )
         turn = rotation_from_vector(wp.vec3(move[3], move[4], move[5]))
         proposal.root_pose[grasp] = wp.transform(
             wp.transform_get_translation(root) + wp.vec3(move[0], move[1], move[2]),

@@ -154,7 +154,9 @@ def _approach_taped(
     energy: wp.array(dtype=wp.float32),  # [B]
 ):
     grasp = wp.tid()
-    wp.atomic_add(energy, grasp, 1.0 - wp.dot(wp.transform_vector(link_pose[grasp, 0], palm_normal), direction))
+    wp.atomic_add(
+        energy, grasp, 1.0 - wp.dot(wp.transform_vector(link_pose[grasp, 0], palm_normal), direction)
+    )
 
 
 def launch_approach_taped(

@@ -51,7 +51,9 @@ def _self_penetration(
 ):
     grasp = wp.tid()
     for sphere in range(spheres.link.shape[0]):
-        center[grasp, sphere] = wp.transform_point(link_pose[grasp, spheres.link[sphere]], spheres.position[sphere])
+        center[grasp, sphere] = wp.transform_point(
+            link_pose[grasp, spheres.link[sphere]], spheres.position[sphere]
+        )
     total = float(0.0)
     for pair in range(spheres.pair.shape[0]):
         i = spheres.pair[pair, 0]

@@ -254,7 +254,7 @@ def boundary_loops(faces: Faces) -> list[NDArray[np.int64]]:
         following.setdefault(end, []).append(start)
     loops = []
     while following:
-        first = vertex = next(iter(following))
+        begin = vertex = next(iter(following))
         walk = []
         while vertex in following:
             walk.append(vertex)
@@ -262,9 +262,9 @@ def boundary_loops(faces: Faces) -> list[NDArray[np.int64]]:
             vertex = targets.pop()
             if not targets:
                 del following[walk[-1]]
-            if vertex == first:
+            if vertex == begin:
                 break
-        if vertex == first and len(walk) >= 3:
+        if vertex == begin and len(walk) >= 3:
             loops.append(np.array(walk, np.int64))
     return loops
 
