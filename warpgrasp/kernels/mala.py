@@ -81,9 +81,11 @@ def _statistics(
     count = float(0.0)
     total = float(0.0)
     square = float(0.0)
+    # Energies count from the first one, so that equal energies sum to exactly zero in batches of any size.
+    reference = chain.energy[start]
     for grasp in range(start, start + grasps_per_object):
         if work.status[grasp] == 0:
-            value = chain.energy[grasp]
+            value = chain.energy[grasp] - reference
             if column > 0:
                 value = chain.gradient[grasp, column - 1]
             count += 1.0
@@ -94,7 +96,7 @@ def _statistics(
         kept = (1.0 - schedule.momentum) * work.mean_square[obj, column - 1]
         work.mean_square[obj, column - 1] = kept + schedule.momentum * square / count
     else:
-        mean = total / count
+        mean = reference + total / count
         variance = float(0.0)
         for grasp in range(start, start + grasps_per_object):
             if work.status[grasp] == 0:
