@@ -1,0 +1,1 @@
+"""Evaluation of grasps: protocols, physics engines and metrics. Nothing heavy is imported here."""

@@ -1,0 +1,246 @@
+"""How a grasp is tested in physics: protocols as data, shared by every engine.
+
+A protocol is a scene (masses, friction, drives, solver) and a list of trials. Every trial starts from a fresh reset, closes
+the hand, pushes the object and asks whether it stayed. DESIGN section 8 says where the numbers come from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["PROTOCOLS", "Drive", "Protocol", "Push", "RootMount", "Trial", "bodex_paper", "dexgraspbench", "graspqp"]
+
+Vector = tuple[float, float, float]
+
+
+class RootMount(enum.Enum):
+    """How the root link of the hand is held."""
+
+    FIXED = "fixed"
+    """It does not move at all."""
+    WELD = "weld"
+    """It is a free body, welded softly to a frame that follows the root targets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """A constant push on the centre of mass along ``direction`` (world axes = object axes at the reset)."""
+
+    start: float
+    """[s] after the reset."""
+    end: float
+    """[s] after the reset."""
+    direction: Vector
+    """Unit vector."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run from a fresh reset."""
+
+    name: str
+    duration: float
+    """[s]."""
+    pushes: tuple[Push, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """Position drive of every actuated joint; ``None`` takes the value of the hand asset, joint by joint."""
+
+    stiffness: float | None = None
+    """[Nm/rad or N/m]."""
+    damping: float | None = None
+    """[Nm s/rad or N s/m]."""
+    effort: float | None = None
+    """Largest torque or force of a joint [Nm or N]."""
+    armature: float | None = None
+    """Rotor inertia seen at the joint [kg m^2 or kg]."""
+    friction: float | None = None
+    """Dry friction of a joint [Nm or N]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """One way to test a grasp. There is no gravity but what the pushes stand for."""
+
+    name: str
+    trials: tuple[Trial, ...]
+    force: float | None
+    """Size of a push [N]; or ``None`` and ``acceleration`` counts."""
+    acceleration: float | None = None
+    """Size of a push per mass of the object [m/s^2]."""
+
+    closing_time: float
+    """Time of each of the two legs pregrasp -> grasp -> squeeze [s]; 0 starts at the grasp with squeeze targets."""
+    position_limit: float
+    """The centre of mass must stay this close to where it was at the reset [m]."""
+    angle_limit: float | None = None
+    """The object must not turn further than this from where it was at the reset [rad]."""
+    start_penetration_limit: float | None = None
+    """Hand-object and self penetration at the reset beyond which the grasp fails untested [m]."""
+
+    object_mass: float
+    """[kg]; inertia is that of uniform density."""
+    friction: float
+    """Coulomb coefficient of every contact."""
+    torsional_friction: float = 0.0
+    """Torsional friction coefficient [m]; counts when ``contact_dimension`` is 4."""
+    contact_dimension: int = 3
+    """3: sliding friction, 4: torsional as well."""
+
+    root: RootMount
+    drive: Drive = field(default_factory=Drive)
+    """Drives of hands that ``hand_drives`` does not name."""
+    hand_drives: Mapping[str, Drive] = field(default_factory=dict)
+    """Drives by hand name."""
+
+    time_step: float
+    """[s]."""
+    contact_time_constant: float
+    """Time constant of a contact of the hand, critically damped [s]."""
+    impedance_ratio: float
+    """Stiffness of friction relative to normal contact."""
+    noslip_iterations: int = 0
+    """Passes that remove the slip of MuJoCo's soft friction."""
+
+    def __post_init__(self) -> None:
+        if (self.force is None) == (self.acceleration is None):
+            raise ValueError(
+                f"protocol {self.name!r} needs a force or an acceleration (got {self.force}, {self.acceleration})"
+            )
+        if self.push_force < 0.0:
+            raise ValueError(f"the push of protocol {self.name!r} must not be negative (got {self.push_force} N)")
+        object.__setattr__(self, "hand_drives", MappingProxyType(dict(self.hand_drives)))
+
+    @property
+    def push_force(self) -> float:
+        """Size of a push [N]."""
+        return self.force if self.force is not None else self.object_mass * (self.acceleration or 0.0)
+
+    @property
+    def trial_names(self) -> tuple[str, ...]:
+        """Names of the trials, in order."""
+        return tuple(trial.name for trial in self.trials)
+
+    def with_force(self, force: float) -> Protocol:
+        """The same protocol with another push [N].
+
+        Raises:
+            ValueError: The protocol pushes with an acceleration, which is part of its definition.
+        """
+        if self.force is None:
+            raise ValueError(
+                f"protocol {self.name!r} accelerates the object by {self.acceleration:g} m/s^2; "
+                f"its push cannot be set to {force:g} N: leave the force out"
+            )
+        return dataclasses.replace(self, force=float(force))
+
+    def drive_of(self, hand_name: str) -> Drive:
+        """Drive of the joints of a hand."""
+        return self.hand_drives.get(hand_name, self.drive)
+
+    def sentence(self) -> str:
+        """What must stand beside every number: pushes, mass, friction, limits."""
+        push = f"{self.force:g} N" if self.force is not None else f"{self.acceleration:g} m/s^2"
+        angle = "" if self.angle_limit is None else f" and {57.29577951308232 * self.angle_limit:.0f} deg"
+        torsion = f" (torsional {self.torsional_friction:g} m)" if self.contact_dimension == 4 else ""
+        return (
+            f"{self.name}: {push} along {', '.join(self.trial_names)}; object {self.object_mass:g} kg, "
+            f"friction {self.friction:g}{torsion}, holds within {100.0 * self.position_limit:g} cm{angle}, "
+            f"root {self.root.value}, {1.0 / self.time_step:.0f} Hz"
+        )
+
+
+_AXES: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+def _negative(axis: Vector) -> Vector:
+    return (0.0 - axis[0], 0.0 - axis[1], 0.0 - axis[2])
+
+
+def _axis_pairs() -> tuple[Trial, ...]:
+    """Forth along an axis from 0.25 to 0.75 s and back from 1.0 to 1.5 s, for three axes [GQP 8.1]."""
+    return tuple(
+        Trial(
+            name=name,
+            duration=1.5,
+            pushes=(
+                Push(start=0.25, end=0.75, direction=axis),
+                Push(start=1.0, end=1.5, direction=_negative(axis)),
+            ),
+        )
+        for name, axis in zip("xyz", _AXES, strict=True)
+    )
+
+
+def _six_directions(closing_time: float, push_time: float) -> tuple[Trial, ...]:
+    """One push per direction once the hand has closed."""
+    start, end = 2.0 * closing_time, 2.0 * closing_time + push_time
+    return tuple(
+        Trial(name=sign + name, duration=end, pushes=(Push(start=start, end=end, direction=direction),))
+        for name, axis in zip("xyz", _AXES, strict=True)
+        for sign, direction in (("+", axis), ("-", _negative(axis)))
+    )
+
+
+graspqp = Protocol(
+    name="graspqp",
+    trials=_axis_pairs(),
+    force=5.0,
+    closing_time=0.0,
+    position_limit=0.03,
+    object_mass=0.2,
+    friction=1.0,
+    root=RootMount.FIXED,
+    hand_drives={
+        "allegro": Drive(stiffness=100.0, damping=0.22, effort=1.6, armature=0.003, friction=0.15),
+        "leap": Drive(stiffness=100.0, damping=0.2),
+        "barrett": Drive(stiffness=100.0, damping=0.2),
+    },
+    time_step=0.005,
+    contact_time_constant=0.01,
+    impedance_ratio=10.0,
+)
+"""GraspQP [GQP 5, 8.1, 8.3 and its code]: 0.2 kg, friction 1, +-force on three axes, 3 cm. Its simulator has rigid
+contacts; here they are as stiff as 200 Hz allow, with friction ten times stiffer."""
+
+dexgraspbench = Protocol(
+    name="dexgraspbench",
+    trials=_six_directions(0.4, 2.0),
+    force=None,
+    acceleration=10.0,
+    closing_time=0.4,
+    position_limit=0.05,
+    angle_limit=0.2617993877991494,
+    start_penetration_limit=0.01,
+    object_mass=0.1,
+    friction=0.6,
+    torsional_friction=0.02,
+    contact_dimension=4,
+    root=RootMount.WELD,
+    drive=Drive(stiffness=5.0),
+    time_step=0.004,
+    contact_time_constant=0.005,
+    impedance_ratio=10.0,
+    noslip_iterations=2,
+)
+"""DexGraspBench: 0.1 kg, friction 0.6, 10 m/s^2 for 2 s in six directions, 5 cm and 15 deg, soft drives."""
+
+bodex_paper = dataclasses.replace(
+    dexgraspbench,
+    name="bodex-paper",
+    trials=_six_directions(0.4, 3.0),
+    acceleration=9.8,
+    object_mass=0.03,
+)
+"""The setting of the figures in the BODex paper: 30 g, 9.8 m/s^2 for 3 s."""
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {protocol.name: protocol for protocol in (graspqp, dexgraspbench, bodex_paper)}
+)
+"""Protocols by name."""
