@@ -125,6 +125,8 @@ def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, guess:
     result.point = closest
     result.normal = normal
     result.distance = wp.dot(normal, offset)
+    if not query.result:
+        result.distance = wp.inf  # NaN, or beyond any workspace: must not look like a small distance
     result.face = query.face
     return result
 
