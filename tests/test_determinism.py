@@ -1,0 +1,131 @@
+"""Same seed, same arrays; another seed, other grasps; batch mates change nothing; nor does the process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import HANDS, example_objects
+from numpy.typing import NDArray
+
+from warpgrasp.dataset import GraspSet
+from warpgrasp.hands import load_hand
+from warpgrasp.objects import ObjectModel
+from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis import SynthesisConfig, synthesize
+
+COLUMNS = (
+    "root_position",
+    "root_quaternion",
+    "joint_position",
+    "pregrasp_root_position",
+    "pregrasp_root_quaternion",
+    "pregrasp_joint_position",
+    "squeeze_root_position",
+    "squeeze_root_quaternion",
+    "squeeze_joint_position",
+    "contact_index",
+    "contact_position",
+    "contact_normal",
+    "contact_force",
+    "energy",
+    "energy_terms",
+    "status",
+)
+
+
+def run(
+    objects: list[ObjectModel],
+    *,
+    hand: str = "allegro",
+    seed: int = 0,
+    grasp_count: int = 6,
+    optimizer: OptimizerMala | None = None,
+) -> list[GraspSet]:
+    config = SynthesisConfig(
+        seed=seed,
+        grasp_count=grasp_count,
+        contact_count=6,
+        step_count=80,
+        sample_count=300,
+        device="cpu",
+        optimizer=optimizer or OptimizerMalaStar(),
+    )
+    return synthesize(load_hand(hand), objects, config)
+
+
+def columns(result: GraspSet) -> dict[str, NDArray]:
+    return {name: np.asarray(getattr(result, name)) for name in COLUMNS}
+
+
+def assert_identical(first: GraspSet, second: GraspSet) -> None:
+    for name, value in columns(first).items():
+        np.testing.assert_array_equal(columns(second)[name], value, err_msg=name)
+
+
+def digest(results: list[GraspSet]) -> str:
+    """Hash of every array of several results."""
+    total = hashlib.sha256()
+    for result in results:
+        for name, value in columns(result).items():
+            total.update(name.encode() + np.ascontiguousarray(value).tobytes())
+    return total.hexdigest()
+
+
+def test_all_columns_are_compared() -> None:
+    """The list above is complete: what a grasp set holds beside it are names and metadata."""
+    result = run(example_objects(1), grasp_count=1)[0]
+    rest = set(vars(result)) - set(COLUMNS)
+    assert not [name for name in rest if isinstance(getattr(result, name), np.ndarray)]
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_same_seed_gives_identical_arrays(hand: str) -> None:
+    objects = example_objects(2)
+    for first, second in zip(run(objects, hand=hand), run(objects, hand=hand), strict=True):
+        assert_identical(first, second)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_another_seed_gives_other_grasps(hand: str) -> None:
+    """Every grasp moves, not only some."""
+    first, second = run(example_objects(1), hand=hand)[0], run(example_objects(1), hand=hand, seed=1)[0]
+    assert np.all(np.linalg.norm(first.root_position - second.root_position, axis=1) > 1e-3)
+    assert np.all(np.any(first.contact_index != second.contact_index, axis=1))
+    assert len(np.unique(first.root_position, axis=0)) == len(first.root_position)
+
+
+@pytest.mark.parametrize("optimizer", [OptimizerMala(), OptimizerMalaStar()], ids=["mala", "mala-star"])
+def test_batch_mates_and_their_order_change_nothing(optimizer: OptimizerMala) -> None:
+    """Bit for bit: alone, joined by others, in any order."""
+    a, b, c = example_objects(3)
+    alone = [run([model], optimizer=optimizer)[0] for model in (a, b)]
+    together = run([a, b, c], optimizer=optimizer)
+    turned = run([c, b, a], optimizer=optimizer)
+    for index in range(2):
+        assert_identical(alone[index], together[index])
+        assert_identical(alone[index], turned[2 - index])
+    assert np.any(alone[0].root_position != alone[1].root_position)
+
+
+def test_the_same_object_twice_gives_the_same_grasps_twice() -> None:
+    """Random numbers are keyed by the mesh: that is what makes batch mates irrelevant."""
+    model = example_objects(1)[0]
+    first, second = run([model, model])
+    assert_identical(first, second)
+
+
+def test_another_process_gives_identical_arrays() -> None:
+    here = digest(run(example_objects(2)))
+    code = "from cases import example_objects; import test_determinism as t; print(t.digest(t.run(example_objects(2))))"
+    folder = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=120
+    )
+    assert done.stdout.split()[-1] == here
