@@ -1,0 +1,190 @@
+"""Seed grasps: outside the hull, palm towards it, within the ranges, well spread, keyed by seed, mesh and reset alone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import HANDS, example_objects, make_problem
+from numpy.typing import NDArray
+from oracle import closest_on_mesh
+from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial.transform import Rotation
+from scipy.stats import kstest
+
+from warpgrasp.initialize import InitializeConfig, SeedGrasps, seed_grasps
+from warpgrasp.problem import GraspProblem
+
+FloatArray = NDArray[np.float64]
+COUNT = 96
+
+
+@lru_cache(maxsize=4)
+def problem_of(hand: str) -> GraspProblem:
+    return make_problem(hand, grasp_count=COUNT)
+
+
+def seeds_of(hand: str, *, seed: int = 0, reset: int = 0, **options: float) -> SeedGrasps:
+    return seed_grasps(problem_of(hand), InitializeConfig(**options), seed=seed, reset=reset)
+
+
+def wrists(hand: str, seeds: SeedGrasps) -> tuple[FloatArray, Rotation]:
+    """Wrist frames in the object frame: positions [B, 3] and rotations."""
+    model = problem_of(hand).hand
+    root = Rotation.from_quat(seeds.root_pose[:, 3:])
+    return (
+        seeds.root_pose[:, :3] + root.apply(model.wrist_position),
+        root * Rotation.from_quat(model.wrist_quaternion),
+    )
+
+
+@lru_cache(maxsize=4)
+def approach_of(hand: str) -> tuple[FloatArray, FloatArray]:
+    """Distance of every wrist to the hull [m], and the unit vector towards its closest point in the wrist frame."""
+    seeds = seeds_of(hand)
+    position, rotation = wrists(hand, seeds)
+    distance, direction = [], []
+    for grasp, point in enumerate(position):
+        model = problem_of(hand).objects[grasp // COUNT]
+        hull = ConvexHull(model.vertices)
+        assert np.max(hull.equations[:, :3] @ point + hull.equations[:, 3]) > 0.0, "the wrist is inside the hull"
+        solid: Any = SimpleNamespace(vertices=model.vertices, faces=hull.simplices)
+        closest, _ = closest_on_mesh(solid, point)
+        distance.append(np.linalg.norm(closest - point))
+        direction.append((closest - point) / distance[-1])
+    return np.array(distance), rotation.inv().apply(direction)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_wrists_stand_off_the_hull_within_the_range(hand: str) -> None:
+    distance, _ = approach_of(hand)
+    assert distance.min() >= 0.05 - 1e-6
+    assert distance.max() <= 0.10 + 1e-6
+    assert kstest(distance, "uniform", args=(0.05, 0.05)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_palms_face_the_object_within_pitch_and_tilt(hand: str) -> None:
+    """The hull's closest point seen from the wrist: pitch turns it out of the palm normal about x, tilt about y."""
+    _, direction = approach_of(hand)
+    pitch = np.degrees(np.arcsin(direction[:, 1]))
+    tilt = np.degrees(np.arctan2(-direction[:, 0], direction[:, 2]))
+    for angle, limit in ((pitch, 15.0), (tilt, 45.0)):
+        assert np.abs(angle).max() <= limit + 1e-3
+        assert kstest(angle, "uniform", args=(-limit, 2.0 * limit)).pvalue > 1e-3
+    assert np.all(direction[:, 2] >= np.cos(np.radians(15.0)) * np.cos(np.radians(45.0)) - 1e-6)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_hands_are_turned_any_way_in_the_plane(hand: str) -> None:
+    """The finger direction around the approach direction is uniform, measured from an arbitrary world direction."""
+    seeds = seeds_of(hand, pitch=0.0, tilt=0.0)
+    _, rotation = wrists(hand, seeds)
+    finger, approach = rotation.apply([0.0, 1.0, 0.0]), rotation.apply([0.0, 0.0, 1.0])
+    first = np.cross(approach, [0.3, -0.8, 0.52])
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(approach, first)
+    angle = np.arctan2(np.sum(finger * second, axis=1), np.sum(finger * first, axis=1))
+    assert kstest(angle, "uniform", args=(-np.pi, 2.0 * np.pi)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_joints_scatter_around_the_opening_pose(hand: str) -> None:
+    model = problem_of(hand).hand
+    joints = seeds_of(hand).joint_position
+    span = model.dof_upper - model.dof_lower
+    assert np.all((joints >= model.dof_lower) & (joints <= model.dof_upper))
+    away = np.minimum(model.dof_opening - model.dof_lower, model.dof_upper - model.dof_opening) > 0.3 * span
+    if away.any():  # the limits cut nothing off
+        np.testing.assert_allclose(joints.mean(axis=0)[away], model.dof_opening[away], atol=0.03 * span.max())
+        np.testing.assert_allclose(joints.std(axis=0)[away] / span[away], 0.1, atol=0.025)
+    still = seeds_of(hand, joint_spread=0.0).joint_position
+    opening = np.clip(model.dof_opening, model.dof_lower, model.dof_upper)
+    np.testing.assert_allclose(still, np.broadcast_to(opening, still.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_seeds_spread_better_than_random(hand: str) -> None:
+    """Mean distance to the nearest neighbour, against as many seeds drawn at random from 12 other sets."""
+    options = {"distance_lower": 0.05, "distance_upper": 0.05}
+    spread = [wrists(hand, seeds_of(hand, reset=reset, **options))[0][:COUNT] for reset in range(13)]
+    pool = np.concatenate(spread[1:])
+    rng = np.random.default_rng(0)
+    chosen = [pool[rng.choice(len(pool), COUNT, replace=False)] for _ in range(8)]
+
+    def nearest(points: FloatArray) -> FloatArray:
+        return cKDTree(points).query(points, k=2)[0][:, 1]
+
+    random = float(np.mean([nearest(points).mean() for points in chosen]))
+    assert nearest(spread[0]).mean() > 1.3 * random
+    assert nearest(spread[0]).min() > 3.0 * float(np.mean([nearest(points).min() for points in chosen]))
+
+
+@pytest.mark.parametrize(
+    ("hand", "grasp_type"),
+    [("allegro", "power"), ("allegro", "precision"), ("allegro", "pinch"), ("robotiq_2f140", "pinch")],
+)
+def test_contacts_are_distinct_and_cover_the_fingers(hand: str, grasp_type: str) -> None:
+    problem = make_problem(hand, example_objects(1), grasp_count=64, contact_count=5, grasp_type=grasp_type)
+    seeds = seed_grasps(problem, InitializeConfig(), seed=0)
+    contacts = seeds.contact_index
+    candidates = problem.host_candidates
+    assert np.all(np.diff(np.sort(contacts, axis=1), axis=1) > 0)
+    assert contacts.min() >= 0
+    assert contacts.max() < candidates.count
+    assert len(np.unique(contacts)) > 0.8 * candidates.count
+    if grasp_type != "power":
+        names = np.array(candidates.finger_names)[candidates.finger[contacts]]
+        for finger in problem.grasp_type.fingers:
+            assert np.all(np.any(names == finger, axis=1))
+    for name, value in problem.grasp_type.idle_joint_position.items():
+        column = seeds.joint_position[:, problem.hand.joint_names.index(name)]
+        np.testing.assert_allclose(column, value, atol=1e-6)
+
+
+def test_more_contacts_than_candidates_are_refused() -> None:
+    with pytest.raises(ValueError, match="contact_count must"):
+        make_problem("robotiq_2f140", example_objects(1), contact_count=65)
+    with pytest.raises(ValueError, match=r"contact_count must be in \[1, 64\] \(got 0\)"):
+        make_problem("robotiq_2f140", example_objects(1), contact_count=0)
+    with pytest.raises(ValueError, match=r"needs a contact on each of its 3 fingers.*got 2"):
+        make_problem("allegro", example_objects(1), contact_count=2, grasp_type="precision")
+
+
+def test_seeds_are_keyed_by_seed_reset_and_mesh() -> None:
+    base = seeds_of("allegro")
+    again = seeds_of("allegro")
+    np.testing.assert_array_equal(again.root_pose, base.root_pose)
+    np.testing.assert_array_equal(again.random_key, base.random_key)
+    for other in (seeds_of("allegro", seed=1), seeds_of("allegro", reset=1)):
+        assert np.all(np.any(other.root_pose != base.root_pose, axis=1))
+        assert np.mean(other.random_key == base.random_key) < 0.01
+    assert len(np.unique(base.random_key)) == len(base.random_key)
+    alone = seed_grasps(
+        make_problem("allegro", [example_objects()[1]], grasp_count=COUNT), InitializeConfig(), seed=0
+    )
+    for name in ("root_pose", "joint_position", "contact_index", "random_key"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(base, name)[COUNT : 2 * COUNT])
+
+
+def test_thousands_of_seeds_are_spread_group_by_group() -> None:
+    problem = make_problem("robotiq_2f140", example_objects(1), grasp_count=1500, sample_count=50)
+    seeds = seed_grasps(problem, InitializeConfig(), seed=0)
+    assert np.isfinite(seeds.root_pose).all()
+    assert len(np.unique(seeds.root_pose[:, :3], axis=0)) == 1500
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distance_lower": 0.2}, r"distance_lower must not exceed distance_upper.*got 0\.2, 0\.1"),
+        ({"distance_lower": -0.1}, r"at least 0 \(got -0\.1"),
+        ({"joint_spread": -1.0}, r"initialize\.joint_spread must be at least 0 \(got -1\.0\)"),
+    ],
+)
+def test_bad_ranges_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InitializeConfig(**options)
