@@ -9,12 +9,14 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector, vec6
+from warpgrasp.kernels.sampling import draw_contact
 
 __all__ = ["Chain", "Schedule", "StepWorkspace", "launch_accept", "launch_propose", "launch_statistics"]
 
 wp.set_module_options({"enable_backward": False})
 
 _EPSILON = wp.constant(1.0e-6)
+_LARGEST_DRAW = wp.constant(1 << 30)
 _NONFINITE_ENERGY = wp.constant(1)  # GraspStatus.NONFINITE_ENERGY
 
 
@@ -138,23 +140,57 @@ def _period_ends(step: float, period: float) -> bool:
 
 
 @wp.func
-def _draw_contact(
-    contact_index: wp.array2d(dtype=wp.int32), grasp: int, slot: int, start: int, count: int, draw: int
-) -> int:
-    """First candidate of a slot's range, counted from a random one, that no contact of the grasp holds yet."""
-    result = contact_index[grasp, slot]
-    found = int(0)
-    for k in range(count):
-        if found == 0:
-            candidate = start + (draw + k) % count
-            taken = int(0)
-            for other in range(contact_index.shape[1]):
-                if contact_index[grasp, other] == candidate:
-                    taken = int(1)
-            if taken == 0:
-                result = candidate
-                found = int(1)
-    return result
+def _reset_chain(
+    grasp: int,
+    step: int,
+    random: wp.uint32,
+    reset_root_pose: wp.array2d(dtype=wp.transform),
+    reset_joint_position: wp.array3d(dtype=wp.float32),
+    work: StepWorkspace,
+    proposal: Chain,
+):
+    """Propose the chain's next fresh seed with new contacts, to be accepted whatever its energy."""
+    event = work.reset_count[grasp]
+    work.reset_count[grasp] = event + 1
+    work.chain_step[grasp] = 0
+    work.chain_start[grasp] = step
+    work.acceptance[grasp] = -1.0
+    proposal.root_pose[grasp] = reset_root_pose[event, grasp]
+    for dof in range(proposal.joint_position.shape[1]):
+        proposal.joint_position[grasp, dof] = reset_joint_position[event, grasp, dof]
+    for slot in range(proposal.contact_index.shape[1]):
+        draw = wp.randi(random, 0, _LARGEST_DRAW)
+        proposal.contact_index[grasp, slot] = draw_contact(
+            proposal.contact_index, grasp, slot, work.slot_start[slot], work.slot_count[slot], draw
+        )
+
+
+@wp.func
+def _gradient_step(
+    tree: KinematicTree,
+    current: Chain,
+    work: StepWorkspace,
+    grasp: int,
+    obj: int,
+    size: float,
+    proposal: Chain,
+):
+    """Propose ``theta - size g / (sqrt(v) + 1e-6)``; joint limits are constraints, the step is projected onto them."""
+    move = vec6()
+    for axis in range(6):
+        scale = wp.sqrt(work.mean_square[obj, axis]) + _EPSILON
+        move[axis] = -size * current.gradient[grasp, axis] / scale
+    root = current.root_pose[grasp]
+    turn = rotation_from_vector(wp.vec3(move[3], move[4], move[5]))
+    proposal.root_pose[grasp] = wp.transform(
+        wp.transform_get_translation(root) + wp.vec3(move[0], move[1], move[2]),
+        wp.normalize(wp.transform_get_rotation(root) * turn),
+    )
+    for dof in range(current.joint_position.shape[1]):
+        slope = current.gradient[grasp, 6 + dof] / (wp.sqrt(work.mean_square[obj, 6 + dof]) + _EPSILON)
+        proposal.joint_position[grasp, dof] = wp.clamp(
+            current.joint_position[grasp, dof] - size * slope, tree.dof_lower[dof], tree.dof_upper[dof]
+        )
 
 
 @wp.kernel
@@ -175,61 +211,26 @@ def _propose(
     random = wp.rand_init(int(work.random_key[grasp]), step)
     work.acceptance[grasp] = wp.randf(random)
     contact_count = current.contact_index.shape[1]
-    dof_count = current.joint_position.shape[1]
     for contact in range(contact_count):
         proposal.contact_index[grasp, contact] = current.contact_index[grasp, contact]
         proposal.closest_point[grasp, contact] = current.closest_point[grasp, contact]
     proposal.qp_dual[grasp] = current.qp_dual[grasp]
 
-    age = _age(work, schedule, grasp)
-    root = current.root_pose[grasp]
-    resets_left = work.reset_count[grasp] < reset_root_pose.shape[0]
+    frozen = work.status[grasp] != 0
     due = _period_ends(float(step), schedule.reset_period) and float(step) <= schedule.reset_last_step
-    if work.status[grasp] == 0 and due and resets_left and work.z_score[grasp] > schedule.reset_z:
-        event = work.reset_count[grasp]
-        work.reset_count[grasp] = event + 1
-        work.chain_step[grasp] = 0
-        work.chain_start[grasp] = step
-        work.acceptance[grasp] = -1.0
-        proposal.root_pose[grasp] = reset_root_pose[event, grasp]
-        for dof in range(dof_count):
-            proposal.joint_position[grasp, dof] = reset_joint_position[event, grasp, dof]
-        for contact in range(contact_count):
-            draw = wp.randi(random, 0, 1 << 30)
-            proposal.contact_index[grasp, contact] = _draw_contact(
-                proposal.contact_index,
-                grasp,
-                contact,
-                work.slot_start[contact],
-                work.slot_count[contact],
-                draw,
-            )
+    resets_left = work.reset_count[grasp] < reset_root_pose.shape[0]
+    if due and resets_left and not frozen and work.z_score[grasp] > schedule.reset_z:
+        _reset_chain(grasp, step, random, reset_root_pose, reset_joint_position, work, proposal)
     else:
-        size = schedule.step_size * wp.pow(
-            schedule.step_size_decay, wp.floor(age / schedule.step_size_period)
-        )
-        if work.status[grasp] != 0:
+        periods = wp.floor(_age(work, schedule, grasp) / schedule.step_size_period)
+        size = schedule.step_size * wp.pow(schedule.step_size_decay, periods)
+        if frozen:
             size = 0.0
-        move = vec6()
-        for axis in range(6):
-            move[axis] = (
-                -size * current.gradient[grasp, axis] / (wp.sqrt(work.mean_square[obj, axis]) + _EPSILON)
-            )
-        turn = rotation_from_vector(wp.vec3(move[3], move[4], move[5]))
-        proposal.root_pose[grasp] = wp.transform(
-            wp.transform_get_translation(root) + wp.vec3(move[0], move[1], move[2]),
-            wp.normalize(wp.transform_get_rotation(root) * turn),
-        )
-        for dof in range(dof_count):
-            slope = current.gradient[grasp, 6 + dof] / (wp.sqrt(work.mean_square[obj, 6 + dof]) + _EPSILON)
-            # Joint limits are constraints: the proposal is projected onto them.
-            proposal.joint_position[grasp, dof] = wp.clamp(
-                current.joint_position[grasp, dof] - size * slope, tree.dof_lower[dof], tree.dof_upper[dof]
-            )
-        if wp.randf(random) < schedule.switch_probability and size > 0.0:
+        _gradient_step(tree, current, work, grasp, obj, size, proposal)
+        if wp.randf(random) < schedule.switch_probability and not frozen:
             slot = wp.randi(random, 0, contact_count)
-            draw = wp.randi(random, 0, 1 << 30)
-            proposal.contact_index[grasp, slot] = _draw_contact(
+            draw = wp.randi(random, 0, _LARGEST_DRAW)
+            proposal.contact_index[grasp, slot] = draw_contact(
                 proposal.contact_index, grasp, slot, work.slot_start[slot], work.slot_count[slot], draw
             )
 
