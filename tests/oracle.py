@@ -84,9 +84,7 @@ class GraspOracle:
         self.samples = model.surface_samples(problem.sample_count)[0]
         self.pairs = self.hand.self_collision_pairs()
         self._active: dict[int, NDArray[np.int8]] = {}
-        self._freeze_samples(
-            self.pose(np.zeros(6 + self.hand.dof_count) if frozen_at is None else frozen_at)
-        )
+        self._freeze_samples(self.pose(np.zeros(6 + self.hand.dof_count) if frozen_at is None else frozen_at))
 
     def pose(self, increment: FloatArray) -> PosedHand:
         """The hand moved by an increment."""

@@ -124,7 +124,11 @@ def test_another_process_gives_identical_arrays() -> None:
     here = digest(run(example_objects(2)))
     code = "from cases import example_objects; import test_determinism as t; print(t.digest(t.run(example_objects(2))))"
     folder = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]), "PYTHONHASHSEED": "7"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]),
+        "PYTHONHASHSEED": "7",
+    }
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=120
     )

@@ -220,7 +220,9 @@ def test_tape_away_from_zero_increment(hand: str) -> None:
     variables = random_variables(problem, 4)
     state = state_of(problem, variables)
     rng = np.random.default_rng(0)
-    increment = rng.uniform(-1.0, 1.0, state.gradient.shape) * ([0.01] * 3 + [0.7] * 3 + [0.1] * (problem.hand.dof_count))
+    increment = rng.uniform(-1.0, 1.0, state.gradient.shape) * (
+        [0.01] * 3 + [0.7] * 3 + [0.1] * (problem.hand.dof_count)
+    )
     energy, gradient = taped(problem, state, increment)
 
     turn = Rotation.from_quat(variables.root_pose[:, 3:]) * Rotation.from_rotvec(increment[:, 3:6])

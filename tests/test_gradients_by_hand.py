@@ -6,7 +6,6 @@ plus the root position; the right link turns by ``RATIO q`` about ``(+W, 0, 0)``
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,13 @@ class Posed:
         mirror: bool = False,
     ) -> None:
         self.problem = GraspProblem(
-            tiny_hand(), [box], grasp_count=1, contact_count=2, grasp_type="pinch", energy=energy, device="cpu"
+            tiny_hand(),
+            [box],
+            grasp_count=1,
+            contact_count=2,
+            grasp_type="pinch",
+            energy=energy,
+            device="cpu",
         )
         candidates = self.problem.host_candidates
         left = int(np.flatnonzero(candidates.link == 1)[1])
@@ -80,7 +85,7 @@ class Posed:
         self.right, self.right_slope = _point(self.local_right, WIDTH, RATIO, q, root)
 
     def check(self, energy: float, **gradient: float) -> None:
-        """Compare with the closed form; gradient components by name (x, y, z, turn_x, turn_y, turn_z, q), the term's weight is 1."""
+        """Compare with the closed form; gradient components by name, x, y, z, turn_x, turn_y, turn_z, q."""
         names = {"x": X, "y": Y, "z": Z, "turn_x": TURN_X, "turn_y": TURN_Y, "turn_z": TURN_Z, "q": Q}
         scale = max([abs(value) for value in gradient.values()] + [1e-2])
         for found, slope in ((self.energy, self.gradient), (self.taped_energy, self.taped_gradient)):
@@ -128,16 +133,16 @@ def test_normal_weighted_distance(box: ObjectModel) -> None:
     smooth = np.sqrt(d**2 + 1e-8)
     factor = np.exp([1.0 - np.cos(q), 1.0 - np.cos(RATIO * q)])
     slope_q = factor[0] * (np.sin(q) * smooth[0] - d[0] / smooth[0] * grasp.left_slope[0])
-    slope_q += factor[1] * (
-        RATIO * np.sin(RATIO * q) * smooth[1] + d[1] / smooth[1] * grasp.right_slope[0]
-    )
+    slope_q += factor[1] * (RATIO * np.sin(RATIO * q) * smooth[1] + d[1] / smooth[1] * grasp.right_slope[0])
     slope_x = -factor[0] * d[0] / smooth[0] + factor[1] * d[1] / smooth[1]
     grasp.check(float(factor @ smooth), x=slope_x, y=0.0, z=0.0, q=slope_q)
 
 
 def test_wrench_balance(box: ObjectModel) -> None:
     """Opposite normals: forces cancel, the torque is s (p_left - p_right) x e_x."""
-    grasp = Posed(box, only(wrench_balance=WrenchBalance(weight=1.0, torque_weight=5.0)), 0.25, (0.0, 0.0, -0.02))
+    grasp = Posed(
+        box, only(wrench_balance=WrenchBalance(weight=1.0, torque_weight=5.0)), 0.25, (0.0, 0.0, -0.02)
+    )
     arm = grasp.left - grasp.right
     torque = 5.0 * np.array([0.0, arm[2], -arm[1]])
     slope = 2.0 * 5.0 * torque[1] * (grasp.left_slope[2] - grasp.right_slope[2])
@@ -177,7 +182,13 @@ def test_penetration(box: ObjectModel) -> None:
     samples = box.surface_samples(2500)[0]
     local = samples - np.array(root) - [-WIDTH, 0.0, LENGTH]
     face = np.stack(
-        [HALF[0] - local[:, 0], HALF[1] - local[:, 1], HALF[1] + local[:, 1], HALF[2] - local[:, 2], HALF[2] + local[:, 2]]
+        [
+            HALF[0] - local[:, 0],
+            HALF[1] - local[:, 1],
+            HALF[1] + local[:, 1],
+            HALF[2] - local[:, 2],
+            HALF[2] + local[:, 2],
+        ]
     )
     deepest, owner = face.min(axis=0), face.argmin(axis=0)
     inside = (deepest > 0.0) & (local[:, 0] > -HALF[0])
@@ -189,7 +200,11 @@ def test_penetration(box: ObjectModel) -> None:
     slope_q = height[inside & (owner == 0)].sum()  # the plate turns towards the sample
     slope_q += -arm[inside & (owner == 3)].sum() + arm[inside & (owner == 4)].sum()
     grasp.check(
-        float(deepest[inside].sum()), x=count[0], y=count[1] - count[2], z=count[3] - count[4], q=float(slope_q)
+        float(deepest[inside].sum()),
+        x=count[0],
+        y=count[1] - count[2],
+        z=count[3] - count[4],
+        q=float(slope_q),
     )
 
 
@@ -275,7 +290,8 @@ def test_signed_distance_gradient_on_the_surface(box: ObjectModel, offset: float
     step = 1e-5
     for i, point in enumerate(points):
         slope = [
-            (_box_distance(point + step * e) - _box_distance(point - step * e)) / (2.0 * step) for e in np.eye(3)
+            (_box_distance(point + step * e) - _box_distance(point - step * e)) / (2.0 * step)
+            for e in np.eye(3)
         ]
         assert float(normal.numpy()[i] @ slope) > 0.999
 

@@ -50,7 +50,9 @@ def approach_of(hand: str) -> tuple[FloatArray, FloatArray]:
     for grasp, point in enumerate(position):
         model = problem_of(hand).objects[grasp // COUNT]
         hull = ConvexHull(model.vertices)
-        assert np.max(hull.equations[:, :3] @ point + hull.equations[:, 3]) > 0.0, "the wrist is inside the hull"
+        assert np.max(hull.equations[:, :3] @ point + hull.equations[:, 3]) > 0.0, (
+            "the wrist is inside the hull"
+        )
         solid: Any = SimpleNamespace(vertices=model.vertices, faces=hull.simplices)
         closest, _ = closest_on_mesh(solid, point)
         distance.append(np.linalg.norm(closest - point))

@@ -23,7 +23,9 @@ from warpgrasp.synthesis import run_steps
 CHAIN = ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual", "energy")
 
 
-def small_problem(hand: str = "allegro", object_count: int = 1, grasp_count: int = 8, **options: Any) -> GraspProblem:
+def small_problem(
+    hand: str = "allegro", object_count: int = 1, grasp_count: int = 8, **options: Any
+) -> GraspProblem:
     options = {"contact_count": 6, "sample_count": 300, **options}
     return make_problem(hand, example_objects(object_count), grasp_count=grasp_count, **options)
 
@@ -126,7 +128,9 @@ class Moment:
     chain_step: NDArray[Any]
 
 
-def watch(problem: GraspProblem, optimizer: OptimizerMala, state: OptimizerState, steps: int) -> Iterator[Moment]:
+def watch(
+    problem: GraspProblem, optimizer: OptimizerMala, state: OptimizerState, steps: int
+) -> Iterator[Moment]:
     for step in range(1, steps + 1):
         work = state.work
         before, best = snapshot(state.current, (*CHAIN, "gradient")), snapshot(state.best)
@@ -211,7 +215,9 @@ def test_resets_happen_only_when_and_where_they_may(history: History) -> None:
         for grasp in np.flatnonzero(moment.reset):
             fresh = resets[count[grasp]]
             np.testing.assert_allclose(moment.after["root_pose"][grasp], fresh.root_pose[grasp], atol=1e-6)
-            np.testing.assert_allclose(moment.after["joint_position"][grasp], fresh.joint_position[grasp], atol=1e-6)
+            np.testing.assert_allclose(
+                moment.after["joint_position"][grasp], fresh.joint_position[grasp], atol=1e-6
+            )
         count += moment.reset
         assert np.all(moment.accepted[moment.reset])
         np.testing.assert_array_equal(
@@ -240,7 +246,9 @@ def test_tight_joint_limits_are_reached_and_never_violated() -> None:
         dof_lower=np.maximum(hand.dof_lower, hand.dof_opening - 0.05),
         dof_upper=np.minimum(hand.dof_upper, hand.dof_opening + 0.05),
     )
-    problem = GraspProblem(tight, example_objects(1), grasp_count=6, contact_count=6, sample_count=200, device="cpu")
+    problem = GraspProblem(
+        tight, example_objects(1), grasp_count=6, contact_count=6, sample_count=200, device="cpu"
+    )
     optimizer = OptimizerMalaStar()
     state, _ = start(problem, optimizer, 80)
     lower, upper = problem.tree.dof_lower.numpy(), problem.tree.dof_upper.numpy()

@@ -54,7 +54,9 @@ def test_temperature_decays_with_the_chains_own_age(age: int) -> None:
 def test_mala_star_scales_the_temperature(z: float) -> None:
     """T (1 + Phi(z)); MALA ignores z."""
     for scaling, factor in ((1.0, 1.0 + norm.cdf(z)), (0.0, 1.0)):
-        run = HandMadeRun.make(default_schedule(temperature=4.0, temperature_scaling=scaling), per_object=COUNT)
+        run = HandMadeRun.make(
+            default_schedule(temperature=4.0, temperature_scaling=scaling), per_object=COUNT
+        )
         run.propose()
         run.assign("work", "z_score", z)
         assert within(accept_share(run, 0.0, 4.0), float(np.exp(-1.0 / factor)))
@@ -144,7 +146,9 @@ def test_a_nonfinite_proposal_freezes_the_chain(where: str) -> None:
     run.statistics()
     run.propose()
     np.testing.assert_array_equal(run.read("proposal", "root_pose")[1], run.read("current", "root_pose")[1])
-    np.testing.assert_array_equal(run.read("proposal", "contact_index")[1], run.read("current", "contact_index")[1])
+    np.testing.assert_array_equal(
+        run.read("proposal", "contact_index")[1], run.read("current", "contact_index")[1]
+    )
     assert np.any(run.read("proposal", "root_pose")[0] != run.read("current", "root_pose")[0])
     run.accept()
     assert run.read("current", "energy")[1] == 7.0
@@ -166,7 +170,9 @@ def test_z_score_is_taken_over_the_objects_own_batch() -> None:
     np.testing.assert_array_equal(run.read("work", "step"), 1)
 
 
-@pytest.mark.parametrize("energy", [[123.456], [7.7] * 6, [0.0] * 4, [1e-3] * 5, [123.456] * 2000, [33.3] * 8192])
+@pytest.mark.parametrize(
+    "energy", [[123.456], [7.7] * 6, [0.0] * 4, [1e-3] * 5, [123.456] * 2000, [33.3] * 8192]
+)
 def test_no_spread_means_no_score(energy: list[float]) -> None:
     """One grasp, or equal energies: z = 0."""
     run = HandMadeRun.make(default_schedule(), per_object=len(energy))
@@ -181,7 +187,9 @@ def test_small_spread_on_a_large_energy_still_scores() -> None:
     energy = np.array([1000.0, 1000.5, 1001.0, 1002.0])
     run.assign("current", "energy", energy)
     run.statistics()
-    np.testing.assert_allclose(run.read("work", "z_score"), (energy - energy.mean()) / energy.std(), atol=1e-2)
+    np.testing.assert_allclose(
+        run.read("work", "z_score"), (energy - energy.mean()) / energy.std(), atol=1e-2
+    )
 
 
 def test_preconditioner_is_per_object_and_forgets() -> None:
@@ -202,7 +210,10 @@ def test_preconditioner_is_per_object_and_forgets() -> None:
     )
     turned = Rotation.from_quat(run.read("proposal", "root_pose")[:, 3:]).as_rotvec()
     np.testing.assert_allclose(
-        turned, -0.01 * gradient[:, 3:6] / np.sqrt(np.repeat(expected, 4, axis=0)[:, 3:6]), rtol=2e-3, atol=1e-7
+        turned,
+        -0.01 * gradient[:, 3:6] / np.sqrt(np.repeat(expected, 4, axis=0)[:, 3:6]),
+        rtol=2e-3,
+        atol=1e-7,
     )
 
 
@@ -290,9 +301,7 @@ def test_switch_without_a_free_candidate_keeps_the_contacts() -> None:
 
 
 def reset_run(step: float, z: float, **changes: float) -> HandMadeRun:
-    schedule = default_schedule(
-        **{"reset_period": 60.0, "reset_last_step": 580.0, "reset_z": 1.0, **changes}
-    )
+    schedule = default_schedule(**{"reset_period": 60.0, "reset_last_step": 580.0, "reset_z": 1.0, **changes})
     run = HandMadeRun.make(schedule, per_object=6, reset_count=2)
     run.assign("work", "step", step)
     run.assign("work", "chain_step", 59)
@@ -305,7 +314,14 @@ def reset_run(step: float, z: float, **changes: float) -> HandMadeRun:
 
 @pytest.mark.parametrize(
     ("step", "z", "expected"),
-    [(60, 1.5, True), (540, 1.5, True), (60, 0.99, False), (59, 1.5, False), (61, 1.5, False), (600, 1.5, False)],
+    [
+        (60, 1.5, True),
+        (540, 1.5, True),
+        (60, 0.99, False),
+        (59, 1.5, False),
+        (61, 1.5, False),
+        (600, 1.5, False),
+    ],
 )
 def test_reset_dates_and_threshold(step: int, z: float, expected: bool) -> None:
     run = reset_run(step, z)
@@ -314,7 +330,9 @@ def test_reset_dates_and_threshold(step: int, z: float, expected: bool) -> None:
 
 def test_fractional_periods_reset_once_per_period() -> None:
     run = HandMadeRun.make(
-        default_schedule(reset_period=8.57, reset_last_step=100.0, reset_z=-10.0), per_object=1, reset_count=100
+        default_schedule(reset_period=8.57, reset_last_step=100.0, reset_z=-10.0),
+        per_object=1,
+        reset_count=100,
     )
     dates = []
     for step in range(1, 101):
@@ -350,7 +368,9 @@ def test_a_reset_is_forced_clears_the_best_and_restarts_the_chain() -> None:
     assert run.read("work", "reset_count")[2] == 2
 
 
-@pytest.mark.parametrize(("start", "age", "expected"), [(0, 500, 500), (600, 200, 500), (900, 100, 1000), (750, 50, 200)])
+@pytest.mark.parametrize(
+    ("start", "age", "expected"), [(0, 500, 500), (600, 200, 500), (900, 100, 1000), (750, 50, 200)]
+)
 def test_a_reset_chain_anneals_fully_in_the_steps_it_has_left(start: int, age: int, expected: int) -> None:
     """Its own step counter, stretched so that its schedule ends with the run: temperature and step size of ``expected``."""
     run = HandMadeRun.make(

@@ -1,4 +1,4 @@
-"""Contact forces, squeeze targets and pregrasps against SciPy, finite differences of the host kinematics and exact distances."""
+"""Contact forces, squeeze targets and pregrasps against SciPy, differences of the host kinematics and exact distances."""
 
 from __future__ import annotations
 
@@ -65,7 +65,12 @@ def test_contact_forces_are_the_qps(hand: str, grasp_type: str) -> None:
         for edge_pair in ((0, 2), (1, 3)):
             axis = (edges[:, edge_pair[0]] - edges[:, edge_pair[1]]) * 2.0 * length / term.friction
             np.testing.assert_allclose(np.linalg.norm(axis, axis=1), 1.0, atol=1e-5)
-        tangents = np.stack([edges[:, 0] - edges[:, 2], edges[:, 1] - edges[:, 3]], axis=1) * 2.0 * length / term.friction
+        tangents = (
+            np.stack([edges[:, 0] - edges[:, 2], edges[:, 1] - edges[:, 3]], axis=1)
+            * 2.0
+            * length
+            / term.friction
+        )
         share = np.abs(np.einsum("cd,ckd->ck", solution.force[grasp], tangents)).sum(axis=1)
         assert np.all(share <= term.friction * inward + 1e-4 * inward.max())
 
@@ -76,7 +81,10 @@ def test_bounds_of_the_qp_bind_the_forces(lower: float, upper: float) -> None:
     problem = make_problem(
         "allegro", example_objects(1), grasp_count=3, contact_count=5, energy=only(force_closure=term)
     )
-    state = state_of(problem, annealed_variables(make_problem("allegro", example_objects(1), grasp_count=3, contact_count=5), 1))
+    state = state_of(
+        problem,
+        annealed_variables(make_problem("allegro", example_objects(1), grasp_count=3, contact_count=5), 1),
+    )
     solution = contact_forces(problem, state)
     inward = np.einsum("bcd,bcd->bc", solution.force, -state.object_normal.numpy())
     length = np.sqrt(1.0 + 0.4**2)
@@ -91,7 +99,9 @@ def test_forces_do_not_need_a_force_closure_energy() -> None:
         "allegro", problem.objects, grasp_count=3, contact_count=6, energy=ENERGY_PRESETS["dexgraspnet"]()
     )
     moved = other.create_state()
-    other.set_variables(moved, state.root_pose.numpy(), state.joint_position.numpy(), state.contact_index.numpy())
+    other.set_variables(
+        moved, state.root_pose.numpy(), state.joint_position.numpy(), state.contact_index.numpy()
+    )
     other.evaluate(moved)
     expected = contact_forces(problem, state).force
     np.testing.assert_allclose(
@@ -114,7 +124,9 @@ def contact_positions(problem: GraspProblem, state: GraspState, grasp: int, join
 
 @pytest.mark.parametrize(("hand", "grasp_type"), CASES)
 @pytest.mark.parametrize("effort", [0.3, 0.9])
-def test_squeeze_is_jacobian_transpose_force_over_stiffness(hand: str, grasp_type: str, effort: float) -> None:
+def test_squeeze_is_jacobian_transpose_force_over_stiffness(
+    hand: str, grasp_type: str, effort: float
+) -> None:
     problem, state = annealed(hand, grasp_type)
     raw = contact_forces(problem, state).force
     target, force = squeeze(problem, state, raw, TargetConfig(squeeze_effort=effort))
@@ -129,7 +141,9 @@ def test_squeeze_is_jacobian_transpose_force_over_stiffness(hand: str, grasp_typ
             torque[dof] = np.sum(column * force[grasp])
         assert np.max(np.abs(torque) / model.dof_effort) == pytest.approx(effort, rel=1e-3)
         expected = joints + torque / model.dof_stiffness
-        np.testing.assert_allclose(target[grasp], expected, atol=1e-3 * np.abs(expected - joints).max() + 1e-6)
+        np.testing.assert_allclose(
+            target[grasp], expected, atol=1e-3 * np.abs(expected - joints).max() + 1e-6
+        )
         # One factor per grasp: the ratios of the forces, and with them the cones, stay.
         factor = np.linalg.norm(force[grasp]) / np.linalg.norm(raw[grasp])
         np.testing.assert_allclose(force[grasp], factor * raw[grasp], rtol=1e-6)
@@ -145,7 +159,9 @@ def test_squeeze_pushes_contacts_along_their_forces() -> None:
     target, scaled = squeeze(problem, state, force, TargetConfig(squeeze_effort=0.5))
     for grasp in range(problem.batch_size):
         joints = state.joint_position.numpy()[grasp].astype(np.float64)
-        moved = contact_positions(problem, state, grasp, target[grasp]) - contact_positions(problem, state, grasp, joints)
+        moved = contact_positions(problem, state, grasp, target[grasp]) - contact_positions(
+            problem, state, grasp, joints
+        )
         assert np.sum(moved * scaled[grasp]) > 0.0
 
 
@@ -205,7 +221,10 @@ def test_pregrasp_is_clear_or_says_that_it_is_not(hand: str, grasp_type: str) ->
         if opened.clearance[grasp] >= 0.01:
             assert exact >= 0.01 - 1e-5
             # Samples miss what lies between them, hand corners see it: less than 1 mm.
-            assert corner_clearance(problem.hand, model, opened.root_pose[grasp], opened.joint_position[grasp]) > 0.009
+            assert (
+                corner_clearance(problem.hand, model, opened.root_pose[grasp], opened.joint_position[grasp])
+                > 0.009
+            )
 
 
 def corner_clearance(hand: HandModel, model: ObjectModel, pose: FloatArray, joints: FloatArray) -> float:
@@ -272,7 +291,9 @@ def test_synthesis_flags_pregrasps_that_are_not_clear(hand: str) -> None:
     )
     model, thing = load_hand(hand), example_objects(1)[0]
     result = synthesize(model, [thing], config)[0]
-    pose = np.concatenate([result.pregrasp_root_position, result.pregrasp_root_quaternion], axis=1).astype(np.float64)
+    pose = np.concatenate([result.pregrasp_root_position, result.pregrasp_root_quaternion], axis=1).astype(
+        np.float64
+    )
     flagged = np.asarray(result.status) == GraspStatus.PREGRASP_NOT_CLEAR
     assert flagged.any()
     for grasp in range(6):

@@ -32,9 +32,13 @@ def tiny_hand() -> HandModel:
     """Root, left plate, right plate; one degree of freedom; one self-collision sphere at each plate's centre."""
     zeros, quaternions = np.zeros((3, 3)), np.tile(_IDENTITY, (3, 1))
     plate = trimesh.creation.box(2.0 * np.array(HALF))
-    mesh = TriMesh(np.asarray(plate.vertices) + [0.0, 0.0, LENGTH], np.asarray(plate.faces, dtype=np.int32))
+    mesh = TriMesh(
+        np.asarray(plate.vertices) + np.array([0.0, 0.0, LENGTH]), np.asarray(plate.faces, dtype=np.int32)
+    )
     palm_box = trimesh.creation.box([0.02, 0.02, 0.02])
-    palm = TriMesh(np.asarray(palm_box.vertices) - [0.0, 0.0, 0.3], np.asarray(palm_box.faces, dtype=np.int32))
+    palm = TriMesh(
+        np.asarray(palm_box.vertices) - np.array([0.0, 0.0, 0.3]), np.asarray(palm_box.faces, dtype=np.int32)
+    )
     return dataclasses.replace(
         load_hand("robotiq_2f140"),
         name="tiny",
@@ -81,7 +85,8 @@ def tiny_hand() -> HandModel:
         sphere_position=np.tile([0.0, 0.0, LENGTH], (2, 1)),
         sphere_radius=np.array([RADIUS, RADIUS]),
         grasp_types={
-            name: GraspType(name, ("left_pad", "right_pad"), ("left", "right"), {}) for name in ("power", "pinch")
+            name: GraspType(name, ("left_pad", "right_pad"), ("left", "right"), {})
+            for name in ("power", "pinch")
         },
         wrist_position=np.zeros(3),
         wrist_quaternion=_IDENTITY,
