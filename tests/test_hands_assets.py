@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from warpgrasp.hands import GeometryType, HandModel, JointType, hand_names, load_hand
 from warpgrasp.hands.rotations import compose, quaternion_to_matrix, rotate
 
-SHEETS = Path(__file__).parents[2] / "shared" / "hands" / "specs"
 ALL_HANDS = pytest.mark.parametrize("name", hand_names())
 FloatArray = NDArray[np.float64]
 
@@ -233,70 +231,3 @@ def frame_positions(hand: HandModel, joint_position: FloatArray) -> dict[str, Fl
         frame.name: compose(position[frame.link], quaternion[frame.link], frame.position, frame.quaternion)[0]
         for frame in hand.frames
     }
-
-
-def sheet_positions(sheet: dict[str, Any], value: dict[str, float]) -> dict[str, FloatArray]:
-    """Link positions by the sheet's own kinematics, as 4 x 4 matrices."""
-    from scipy.spatial.transform import Rotation
-
-    pose = {sheet["root_link"]: np.eye(4)}
-    for joint in sheet["joints"]:
-        local = np.eye(4)
-        local[:3, :3] = Rotation.from_euler("xyz", joint["origin"]["rpy"]).as_matrix()
-        local[:3, 3] = joint["origin"]["xyz"]
-        if joint["type"] == "revolute":
-            mimic = joint.get("mimic")
-            q = (
-                value[joint["name"]]
-                if mimic is None
-                else mimic["multiplier"] * value[mimic["joint"]] + mimic["offset"]
-            )
-            motion = np.eye(4)
-            motion[:3, :3] = Rotation.from_rotvec(q * np.array(joint["axis"])).as_matrix()
-            local = local @ motion
-        pose[joint["child"]] = pose[joint["parent"]] @ local
-    return {name: matrix[:3, 3] for name, matrix in pose.items()}
-
-
-@pytest.mark.skipif(not SHEETS.is_dir(), reason=f"the data sheets are not at {SHEETS}")
-@ALL_HANDS
-def test_kinematics_follow_the_sheet(name: str) -> None:
-    yaml = pytest.importorskip("yaml")
-    path = SHEETS / f"{name}__upstream.yaml"
-    if not path.is_file():
-        path = SHEETS / f"{name}.yaml"
-    sheet = yaml.safe_load(path.read_text())
-    hand = load_hand(name)
-    frame_of = {f"{finger}_tip_frame": tip["link"] for finger, tip in sheet["fingertips"].items()}
-    frame_of |= {f"{finger}_pad_frame": tip["link"] for finger, tip in sheet["fingertips"].items()}
-    link_of = {link: index for index, link in enumerate(hand.link_names)}
-    random = np.random.default_rng(3)
-    for _ in range(50):
-        q = random.uniform(hand.dof_lower, hand.dof_upper)
-        expected = sheet_positions(sheet, dict(zip(hand.joint_names, q, strict=True)))
-        position, _ = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), q)
-        compared = 0
-        for link, point in expected.items():
-            index = link_of.get(link.replace(".", "_"))
-            if index is not None:
-                np.testing.assert_allclose(position[index], point, atol=1e-6)
-                compared += 1
-        assert compared == hand.link_count
-        for frame, point in frame_positions(hand, q).items():
-            np.testing.assert_allclose(point, expected[frame_of[frame]], atol=1e-6)
-
-
-@pytest.mark.skipif(not SHEETS.is_dir(), reason=f"the data sheets are not at {SHEETS}")
-@ALL_HANDS
-def test_limits_and_masses_follow_the_sheet(name: str) -> None:
-    yaml = pytest.importorskip("yaml")
-    path = SHEETS / f"{name}__upstream.yaml"
-    sheet = yaml.safe_load((path if path.is_file() else SHEETS / f"{name}.yaml").read_text())
-    hand = load_hand(name)
-    limits = {joint["name"]: joint["limits"] for joint in sheet["joints"] if "limits" in joint}
-    for dof, joint in enumerate(hand.joint_names):
-        assert hand.dof_lower[dof] == pytest.approx(limits[joint]["lower"], abs=1e-6)
-        assert hand.dof_upper[dof] == pytest.approx(limits[joint]["upper"], abs=1e-6)
-        assert hand.dof_velocity[dof] == pytest.approx(limits[joint]["velocity"], rel=1e-6)
-    total = sum(link.get("mass", 0.0) for link in sheet["links"].values())
-    assert hand.link_mass.sum() == pytest.approx(total, rel=1e-6)

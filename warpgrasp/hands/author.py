@@ -47,8 +47,8 @@ _DEGREES = 180.0 / math.pi
 
 
 def prim_name(vendor_name: str) -> str:
-    """A legal prim name for a vendor's name: ``joint_0.0`` becomes ``joint_0_0``."""
-    return str(Tf.MakeValidIdentifier(vendor_name))
+    """A legal prim name for a vendor's name: ``joint_0.0`` becomes ``joint_0_0`` and ``7`` becomes ``_7``."""
+    return str(Tf.MakeValidIdentifier(f"_{vendor_name}" if vendor_name[0].isdigit() else vendor_name))
 
 
 def write_hand(hand: HandDescription, path: Path) -> None:
@@ -172,7 +172,7 @@ class _Author:
         physics.CreateBody1Rel().SetTargets([self._link_path(joint.child)])
         physics.CreateLocalPos0Attr(Gf.Vec3f(*joint.position))
         physics.CreateLocalRot0Attr(_quatf(parent_turn))
-        physics.CreateLocalPos1Attr(Gf.Vec3f(0.0, 0.0, 0.0))
+        physics.CreateLocalPos1Attr(Gf.Vec3f(*joint.child_position))
         physics.CreateLocalRot1Attr(_quatf(turn))
         physics.CreateAxisAttr(token)
         physics.CreateLowerLimitAttr(unit * joint.lower)
@@ -252,7 +252,8 @@ def _link_poses(hand: HandDescription) -> dict[str, tuple[np.ndarray, np.ndarray
     """Pose of every link in the root frame with all joints at zero, the pose in which the file is written."""
     pose = {hand.links[0].name: (np.zeros(3), np.array(IDENTITY_QUATERNION))}
     for joint in hand.joints:
-        pose[joint.child] = compose(*pose[joint.parent], joint.position, rpy_to_quaternion(joint.rpy))
+        at_joint = compose(*pose[joint.parent], joint.position, rpy_to_quaternion(joint.rpy))
+        pose[joint.child] = compose(*at_joint, -np.asarray(joint.child_position), IDENTITY_QUATERNION)
     return pose
 
 

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from warpgrasp.hands.shapes import Shape
 
-__all__ = ["MINIMUM_PER_PATCH", "ContactCandidates", "default_candidate_count", "sample_candidates"]
+__all__ = [
+    "MINIMUM_PER_PATCH",
+    "ContactCandidates",
+    "default_candidate_count",
+    "sample_candidates",
+    "spread_over_mesh",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -128,7 +134,7 @@ def _patch_surface(patch: Patch, shapes: list[Shape], count: int) -> tuple[Float
         raise ValueError(
             f"contact patch '{patch.name}' lies on a link without collision geometry; add geometry to it"
         )
-    raw, facing = _spread_over_mesh(patch.vertices[patch.faces], count)
+    raw, facing = spread_over_mesh(patch.vertices[patch.faces], count)
     nearest = np.stack([np.abs(shape.signed_distance(raw)) for shape in shapes])
     owner = np.argmin(nearest, axis=0)
     worst = float(nearest.min(axis=0).max())
@@ -143,8 +149,8 @@ def _patch_surface(patch: Patch, shapes: list[Shape], count: int) -> tuple[Float
         point[own], normal[own], _ = shape.closest_surface_points(raw[own])
     free = np.einsum("ij,ij->i", normal, facing) > _FACING
     for shape in shapes:
-        free &= shape.signed_distance(point) > -_BURIED_TOLERANCE
-        free &= shape.signed_distance(point + _CLEARANCE * normal) > 0.0
+        free &= shape.inner_distance(point) > -_BURIED_TOLERANCE
+        free &= shape.inner_distance(point + _CLEARANCE * normal) > 0.0
     if not free.any():
         raise ValueError(
             f"contact patch '{patch.name}' is buried inside its own link; move it to the outer surface"
@@ -152,7 +158,7 @@ def _patch_surface(patch: Patch, shapes: list[Shape], count: int) -> tuple[Float
     return point[free], normal[free]
 
 
-def _spread_over_mesh(triangles: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
+def spread_over_mesh(triangles: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
     """Evenly spread points on triangles [F, 3, 3] and the triangles' normals there.
 
     A low-discrepancy sequence stands in for random numbers, so the result is always the same.

@@ -7,10 +7,13 @@ roll, pitch, yaw (the convention of the data sheets and of URDF).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linprog
+from scipy.spatial import HalfspaceIntersection
 
 from warpgrasp.hands.rotations import (
     IDENTITY_QUATERNION,
@@ -27,7 +30,9 @@ from warpgrasp.hands.shapes import (
     combine_mass,
     convex_shape,
     moved_shape,
+    solid_mass,
 )
+from warpgrasp.hands.sphere_cover import cover_with_spheres
 
 __all__ = [
     "FrameDescription",
@@ -41,7 +46,9 @@ __all__ = [
     "box",
     "capsule",
     "hull",
+    "hulls",
     "mass_from_sheet",
+    "rigid_link",
     "spheres_along",
     "weld",
 ]
@@ -80,6 +87,27 @@ def hull(points: ArrayLike, *, material: str = "body") -> Part:
     return Part(convex_shape(points), material)
 
 
+def hulls(*planes: Sequence[tuple[float, float, float, float]], material: str = "body") -> tuple[Part, ...]:
+    """Convex parts given by their faces: rows ``(nx, ny, nz, offset)``, normals of any length, offsets in mm.
+
+    Raises:
+        ValueError: The planes of a part do not enclose a volume.
+    """
+    return tuple(Part(_enclosed(np.asarray(rows, dtype=np.float64)), material) for rows in planes)
+
+
+def _enclosed(rows: NDArray[np.float64]) -> Shape:
+    length = np.linalg.norm(rows[:, :3], axis=1)
+    normal, offset = rows[:, :3] / length[:, None], 1e-3 * rows[:, 3]
+    # the centre of the largest ball inside all planes: maximise r with n . x + r <= offset
+    system = np.column_stack([normal, np.ones(len(rows))])
+    found = linprog([0.0, 0.0, 0.0, -1.0], system, offset, bounds=[(None, None)] * 3 + [(0.0, 1.0)])
+    if not found.success or found.x[3] <= 0.0 or found.x[3] >= 1.0:
+        raise ValueError(f"{len(rows)} planes do not enclose a volume; check the signs of normals and offsets")
+    corners = HalfspaceIntersection(np.column_stack([normal, -offset]), found.x[:3]).intersections
+    return convex_shape(corners)
+
+
 def mass_from_sheet(
     mass: float, center_of_mass: Triple, inertia: tuple[float, float, float, float, float, float]
 ) -> MassProperties:
@@ -105,6 +133,19 @@ class LinkDescription:
     parts: tuple[Part, ...]
     mass: MassProperties
     spheres: tuple[tuple[float, float, float, float], ...] = ()
+
+
+def rigid_link(
+    name: str, parts: Sequence[Part], mass: float | MassProperties, *, sphere_limit: int = 6
+) -> LinkDescription:
+    """A link whose self-collision spheres follow from its parts.
+
+    A plain ``mass`` [kg] is spread evenly over the parts: the solid's centre and inertia.
+    """
+    shapes = [part.shape for part in parts]
+    properties = mass if isinstance(mass, MassProperties) else solid_mass(mass, shapes)
+    spheres = cover_with_spheres(shapes, limit=sphere_limit) if sphere_limit else ()
+    return LinkDescription(name, tuple(parts), properties, spheres)
 
 
 def weld(
@@ -146,6 +187,7 @@ class Mimic:
 class JointDescription:
     """A revolute or prismatic joint; ``position`` and ``rpy`` place its frame (= the child frame) in the parent link.
 
+    ``child_position`` is the joint's place in the child link, where that is not the child's origin.
     ``opening`` is the value at which a grasp starts; gains and efforts are those of the evaluation protocol.
     """
 
@@ -166,6 +208,7 @@ class JointDescription:
     friction: float = 0.0
     prismatic: bool = False
     mimic: Mimic | None = None
+    child_position: Triple = ORIGIN
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def patch_mesh(patch: PatchDescription, shapes: list[Shape]) -> TriMesh:
         keep &= np.all((center >= patch.lower) & (center <= patch.upper), axis=1)
         for other in shapes:
             if other is not shape:
-                keep &= other.signed_distance(center) > -_BURIED_TOLERANCE
+                keep &= other.inner_distance(center) > -_BURIED_TOLERANCE
         pieces.append(corner[keep])
     soup = np.concatenate(pieces)
     if len(soup) == 0:

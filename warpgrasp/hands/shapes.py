@@ -33,7 +33,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
-_COPLANAR_TOLERANCE = 1e-6  # facets whose planes differ less (unit normal, offset / size) are one facet
+_COPLANAR_TOLERANCE = 5e-5  # facets whose planes differ less (unit normal, offset / size) are one facet of a single-precision file
 
 
 class GeometryType(enum.IntEnum):
@@ -95,6 +95,13 @@ class Shape:
     def signed_distance(self, points: ArrayLike) -> FloatArray:
         """Signed distance [m] of points in the link frame, negative inside, shape [N]."""
         return self.closest_surface_points(points)[2]
+
+    def inner_distance(self, points: ArrayLike) -> FloatArray:
+        """Signed distance [m] where it is negative; elsewhere something positive. Cheap for convex shapes, shape [N]."""
+        if self.type != GeometryType.CONVEX:
+            return self.signed_distance(points)
+        local = (np.asarray(points, dtype=np.float64) - self.position) @ quaternion_to_matrix(self.quaternion)
+        return np.asarray((local @ self.plane[:, :3].T - self.plane[:, 3]).max(axis=1))
 
     @property
     def volume(self) -> float:

@@ -1,0 +1,215 @@
+"""How far is the geometry of the shipped hands from that of the real ones? Two-sided surface distance per link.
+
+``python benchmarks/hand_geometry.py [HAND ...]`` compares the collision geometry with the vendors' meshes in
+``../shared/hands/models``. Of the vendor's surface only what can be touched counts, with the hand assembled in its opening pose: points from which at least a fifth
+of all directions leave the hand (screw holes, motors inside a shell and the inside of a clevis do not). Limits: 3 mm on
+links with a finger pad's tip, 6 mm elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+import warp as wp
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from warpgrasp.hands import HandModel, hand_names, load_hand
+
+MODELS = Path(__file__).resolve().parents[2] / "shared" / "hands" / "models"
+URDF = {
+    "allegro": "allegro/allegro_hand_right.urdf",
+    "ability_hand": "ability_hand/ability_hand_right_large.urdf",
+    "barrett": "barrett/frogger_bh280/bh280.urdf",
+    "leap": "leap/leap_hand_right.urdf",
+    "robotiq_2f140": "robotiq_2f140/robotiq_2f140.urdf",
+    "robotiq_3f": "robotiq_3f/robotiq_3f_articulated.urdf",
+    "shadow": "shadow/shadow_hand_right.urdf",
+    "shadow_wristless": "shadow/shadow_hand_right.urdf",
+}
+TIP_LIMIT, OTHER_LIMIT = 3.0, 6.0  # mm
+DENSE, SPARSE = 40_000, 3_000  # samples to search among, samples to measure at
+DIRECTION_COUNT, OPEN_SHARE = 128, 0.2
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Distances [mm] of one link: vendor's touchable surface to ours, and back."""
+
+    link: str
+    limit: float
+    to_ours: FloatArray
+    to_real: FloatArray
+
+    @property
+    def percentile(self) -> float:
+        """95th percentile of both directions."""
+        return float(max(np.percentile(self.to_ours, 95), np.percentile(self.to_real, 95)))
+
+    @property
+    def worst(self) -> float:
+        """Largest of both directions."""
+        return float(max(self.to_ours.max(), self.to_real.max()))
+
+
+def real_meshes(path: Path) -> dict[str, trimesh.Trimesh]:
+    """Visual meshes of every link of a URDF in its frame [m], rigidly attached links included."""
+    # one of the files uses an undeclared namespace prefix
+    robot = ElementTree.fromstring(re.sub(r"<(/?)(\w+):", r"<\1\2_", path.read_text()))
+    pieces: dict[str, list[trimesh.Trimesh]] = {}
+    for link in robot.findall("link"):
+        own = [_urdf_mesh(element, path.parent) for element in link.findall("visual")]
+        found = [mesh for mesh in own if mesh is not None]
+        if not found:
+            found = [m for e in link.findall("collision") if (m := _urdf_mesh(e, path.parent)) is not None]
+        pieces[str(link.get("name"))] = found
+    fixed = [joint for joint in robot.findall("joint") if joint.get("type") == "fixed"]
+    for joint in reversed(fixed):  # children are listed after their parents
+        parent, child = (str(joint.find(k).get("link")) for k in ("parent", "child"))  # type: ignore[union-attr]
+        for mesh in pieces.get(child, []):
+            pieces[parent].append(mesh.copy().apply_transform(_urdf_pose(joint)))
+    return {name: trimesh.util.concatenate(found) for name, found in pieces.items() if found}
+
+
+def _urdf_pose(element: ElementTree.Element) -> FloatArray:
+    origin = element.find("origin")
+    pose = np.eye(4)
+    if origin is not None:
+        pose[:3, 3] = [float(v) for v in (origin.get("xyz") or "0 0 0").split()]
+        angles = [float(v) for v in (origin.get("rpy") or "0 0 0").split()]
+        pose[:3, :3] = Rotation.from_euler("xyz", angles).as_matrix()
+    return pose
+
+
+def _urdf_mesh(element: ElementTree.Element, folder: Path) -> trimesh.Trimesh | None:
+    geometry = element.find("geometry")
+    if geometry is None or len(geometry) == 0:
+        return None
+    if (box := geometry.find("box")) is not None:
+        loaded = trimesh.creation.box(extents=[float(v) for v in str(box.get("size")).split()])
+        return loaded.apply_transform(_urdf_pose(element))
+    if (sphere := geometry.find("sphere")) is not None:
+        loaded = trimesh.creation.icosphere(radius=float(str(sphere.get("radius"))))
+        return loaded.apply_transform(_urdf_pose(element))
+    if (cylinder := geometry.find("cylinder")) is not None:
+        size = [float(str(cylinder.get(k))) for k in ("radius", "length")]
+        return trimesh.creation.cylinder(*size).apply_transform(_urdf_pose(element))
+    mesh = geometry.find("mesh")
+    if mesh is None:
+        return None
+    name = str(mesh.get("filename")).replace("package://", "").replace("file://", "")
+    loaded = trimesh.load(folder / name, force="mesh")
+    loaded.apply_scale([float(v) for v in (mesh.get("scale") or "1 1 1").split()])
+    return loaded.apply_transform(_urdf_pose(element))
+
+
+@wp.kernel(enable_backward=False)
+def _openness(
+    mesh: wp.uint64,
+    point: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
+    direction: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
+    share: wp.array(dtype=wp.float32),  # type: ignore[valid-type]
+):
+    i = wp.tid()
+    free = int(0)  # noqa: UP018, RUF046 - Warp declares a variable this way
+    for k in range(direction.shape[0]):
+        hit = wp.mesh_query_ray(mesh, point[i] + 1.0e-4 * direction[k], direction[k], 1.0)
+        if not hit.result:
+            free += 1
+    share[i] = float(free) / float(direction.shape[0])
+
+
+def touchable(
+    mesh: trimesh.Trimesh, points: FloatArray, count: int = DIRECTION_COUNT, least: float = OPEN_SHARE
+) -> NDArray[np.bool_]:
+    """Whether more than the share ``least`` of ``count`` directions leave the mesh from each of its surface points."""
+    k = np.arange(count) + 0.5
+    height, angle = 1.0 - 2.0 * k / count, np.pi * (1.0 + np.sqrt(5.0)) * k
+    radius = np.sqrt(1.0 - height**2)
+    ray = np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
+    warp_mesh = wp.Mesh(
+        points=wp.array(mesh.vertices, dtype=wp.vec3, device="cpu"),
+        indices=wp.array(np.asarray(mesh.faces).ravel(), dtype=wp.int32, device="cpu"),
+    )
+    share = wp.zeros(len(points), dtype=wp.float32, device="cpu")
+    arrays = [wp.array(values, dtype=wp.vec3, device="cpu") for values in (points, ray)]
+    wp.launch(_openness, dim=len(points), inputs=[warp_mesh.id, *arrays], outputs=[share], device="cpu")
+    return np.asarray(share.numpy() > least)
+
+
+def _samples(mesh: trimesh.Trimesh, count: int) -> FloatArray:
+    return np.asarray(trimesh.sample.sample_surface(mesh, count, seed=0)[0])
+
+
+def posed(hand: HandModel, link: int, mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """A mesh given in a link frame, placed in the opening pose."""
+    position, quaternion = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), hand.dof_opening)
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_quat(quaternion[link]).as_matrix()
+    pose[:3, 3] = position[link]
+    return mesh.copy().apply_transform(pose)
+
+
+def our_mesh(hand: HandModel, link: int) -> trimesh.Trimesh:
+    """Collision geometry of a link as one (overlapping) mesh in the link frame."""
+    pieces = [s.mesh for s in hand.link_shapes(link)]
+    return trimesh.util.concatenate([trimesh.Trimesh(p.vertices, p.faces, process=False) for p in pieces])
+
+
+def hand_distances(name: str) -> list[Distance]:
+    """Distances of every link that has a mesh at the vendor, with the hand assembled in its opening pose."""
+    hand = load_hand(name)
+    meshes = {re.sub(r"\W", "_", link): mesh for link, mesh in real_meshes(MODELS / URDF[name]).items()}
+    links = [k for k, link in enumerate(hand.link_names) if link in meshes and np.any(hand.geometry_link == k)]
+    real = [posed(hand, k, meshes[hand.link_names[k]]) for k in links]
+    ours = [posed(hand, k, our_mesh(hand, k)) for k in links]
+    whole_real, whole_ours = trimesh.util.concatenate(real), trimesh.util.concatenate(ours)
+    targets = []
+    for whole in (whole_ours, whole_real):
+        dense = _samples(whole, DENSE * len(links))
+        targets.append(cKDTree(dense[touchable(whole, dense, DIRECTION_COUNT // 4, 0.0)]))
+    result = []
+    for k, real_link, our_link in zip(links, real, ours, strict=True):
+        seen = [_samples(mesh, SPARSE) for mesh in (real_link, our_link)]
+        seen = [p[touchable(w, p)] for p, w in zip(seen, (whole_real, whole_ours), strict=True)]
+        gaps = [1e3 * tree.query(points)[0] for tree, points in zip(targets, seen, strict=True)]
+        has_tip = any(patch.link == k and patch.region == "tip" for patch in hand.patches)
+        result.append(Distance(hand.link_names[k], TIP_LIMIT if has_tip else OTHER_LIMIT, *gaps))
+    return result
+
+
+def main() -> None:
+    """Print one table per hand."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("hands", nargs="*", help="names of shipped hands; all by default")
+    names = parser.parse_args().hands or hand_names()
+    console = Console()
+    if not MODELS.is_dir():
+        console.print(f"skipped: the vendors' models are not at {MODELS}")
+        return
+    for name in names:
+        if name not in URDF:
+            console.print(f"{name}: skipped, no vendor model is known for it")
+            continue
+        table = Table(
+            "link", "limit", "real to ours: mean", "95 %", "max", "ours to real: mean", "95 %", "max", title=f"{name} [mm]"
+        )
+        for d in hand_distances(name):
+            values = [f(v) for v in (d.to_ours, d.to_real) for f in (np.mean, lambda x: np.percentile(x, 95), np.max)]
+            style = "red" if d.percentile > d.limit else "yellow" if d.worst > d.limit else None
+            table.add_row(d.link, f"{d.limit:.0f}", *(f"{value:.1f}" for value in values), style=style)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()

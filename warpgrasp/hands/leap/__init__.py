@@ -1,0 +1,1 @@
+"""The LEAP hand: leap/hand.usda and the script that writes it."""
