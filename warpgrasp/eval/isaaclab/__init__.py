@@ -1,0 +1,72 @@
+"""Gymnasium environments for Isaac Lab >= 3.0: replay grasps, learn to hold, learn to lift.
+
+``import warpgrasp.eval.isaaclab`` registers one id per task and shipped hand, such as ``WarpGrasp-Grasp-Allegro``. Isaac
+Lab itself is imported by ``gym.make`` or when a configuration is looked up, not before.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from warpgrasp.hands import hand_names
+
+__all__ = ["TASKS", "environment_ids", "require_isaaclab"]
+
+TASKS: tuple[str, ...] = ("Evaluate", "Grasp", "Lift")
+"""Tasks; each is registered for every shipped hand."""
+
+_INSTALL = "pip install 'warpgrasp[isaaclab]' (Python 3.12 or newer)"
+
+
+def environment_ids() -> dict[str, tuple[str, str]]:
+    """Registered ids, each with its task and hand: ``{"WarpGrasp-Lift-Allegro": ("Lift", "allegro"), ...}``."""
+    return {f"WarpGrasp-{task}-{_camel(name)}": (task, name) for task in TASKS for name in hand_names()}
+
+
+def require_isaaclab() -> None:
+    """Check that Isaac Lab 3 is there, without importing it.
+
+    Raises:
+        ImportError: It is missing or too old; the message says what to install.
+    """
+    try:
+        version = importlib.metadata.version("isaaclab")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError(f"The Isaac Lab environments need isaaclab >= 3.0: {_INSTALL}") from error
+    if int(version.split(".")[0]) < 3:
+        raise ImportError(
+            f"The Isaac Lab environments need isaaclab >= 3.0, where quaternions are xyzw and Newton is a physics "
+            f"engine (installed: {version}): {_INSTALL}"
+        )
+
+
+def _camel(hand_name: str) -> str:
+    """``robotiq_2f140`` -> ``Robotiq2f140``."""
+    return "".join(word[:1].upper() + word[1:] for word in hand_name.split("_"))
+
+
+def _register() -> None:
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise ImportError(f"The Isaac Lab environments need gymnasium and isaaclab >= 3.0: {_INSTALL}") from error
+    for name, (task, hand) in environment_ids().items():
+        if name in gymnasium.registry:
+            continue
+        gymnasium.register(
+            id=name,
+            entry_point=f"{__name__}.configs:make_environment",
+            disable_env_checker=True,
+            kwargs={
+                "task": task,
+                "hand": hand,
+                # Looked up by module attribute: nothing is imported until then.
+                "env_cfg_entry_point": f"{__name__}.configs:{task}_{hand}",
+                "rsl_rl_cfg_entry_point": f"{__name__}.agents:RslRl{task}",
+                "skrl_cfg_entry_point": f"{__name__}.agents:skrl_{task.lower()}.yaml",
+                "default_agent": "rsl_rl",
+            },
+        )
+
+
+_register()

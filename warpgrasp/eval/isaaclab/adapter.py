@@ -1,0 +1,237 @@
+"""The one place that knows Isaac Lab's data layout: joints and links in the order of the hand model, poses, wrenches.
+
+Quaternions are xyzw here and in Isaac Lab >= 3.0, so nothing is converted; if that ever changes, only
+:func:`to_engine_pose` and :func:`from_engine_pose` do. Positions handed in and out are relative to the origin of their
+world. Everything is a torch tensor on the simulation's device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from warpgrasp.eval.isaaclab.assets import CARRIER_JOINTS, moving_joint_names
+from warpgrasp.hands.model import JointType
+
+if TYPE_CHECKING:
+    from isaaclab.assets import Articulation, RigidObject
+    from isaaclab.scene import InteractiveScene
+
+    from warpgrasp.hands.model import HandModel
+
+__all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "to_engine_pose"]
+
+
+def to_engine_pose(pose: torch.Tensor) -> torch.Tensor:
+    """Poses (position, quaternion xyzw) [..., 7] as the engine takes them."""
+    return pose
+
+
+def from_engine_pose(pose: torch.Tensor) -> torch.Tensor:
+    """Poses [..., 7] of the engine as (position, quaternion xyzw)."""
+    return pose
+
+
+def physics_config(physics: str, *, impedance_ratio: float = 10.0, contact_limit: int = 128) -> Any:
+    """Physics of a simulation.
+
+    Args:
+        physics: ``newton`` (no Isaac Sim needed) or ``physx`` (Isaac Sim).
+        impedance_ratio: Stiffness of friction relative to normal contact (Newton).
+        contact_limit: Contacts per world (Newton).
+
+    Raises:
+        ValueError: Another name.
+    """
+    if physics == "newton":
+        from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
+
+        solver = MJWarpSolverCfg(
+            integrator="implicitfast",
+            cone="elliptic",
+            impratio=impedance_ratio,
+            iterations=30,
+            ls_iterations=20,
+            njmax=4 * contact_limit,
+            nconmax=contact_limit,
+            # Newton's own collision pipeline: every world collides with its own object, MuJoCo's knows one for all.
+            use_mujoco_contacts=False,
+        )
+        return NewtonCfg(solver_cfg=solver)
+    if physics == "physx":
+        from isaaclab_physx.physics import PhysxCfg
+
+        return PhysxCfg(bounce_threshold_velocity=0.2)
+    raise ValueError(f"physics must be newton or physx (got {physics!r})")
+
+
+class SceneAdapter:
+    """Hand and object of every world.
+
+    Args:
+        scene: Scene with the articulation ``hand`` and the rigid object ``object``.
+        hand: The hand model.
+        center_of_mass: Centre of mass of each world's object in its own frame [m], shape [W, 3].
+    """
+
+    def __init__(self, scene: InteractiveScene, hand: HandModel, center_of_mass: torch.Tensor) -> None:
+        self._robot: Articulation = scene["hand"]
+        self._object: RigidObject = scene["object"]
+        self._origins: torch.Tensor = scene.env_origins
+        self.device = self._origins.device
+        self.hand = hand
+        self._center_of_mass = center_of_mass.to(self.device)
+        names = list(self._robot.joint_names)
+        own = moving_joint_names(hand)
+        moving = [link for link in range(hand.link_count) if own[link]]
+        leader = _leaders(hand)
+        self.has_carrier = CARRIER_JOINTS[0] in names
+        self._carrier = self._ids([names.index(name) for name in CARRIER_JOINTS] if self.has_carrier else [])
+        self._driven = self._ids([names.index(own[link]) for link in leader])
+        self._moving = self._ids([names.index(own[link]) for link in moving])
+        self._moving_dof = self._ids(hand.joint_dof[moving])
+        self._multiplier = self._tensor(hand.joint_multiplier[moving])
+        self._offset = self._tensor(hand.joint_offset[moving])
+        bodies = list(self._robot.body_names)
+        self._links = self._ids([bodies.index(path.rsplit("/", 1)[-1]) for path in hand.link_paths])
+
+    @property
+    def world_count(self) -> int:
+        """Number of worlds ``W``."""
+        return len(self._origins)
+
+    def joint_position(self) -> torch.Tensor:
+        """Independent joints in the order of the hand model [rad or m], shape [W, J]."""
+        return self._robot.data.joint_pos.torch[:, self._driven]
+
+    def joint_velocity(self) -> torch.Tensor:
+        """Velocities of the independent joints [rad/s or m/s], shape [W, J]."""
+        return self._robot.data.joint_vel.torch[:, self._driven]
+
+    def carrier_position(self) -> torch.Tensor:
+        """Joints of the carrier [m, rad], shape [W, 6]."""
+        return self._robot.data.joint_pos.torch[:, self._carrier]
+
+    def link_pose(self) -> torch.Tensor:
+        """Links in the order of the hand model, shape [W, L, 7]."""
+        data = self._robot.data
+        pose = torch.cat([data.body_link_pos_w.torch, data.body_link_quat_w.torch], dim=-1)[:, self._links]
+        pose = from_engine_pose(pose)
+        pose[..., :3] -= self._origins[:, None, :]
+        return pose
+
+    def object_pose(self) -> torch.Tensor:
+        """Object frames (of the mesh), shape [W, 7]."""
+        pose = self.body_pose()
+        pose[:, :3] -= rotate(pose[:, 3:], self._center_of_mass)
+        return pose
+
+    def body_pose(self) -> torch.Tensor:
+        """Centres of mass with the orientation of the object, shape [W, 7]."""
+        data = self._object.data
+        pose = from_engine_pose(torch.cat([data.root_link_pos_w.torch, data.root_link_quat_w.torch], dim=-1))
+        pose[:, :3] -= self._origins
+        return pose
+
+    def object_velocity(self) -> torch.Tensor:
+        """Linear [m/s] and angular [rad/s] velocity of the object, world axes, shape [W, 6]."""
+        return self._object.data.root_vel_w.torch
+
+    def write_object(self, pose: torch.Tensor, worlds: torch.Tensor) -> None:
+        """Put objects at rest at ``pose`` [N, 7] of their mesh frames."""
+        pose = pose.clone()
+        pose[:, :3] += rotate(pose[:, 3:], self._center_of_mass[worlds]) + self._origins[worlds]
+        self._object.write_root_pose_to_sim_index(root_pose=to_engine_pose(pose), env_ids=worlds)
+        rest = torch.zeros(len(worlds), 6, device=self.device)
+        self._object.write_root_velocity_to_sim_index(root_velocity=rest, env_ids=worlds)
+
+    def write_hand(
+        self, root_pose: torch.Tensor, joints: torch.Tensor, worlds: torch.Tensor, carrier: torch.Tensor | None = None
+    ) -> None:
+        """Put hands at rest: pose of the root, or of the carrier's base [N, 7], joints [N, J], carrier [N, 6]."""
+        pose = root_pose.clone()
+        pose[:, :3] += self._origins[worlds]
+        robot = self._robot
+        robot.write_root_pose_to_sim_index(root_pose=to_engine_pose(pose), env_ids=worlds)
+        position = torch.zeros(len(worlds), len(robot.joint_names), device=self.device)
+        position[:, self._moving] = joints[:, self._moving_dof] * self._multiplier + self._offset
+        if carrier is not None:
+            position[:, self._carrier] = carrier
+        robot.write_joint_position_to_sim_index(position=position, env_ids=worlds)
+        robot.write_joint_velocity_to_sim_index(velocity=torch.zeros_like(position), env_ids=worlds)
+        robot.actuators.target_command.set_position_index(value=position, env_ids=worlds)
+
+    def set_targets(self, joints: torch.Tensor, carrier: torch.Tensor | None = None) -> None:
+        """Position targets of the independent joints [W, J] and of the carrier [W, 6]."""
+        command = self._robot.actuators.target_command
+        command.set_position_index(value=joints.contiguous(), joint_ids=self._driven)
+        if carrier is not None:
+            command.set_position_index(value=carrier.contiguous(), joint_ids=self._carrier)
+
+    def push(self, force: torch.Tensor) -> None:
+        """Push every object at its centre of mass with ``force`` [N], world axes, shape [W, 3], until the next call."""
+        composer = self._object.permanent_wrench_composer
+        composer.set_forces_and_torques_index(forces=force[:, None, :].contiguous(), is_global=True)
+
+    def set_contact(self, *, friction: float, torsional: float = 0.0, time_constant: float | None = None) -> None:
+        """Give every surface the same friction; on Newton also torsion [m] and the contact time constant [s]."""
+        model = _newton_model()
+        if model is None:
+            for asset in (self._robot, self._object):
+                view = asset.root_view
+                material = view.get_material_properties()
+                material[..., :2] = friction
+                view.set_material_properties(material, torch.arange(self.world_count))
+            return
+        from isaaclab_newton.physics import NewtonManager
+        from newton import ModelFlags
+
+        model.shape_material_mu.fill_(friction)
+        model.shape_material_mu_torsional.fill_(torsional)
+        if time_constant is not None:
+            model.mujoco.solref.fill_((time_constant, 1.0))
+            model.mujoco.solref_mode.fill_(_raw_solref())
+        NewtonManager.add_model_change(ModelFlags.SHAPE_PROPERTIES)
+
+    def _ids(self, values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+
+def rotate(quaternion: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+    """Vectors [..., 3] turned by quaternions xyzw [..., 4]."""
+    axis, scalar = quaternion[..., :3], quaternion[..., 3:]
+    axis, vector = torch.broadcast_tensors(axis, vector)
+    twist = 2.0 * torch.cross(axis, vector, dim=-1)
+    return vector + scalar * twist + torch.cross(axis, twist, dim=-1)
+
+
+def _leaders(hand: HandModel) -> list[int]:
+    """The link whose joint each degree of freedom drives: multiplier 1 and offset 0 first."""
+    result = []
+    for dof in range(hand.dof_count):
+        links = np.flatnonzero((hand.joint_dof == dof) & (hand.joint_type != JointType.FIXED))
+        own = (hand.joint_multiplier[links] == 1.0) & (hand.joint_offset[links] == 0.0)
+        result.append(int(links[np.argmax(own)]))
+    return result
+
+
+def _newton_model() -> Any:
+    """Newton's model; ``None`` on another engine."""
+    from isaaclab.sim import SimulationContext
+
+    if "newton" not in SimulationContext.instance().physics_manager.__module__:
+        return None
+    from isaaclab_newton.physics import NewtonManager
+
+    return NewtonManager.get_model()
+
+
+def _raw_solref() -> int:
+    from newton._src.solvers.mujoco import kernels
+
+    return int(kernels.SOLREF_MODE_RAW)
