@@ -19,14 +19,15 @@ __all__ = ["Chain", "FingerMotion", "batch_poses", "find_chains", "palm_link", "
 FloatArray = NDArray[np.float64]
 
 _LINKAGE_REACH = 0.8  # of the longest finger; a shorter chain that only mimics others is a linkage
-_SEARCH = 4000
-_REFINE = 40
+_TIP_SLAB = 4e-3  # m
+_SEARCH = 3000
+_REFINE = 25
 _FINGER_WORDS = (
     ("thumb", ("thumb", "thb", "thmb")),
-    ("index", ("index", "idx", "fore", "pointer")),
+    ("index", ("index", "idx", "pointer")),
     ("middle", ("middle", "mid")),
     ("ring", ("ring", "rng")),
-    ("little", ("little", "pinky", "pnky", "small")),
+    ("little", ("little", "pinky", "pnky")),
     ("left", ("left",)),
     ("right", ("right",)),
 )
@@ -131,7 +132,7 @@ def _chain(
     for link in range(base + 1, hand.link_count):
         if hand.link_parent[link] in below:
             below.append(link)
-    best, distance, tip = -1, -1.0, np.zeros(3)
+    best, distance = -1, -1.0
     for link in below:
         for geometry in np.flatnonzero(hand.geometry_link == link):
             vertices = hand.geometry_mesh[geometry].vertices
@@ -139,9 +140,9 @@ def _chain(
             farthest = float(away.max())
             if farthest > distance + 1e-3:
                 best, distance = link, farthest
-                tip = vertices[away > farthest - 2e-3].mean(axis=0)
     if best < 0:
         return None
+    tip = _tip(hand, best, rotation[best].T @ (anchor - position[best]))
     links = [best]
     while links[0] != base:
         links.insert(0, int(hand.link_parent[links[0]]))
@@ -151,6 +152,18 @@ def _chain(
         float(np.linalg.norm(position[b] - position[a])) for a, b in zip(links[:-1], links[1:], strict=True)
     )
     return Chain(tuple(links), _finger_hint(words), tip, reach + float(np.linalg.norm(tip)))
+
+
+def _tip(hand: HandModel, link: int, anchor: FloatArray) -> FloatArray:
+    """Middle of the end of a link's geometry as seen from the finger's first joint (link frame)."""
+    own = np.flatnonzero(hand.geometry_link == link)
+    vertices = np.concatenate([hand.geometry_mesh[geometry].vertices for geometry in own])
+    tip = vertices[int(np.argmax(np.linalg.norm(vertices - anchor, axis=1)))]
+    for _ in range(4):
+        height = (vertices - anchor) @ ((tip - anchor) / np.linalg.norm(tip - anchor))
+        end = vertices[height > height.max() - _TIP_SLAB]
+        tip = 0.5 * (end.min(axis=0) + end.max(axis=0))
+    return np.asarray(tip)
 
 
 def _only_mimics(hand: HandModel, chain: Chain) -> bool:
@@ -191,11 +204,11 @@ def study_motion(hand: HandModel, chains: list[Chain]) -> FingerMotion:
     best = candidates[np.argsort(score)[:8]]
     width = 0.25
     for _ in range(_REFINE):
-        noise = width * span * free * random.normal(size=(8, 40, hand.dof_count))
+        noise = width * span * free * random.normal(size=(8, 20, hand.dof_count))
         pool = np.concatenate([best, (best[:, None] + noise).reshape(-1, hand.dof_count)])
         pool = np.clip(pool, hand.dof_lower, hand.dof_upper)
         best = pool[np.argsort(_tip_spread(hand, chains, pool, straight), kind="stable")[:8]]
-        width *= 0.9
+        width *= 0.85
     closed = best[0]
     tips = tip_points(hand, chains, closed[None])[0]
     gaps = [np.linalg.norm(a - b) for i, a in enumerate(tips) for b in tips[:i]]
