@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,10 +75,8 @@ def convex_pieces(
     if cached is not None:
         return cached
     pieces = _decompose(model, config)
-    try:
+    with suppress(OutputError):  # slower next time, not wrong
         _write(path, pieces)
-    except OutputError:
-        pass  # slower next time, not wrong
     return pieces
 
 

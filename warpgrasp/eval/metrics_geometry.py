@@ -125,9 +125,7 @@ def contact_distance_consistency(
     points = np.empty_like(candidates.position)
     for link in np.unique(candidates.link):
         own = candidates.link == link
-        points[own] = (
-            candidates.position[own] @ quaternion_to_matrix(quaternion[link]).T + position[link]
-        )
+        points[own] = candidates.position[own] @ quaternion_to_matrix(quaternion[link]).T + position[link]
     distance = object_signed_distance(model, points)
     fingers = [
         distance[candidates.finger == index].min()
@@ -218,7 +216,9 @@ def _self_penetration_setup(hand: HandModel) -> tuple[list[FloatArray], list[tup
     ]
     depth = _pair_depths(hand, hand.dof_opening, clouds, pairs)
     touching = {
-        frozenset((int(link[a]), int(link[b]))) for (a, b), value in zip(pairs, depth, strict=True) if value > 0.0
+        frozenset((int(link[a]), int(link[b])))
+        for (a, b), value in zip(pairs, depth, strict=True)
+        if value > 0.0
     }
     return clouds, [(a, b) for a, b in pairs if frozenset((int(link[a]), int(link[b]))) not in touching]
 
@@ -230,9 +230,7 @@ def _pair_depths(
     position, quaternion = hand.forward_kinematics(np.zeros(3), IDENTITY_QUATERNION, joint_position)
     matrix = np.array([quaternion_to_matrix(q) for q in quaternion])
     link = hand.geometry_link
-    center = [
-        position[link[g]] + matrix[link[g]] @ _bounding_sphere(hand, g)[0] for g in range(len(link))
-    ]
+    center = [position[link[g]] + matrix[link[g]] @ _bounding_sphere(hand, g)[0] for g in range(len(link))]
     result = []
     for first, second in pairs:
         reach = _bounding_sphere(hand, first)[1] + _bounding_sphere(hand, second)[1]
@@ -242,7 +240,10 @@ def _pair_depths(
         a, b = link[first], link[second]
         world = clouds[first] @ matrix[a].T + position[a]
         local = (world - position[b]) @ matrix[b]
-        near = np.linalg.norm(local - _bounding_sphere(hand, second)[0], axis=1) < _bounding_sphere(hand, second)[1]
+        near = (
+            np.linalg.norm(local - _bounding_sphere(hand, second)[0], axis=1)
+            < _bounding_sphere(hand, second)[1]
+        )
         if not near.any():
             result.append(0.0)
             continue

@@ -104,7 +104,9 @@ class MujocoEngine:
         )
         return _verdict(scene, settle, pushed, start, settled)
 
-    def _roll(self, scene: Scene, pool: Any, data: list[Any], state: FloatArray, control: FloatArray) -> Recording:
+    def _roll(
+        self, scene: Scene, pool: Any, data: list[Any], state: FloatArray, control: FloatArray
+    ) -> Recording:
         mujoco, model = self._mujoco, scene.model
         spec = _control_spec(mujoco)
         states, sensors = pool.rollout(model, data, state, control, control_spec=spec)
@@ -172,7 +174,9 @@ def _verdict(
     start_limit = np.inf if protocol.start_penetration_limit is None else protocol.start_penetration_limit
     allowed = ~blown_up & (start.penetration <= start_limit) & (start.self_penetration <= start_limit)
     success = (way < protocol.position_limit) & (angle < angle_limit) & allowed[:, None]
-    settle_failed = (settle_way.max(axis=1) >= protocol.position_limit) | (settle_angle.max(axis=1) >= angle_limit)
+    settle_failed = (settle_way.max(axis=1) >= protocol.position_limit) | (
+        settle_angle.max(axis=1) >= angle_limit
+    )
     effort = np.maximum(settle.effort_ratio, pushed.effort_ratio.reshape(shape).max(axis=1))
     return Verdict(
         trial_success=success,
@@ -204,7 +208,12 @@ def _motion(recording: Recording, center_of_mass: FloatArray) -> tuple[FloatArra
 
 def _control_spec(mujoco: Any) -> int:
     state = mujoco.mjtState
-    parts = (state.mjSTATE_CTRL, state.mjSTATE_QFRC_APPLIED, state.mjSTATE_MOCAP_POS, state.mjSTATE_MOCAP_QUAT)
+    parts = (
+        state.mjSTATE_CTRL,
+        state.mjSTATE_QFRC_APPLIED,
+        state.mjSTATE_MOCAP_POS,
+        state.mjSTATE_MOCAP_QUAT,
+    )
     return int(sum(int(part) for part in parts))
 
 
@@ -212,7 +221,7 @@ def _control(
     scene: Scene, targets: HandTargets, trial: Trial | None, first_step: int, last_step: int
 ) -> FloatArray:
     """Controls of steps ``first_step`` to ``last_step``: joint targets, generalised force, root; shape [N, S, ...]."""
-    time = np.arange(first_step, last_step) * scene.protocol.time_step
+    time = np.arange(first_step, last_step, dtype=np.float64) * scene.protocol.time_step
     joints = _interpolate_joints(scene.protocol, targets, time)[:, :, scene.actuator_dof]
     force = np.zeros((len(targets), len(time), scene.model.nv))
     if trial is not None:
@@ -251,17 +260,22 @@ def _mocap(scene: Scene, targets: HandTargets, time: FloatArray) -> FloatArray:
     protocol = scene.protocol
     first, second = _legs(protocol, time)
     if protocol.closing_time <= 0.0:  # a fixed root stays at the grasp
-        pose = np.concatenate([targets.grasp_position, quaternion_to_wxyz_batch(targets.grasp_quaternion)], axis=1)
+        pose = np.concatenate(
+            [targets.grasp_position, quaternion_to_wxyz_batch(targets.grasp_quaternion)], axis=1
+        )
         return np.repeat(pose[:, None, :], len(time), axis=1)
     legs = (first + second)[None, :, None]
     opened, grasp, squeeze = (
-        value[:, None, :] for value in (targets.pregrasp_position, targets.grasp_position, targets.squeeze_position)
+        value[:, None, :]
+        for value in (targets.pregrasp_position, targets.grasp_position, targets.squeeze_position)
     )
     position = np.where(
         legs <= 1.0, opened + legs * (grasp - opened), grasp + (legs - 1.0) * (squeeze - grasp)
     )
     quaternion = np.empty((len(targets), len(time), 4))
-    keys = np.stack([targets.pregrasp_quaternion, targets.grasp_quaternion, targets.squeeze_quaternion], axis=1)
+    keys = np.stack(
+        [targets.pregrasp_quaternion, targets.grasp_quaternion, targets.squeeze_quaternion], axis=1
+    )
     for i, key in enumerate(keys):
         quaternion[i] = Slerp([0.0, 1.0, 2.0], Rotation.from_quat(key))(legs[0, :, 0]).as_quat()
     return np.concatenate([position, quaternion_to_wxyz_batch(quaternion)], axis=2)

@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-__all__ = ["PROTOCOLS", "Drive", "Protocol", "Push", "RootMount", "Trial", "bodex_paper", "dexgraspbench", "graspqp"]
+__all__ = [
+    "PROTOCOLS",
+    "Drive",
+    "Protocol",
+    "Push",
+    "RootMount",
+    "Trial",
+    "bodex_paper",
+    "dexgraspbench",
+    "graspqp",
+]
 
 Vector = tuple[float, float, float]
 
@@ -114,7 +124,9 @@ class Protocol:
                 f"protocol {self.name!r} needs a force or an acceleration (got {self.force}, {self.acceleration})"
             )
         if self.push_force < 0.0:
-            raise ValueError(f"the push of protocol {self.name!r} must not be negative (got {self.push_force} N)")
+            raise ValueError(
+                f"the push of protocol {self.name!r} must not be negative (got {self.push_force} N)"
+            )
         object.__setattr__(self, "hand_drives", MappingProxyType(dict(self.hand_drives)))
 
     @property

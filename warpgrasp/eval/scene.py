@@ -130,7 +130,9 @@ def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: An
         object_qpos=int(free.qposadr[0]),
         object_dof=int(free.dofadr[0]),
         root_qpos=int(compiled.joint(_ROOT).qposadr[0]) if protocol.root == RootMount.WELD else -1,
-        joint_qpos=np.array([compiled.joint(_joint_name(link)).qposadr[0] for link in moving], dtype=np.int64),
+        joint_qpos=np.array(
+            [compiled.joint(_joint_name(int(link))).qposadr[0] for link in moving], dtype=np.int64
+        ),
         moving_link=moving,
         actuator_dof=np.array([hand.joint_dof[link] for link in driven], dtype=np.int64),
         effort=np.array([effort[hand.joint_dof[link]] for link in driven]),
@@ -349,7 +351,8 @@ def _adjacent_links(hand: HandModel) -> set[tuple[int, int]]:
         if hand.joint_type[link] == JointType.FIXED:
             group[link] = group[hand.link_parent[link]]
     joined = {
-        tuple(sorted((int(group[link]), int(group[hand.link_parent[link]])))) for link in range(1, hand.link_count)
+        tuple(sorted((int(group[link]), int(group[hand.link_parent[link]]))))
+        for link in range(1, hand.link_count)
     }
     return {
         (first, second)

@@ -85,12 +85,12 @@ class Verdict:
     @property
     def success_any(self) -> NDArray[np.bool_]:
         """Succ1: the object stayed in at least one trial, shape [N]."""
-        return self.trial_success.any(axis=1)
+        return np.asarray(self.trial_success.any(axis=1))
 
     @property
     def success_all(self) -> NDArray[np.bool_]:
         """Succ3 of ``graspqp``, success of ``dexgraspbench``: it stayed in all, shape [N]."""
-        return self.trial_success.all(axis=1)
+        return np.asarray(self.trial_success.all(axis=1))
 
     def __len__(self) -> int:
         """Number of grasps."""

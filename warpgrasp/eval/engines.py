@@ -1,0 +1,48 @@
+"""Physics engines by name, imported on first use. An engine is one module and one line here."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.scene import Scene
+    from warpgrasp.eval.targets import HandTargets
+    from warpgrasp.eval.verdict import Verdict
+
+__all__ = ["ENGINES", "Engine", "load_engine"]
+
+
+class Engine(Protocol):
+    """Runs the protocol of a scene on grasps. Results do not depend on ``workers`` or on other grasps."""
+
+    name: str
+
+    def evaluate(
+        self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
+    ) -> Verdict:
+        """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
+        ...
+
+
+ENGINES: dict[str, str] = {
+    "mujoco": "warpgrasp.eval.mujoco_engine:MujocoEngine",
+}
+"""Name -> module:class. ``auto`` takes the first."""
+
+
+def load_engine(name: str, *, workers: int = 0) -> Engine:
+    """Engine by name; ``auto`` chooses.
+
+    Raises:
+        ValueError: Unknown name; the message lists the known ones.
+        ImportError: What the engine needs is not installed; the message names the extra.
+    """
+    if name == "auto":
+        name = next(iter(ENGINES))
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; choose from auto, {', '.join(ENGINES)}")
+    module, _, attribute = ENGINES[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), attribute)(workers=workers)
+    return engine

@@ -1,0 +1,190 @@
+"""One grasp file through a protocol: scene, engine, metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.eval.cases import GraspCase
+from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
+from warpgrasp.eval.metrics_geometry import (
+    contact_area,
+    contact_distance_consistency,
+    intersection_volume,
+    penetration_depth,
+    self_penetration_depth,
+)
+from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality, volume_quality
+from warpgrasp.eval.protocols import Protocol
+from warpgrasp.eval.results import RESULT_VERSION, CaseResult, result_key
+from warpgrasp.eval.scene import Scene, build_scene
+from warpgrasp.eval.targets import SqueezeRule, hand_targets
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.engines import Engine
+
+__all__ = ["EvaluationConfig", "evaluate_case", "grasp_metrics"]
+
+_METRIC_FRICTION = 0.2  # of the wrench space, that of the force-closure energy
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Everything that decides the numbers, beside the grasps and the engine."""
+
+    protocol: Protocol
+    forces: tuple[float, ...] = ()
+    """Pushes [N]; the protocol's own when empty."""
+    squeeze: SqueezeRule = SqueezeRule.TORQUE
+    """Where squeeze targets come from."""
+    squeeze_effort: float | None = None
+    """With ``TORQUE``: rescale the squeeze to this fraction of the effort limit."""
+    all_metrics: bool = False
+    """Compute the slower metrics too."""
+    pieces: ConvexPieceConfig = dataclasses.field(default_factory=ConvexPieceConfig)
+    """Decomposition of the objects."""
+
+    def __post_init__(self) -> None:
+        for force in self.forces:
+            if not (np.isfinite(force) and force >= 0.0):
+                raise ValueError(f"forces must be finite and not negative (got {force} N)")
+        self.protocols()  # a protocol without a free force refuses one
+
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol at each force."""
+        if not self.forces:
+            return (self.protocol,)
+        return tuple(self.protocol.with_force(force) for force in self.forces)
+
+    def key(self, case: GraspCase, engine: str) -> str:
+        """Hash by which a finished result is recognised."""
+        return result_key(
+            {
+                "settings": _plain(self),
+                "engine": engine,
+                "grasps": case.file_hash,
+                "hand": case.hand.asset_hash,
+                "object": case.model.mesh_hash,
+            }
+        )
+
+
+def evaluate_case(
+    case: GraspCase,
+    config: EvaluationConfig,
+    engine: Engine,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> CaseResult:
+    """Simulate all grasps of a file at every force and measure them; ``progress`` hears simulated grasps so far.
+
+    Raises:
+        ImportError: CoACD is needed and not installed.
+        ValueError: The physics engine refuses the hand or the object.
+    """
+    pieces = convex_pieces(case.model, config.pieces)
+    scene = build_scene(case.hand, case.model, pieces, config.protocol)
+    targets = hand_targets(
+        case.hand,
+        case.grasps,
+        stiffness=scene.stiffness,
+        rule=config.squeeze,
+        squeeze_effort=config.squeeze_effort,
+        effort=_dof_effort(scene),
+    )
+    verdicts = []
+    for index, protocol in enumerate(config.protocols()):
+        done = index * len(case.grasps)
+        verdicts.append(
+            engine.evaluate(
+                dataclasses.replace(scene, protocol=protocol),
+                targets,
+                progress=None if progress is None else _shifted(progress, done),
+            )
+        )
+    metrics = grasp_metrics(case, targets.valid(), all_metrics=config.all_metrics)
+    metadata = {
+        "result_version": RESULT_VERSION,
+        "key": config.key(case, engine.name),
+        "grasp_file": case.path.name,
+        "grasp_file_hash": case.file_hash,
+        "object": case.path.stem,
+        "hand": case.hand.name,
+        "grasp_type": case.grasp_type,
+        "engine": engine.name,
+        "piece_count": len(pieces),
+        "settings": _plain(config),
+        "trial_names": list(config.protocol.trial_names),
+        "versions": _versions(),
+    }
+    forces = [protocol.push_force for protocol in config.protocols()]
+    return CaseResult.from_verdicts(forces, verdicts, metrics, metadata)
+
+
+def grasp_metrics(
+    case: GraspCase, valid: NDArray[np.bool_], *, all_metrics: bool = False
+) -> dict[str, NDArray[np.float64]]:
+    """Metrics of every grasp [N] by name, SI units; NaN for invalid grasps."""
+    hand, model, grasps = case.hand, case.model, case.grasps
+    basic: dict[str, Callable[..., float]] = {
+        "penetration_depth": lambda *pose: penetration_depth(hand, model, *pose),
+        "self_penetration_depth": lambda *pose: self_penetration_depth(hand, pose[2]),
+        "contact_distance_consistency": lambda *pose: contact_distance_consistency(
+            hand, model, *pose, grasp_type=case.grasp_type
+        ),
+        "contact_area": lambda *pose: contact_area(hand, model, *pose),
+    }
+    if all_metrics:
+        basic["intersection_volume"] = lambda *pose: intersection_volume(hand, model, *pose)
+    names = [*basic, *(("epsilon_quality", "volume_quality") if all_metrics else ())]
+    columns = {name: np.full(len(grasps), np.nan) for name in names}
+    for index in np.flatnonzero(valid):
+        pose = (grasps.root_position[index], grasps.root_quaternion[index], grasps.joint_position[index])
+        for name, function in basic.items():
+            columns[name][index] = function(*pose)
+        if all_metrics:
+            wrenches = contact_wrenches(
+                grasps.contact_position[index],
+                grasps.contact_normal[index],
+                model.center_of_mass,
+                friction=_METRIC_FRICTION,
+            )
+            columns["epsilon_quality"][index] = epsilon_quality(wrenches)
+            columns["volume_quality"][index] = volume_quality(wrenches)
+    return columns
+
+
+def _dof_effort(scene: Scene) -> NDArray[np.float64]:
+    effort = np.asarray(scene.hand.dof_effort, dtype=np.float64).copy()
+    effort[scene.actuator_dof] = scene.effort
+    return effort
+
+
+def _shifted(progress: Callable[[int], None], done: int) -> Callable[[int], None]:
+    return lambda count: progress(done + count)
+
+
+def _versions() -> dict[str, str]:
+    from warpgrasp import __version__
+    from warpgrasp.eval.scene import import_mujoco
+
+    return {"warpgrasp": __version__, "numpy": np.__version__, "mujoco": str(import_mujoco().__version__)}
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, enums and mappings to what JSON holds."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(entry) for entry in value]
+    return value
