@@ -394,6 +394,25 @@ def test_a_reset_chain_anneals_fully_in_the_steps_it_has_left(start: int, age: i
     assert within(accept_share(run, 0.0, temperature), float(np.exp(-1.0)))
 
 
+def test_resets_draw_every_contact_anew() -> None:
+    """New contacts are distinct, spread over all candidates, and those of two slots have nothing to do with each other."""
+    run = HandMadeRun.make(
+        default_schedule(reset_period=1.0, reset_last_step=100.0, reset_z=-10.0), per_object=4000, reset_count=1
+    )
+    run.assign("work", "step", 5)
+    before = run.read("current", "contact_index")
+    run.propose()
+    after = run.read("proposal", "contact_index")
+    assert np.all(np.diff(np.sort(after, axis=1), axis=1) > 0)
+    assert np.mean(after == before) < 0.05
+    for slot in range(4):
+        counts = np.bincount(after[:, slot], minlength=40)
+        assert counts.min() > 0.5 * counts.mean()
+        assert counts.max() < 1.5 * counts.mean()
+    # Distinct contacts repel each other by 1/40; anything more is a shared random number.
+    assert np.abs(np.corrcoef(after.T) - np.eye(4)).max() < 0.08
+
+
 def test_frozen_chains_are_not_reset() -> None:
     run = HandMadeRun.make(
         default_schedule(reset_period=1.0, reset_last_step=100.0, reset_z=-10.0), per_object=2, reset_count=2
