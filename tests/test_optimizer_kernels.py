@@ -217,6 +217,35 @@ def test_preconditioner_is_per_object_and_forgets() -> None:
     )
 
 
+def test_a_step_turns_the_hand_about_its_own_axes() -> None:
+    """Rotation gradients are in the hand frame: the turn is applied on the right."""
+    run = HandMadeRun.make(default_schedule(step_size=0.2), per_object=1)
+    start = Rotation.from_euler("ZYX", [1.1, -0.4, 0.7])
+    run.assign("current", "root_pose", [[0.1, 0.2, 0.3, *start.as_quat()]])
+    gradient = np.array([[0.0, 0.0, 0.0, 1.0, -2.0, 0.5, 0.0, 0.0, 0.0]])
+    run.assign("current", "gradient", gradient)
+    run.statistics()
+    run.propose()
+    turn = -0.2 * np.sign(gradient[0, 3:6]) / np.sqrt(0.98)
+    expected = start * Rotation.from_rotvec(turn)
+    found = Rotation.from_quat(run.read("proposal", "root_pose")[0, 3:])
+    assert (expected.inv() * found).magnitude() < 1e-5
+
+
+def test_a_proposal_starts_from_the_chains_own_caches() -> None:
+    """Closest points and the QP's dual of a rejected proposal are not what the next one starts from."""
+    run = HandMadeRun.make(default_schedule(switch_probability=0.0), per_object=3)
+    rng = np.random.default_rng(0)
+    for name in ("closest_point", "qp_dual", "contact_index"):
+        shape = run.read("current", name).shape
+        run.assign("current", name, rng.integers(0, 9, shape))
+        run.assign("proposal", name, rng.integers(10, 19, shape))
+    run.statistics()
+    run.propose()
+    for name in ("closest_point", "qp_dual", "contact_index"):
+        np.testing.assert_array_equal(run.read("proposal", name), run.read("current", name))
+
+
 def test_frozen_chains_do_not_count() -> None:
     """A chain with a status is left out of its batch's statistics."""
     run = HandMadeRun.make(default_schedule(), per_object=4)
