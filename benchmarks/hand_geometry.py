@@ -63,7 +63,7 @@ class Distance:
 
 
 def real_meshes(path: Path) -> dict[str, trimesh.Trimesh]:
-    """Visual meshes of every link of a URDF in its frame [m], rigidly attached links included."""
+    """Visual meshes of every link of a URDF in its frame [m] (else its collision meshes), rigidly attached links included."""
     # one of the files uses an undeclared namespace prefix
     robot = ElementTree.fromstring(re.sub(r"<(/?)(\w+):", r"<\1\2_", path.read_text()))
     pieces: dict[str, list[trimesh.Trimesh]] = {}
@@ -107,8 +107,10 @@ def _urdf_mesh(element: ElementTree.Element, folder: Path) -> trimesh.Trimesh | 
     mesh = geometry.find("mesh")
     if mesh is None:
         return None
-    name = str(mesh.get("filename")).replace("package://", "").replace("file://", "")
-    loaded = trimesh.load(folder / name, force="mesh")
+    file = folder / str(mesh.get("filename")).replace("package://", "").replace("file://", "")
+    if not file.is_file():  # robotiq_3f: the file exists in the sibling folder only (and its collision pose is wrong)
+        file = Path(str(file).replace("/visual/", "/collision/"))
+    loaded = trimesh.load(file, force="mesh")
     loaded.apply_scale([float(v) for v in (mesh.get("scale") or "1 1 1").split()])
     return loaded.apply_transform(_urdf_pose(element))
 

@@ -80,7 +80,9 @@ def test_newton_reads_the_same_drives_and_masses(loaded: tuple[HandModel, Any]) 
     np.testing.assert_allclose(
         model.body_com.numpy(), hand.link_center_of_mass[link_of], rtol=1e-4, atol=1e-7
     )
-    np.testing.assert_allclose(model.body_inertia.numpy(), hand.link_inertia[link_of], rtol=1e-4, atol=1e-10)
+    inertia = hand.link_inertia[link_of]
+    error = np.abs(model.body_inertia.numpy() - inertia).max(axis=(1, 2))
+    assert np.all(error < 1e-5 * np.trace(inertia, axis1=1, axis2=2))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,8 @@ def test_forward_kinematics_agrees_with_mujoco(mujoco_model: tuple[HandModel, An
         alignment = np.abs(np.sum(data.xquat[body][:, [1, 2, 3, 0]] * link_quaternion, axis=1))
         np.testing.assert_allclose(alignment, 1.0, atol=1e-8)
         equality = data.efc_pos[data.efc_type == mujoco.mjtConstraint.mjCNSTR_EQUALITY]
-        assert np.abs(equality).max(initial=0.0) < 1e-6  # MuJoCo's couplings hold where ours do
+        # MuJoCo's couplings hold where ours do; the MJCF writes coefficients with six digits
+        assert np.abs(equality).max(initial=0.0) < 1e-5
 
 
 def test_mimic_joints_reach_mujoco(mujoco_model: tuple[HandModel, Any]) -> None:

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 # Where the sheet's number is not physical and ours is used instead; the reasons stand in the hands' build.py.
 _DISTAL = {f"{finger}distal": 0.013 for finger in ("ff", "mf", "rf", "lf")} | {"thdistal": 0.017}
 OTHER_MASS: dict[str, dict[str, float]] = {
-    "robotiq_3f": {"palm": 1.1},
+    "robotiq_3f": {"palm": 1.15},
     "shadow": _DISTAL,
     "shadow_wristless": _DISTAL,
 }
