@@ -16,7 +16,11 @@ def machine_name(device: str = "cpu") -> str:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     gpu = f", {wp.get_device(device).name}" if wp.get_device(device).is_cuda else ""
     return f"{cpu}, {os.cpu_count()} cores{gpu}; Python {platform.python_version()}, Warp {wp.__version__}"
