@@ -312,10 +312,8 @@ class _Run:
 
 def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
     """Everything that decides the grasps of an object, by option name; the device does not."""
-    names = (
-        "grasp_type", "energy_name", "optimizer_name", "contact_count", "grasp_count", "step_count",
-        "sample_count", "seed", "scale", "target_size", "energy", "optimizer", "initialize", "targets",
-    )  # fmt: skip
+    elsewhere = ("objects", "hand", "device", "out", "resume")
+    names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
     cli_names = {"energy_name": "energy_preset", "optimizer_name": "optimizer_preset"}
     cli_names.update(
         contact_count="contacts", grasp_count="grasps", step_count="steps", sample_count="samples"
