@@ -135,7 +135,7 @@ def _write(path: Path, pieces: tuple[ConvexPiece, ...]) -> None:
 def _read(path: Path) -> tuple[ConvexPiece, ...] | None:
     """Pieces of a cache file; ``None`` where there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             vertices = [file[f"vertices_{i}"] for i in range(len(file.files))]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -153,8 +153,8 @@ class MujocoEngine:
             hand = scene.hand_geom[data.contact.geom].reshape(-1, 2)
             distance = np.asarray(data.contact.dist)
             touching, itself = hand.sum(axis=1) == 1, hand.all(axis=1)
-            depth[i] = -min(distance[touching].min(initial=0.0), 0.0)
-            own[i] = -min(distance[itself].min(initial=0.0), 0.0)
+            depth[i] = max(0.0, -distance[touching].min(initial=0.0))
+            own[i] = max(0.0, -distance[itself].min(initial=0.0))
             number[i] = int(np.sum(touching))
         return StartContact(depth, own, number)
 

@@ -99,7 +99,7 @@ class CaseResult:
             ValueError: The file is missing, damaged or not of this kind.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 columns = {name: file[name] for name in file.files}
             metadata = json.loads(str(columns.pop("metadata")))
             force = columns.pop("force")

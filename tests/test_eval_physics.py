@@ -1,0 +1,297 @@
+"""Physics of the evaluation against closed forms: Coulomb's limit, free flight, rest, effort limits, determinism."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from eval_factory import EFFORT, PALM, STIFFNESS, grasps_of, offset_box, pad_grasps, pad_hand
+
+from warpgrasp.eval import mujoco_engine
+from warpgrasp.eval.convex_pieces import convex_pieces
+from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
+from warpgrasp.eval.scene import build_scene
+from warpgrasp.eval.targets import SqueezeRule, hand_targets
+from warpgrasp.eval.verdict import FailureReason, Verdict
+from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.objects import ObjectModel
+
+mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+
+GRASPQP = PROTOCOLS["graspqp"]
+HALF = (0.02, 0.02, 0.02)
+DEEP = 0.05  # m; a squeeze this deep saturates the drives
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> ObjectModel:
+    return offset_box(tmp_path, HALF)
+
+
+def run(
+    model: ObjectModel,
+    grasps: Any,
+    protocol: Protocol,
+    *,
+    hand: HandModel | None = None,
+    workers: int = 1,
+    chunk: int = 32,
+) -> Verdict:
+    hand = hand or pad_hand()
+    scene = build_scene(hand, model, convex_pieces(model), protocol)
+    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    return mujoco_engine.MujocoEngine(workers=workers, chunk=chunk).evaluate(scene, targets)
+
+
+@pytest.mark.parametrize("friction", [1.0, 0.4])
+def test_box_between_pads_holds_up_to_the_coulomb_limit(box: ObjectModel, friction: float) -> None:
+    limit = 2.0 * friction * EFFORT  # two contacts, each pressed with the effort limit
+    protocol = dataclasses.replace(GRASPQP, friction=friction)
+    grasps = pad_grasps(box, gap=[HALF[0]], squeeze=DEEP)
+    below = run(box, grasps, protocol.with_force(0.9 * limit))
+    above = run(box, grasps, protocol.with_force(1.1 * limit))
+    assert below.trial_success[0, 1:].all()  # along y and z; along x the pads give way
+    assert not above.trial_success[0, 1:].any()
+    assert below.displacement[0, 1:].max() < 0.005
+    assert above.reason[0] == FailureReason.SLIP
+
+
+def test_pads_give_way_beyond_their_effort(box: ObjectModel) -> None:
+    # Pressed with half the effort limit. Pushed along x, the box leaves one plate and leans on the other, which stands
+    # against it with all its effort.
+    grasps = pad_grasps(box, gap=[HALF[0]], squeeze=0.5 * EFFORT / STIFFNESS)
+    assert run(box, grasps, GRASPQP.with_force(0.9 * EFFORT)).trial_success[0, 0]
+    assert not run(box, grasps, GRASPQP.with_force(1.1 * EFFORT)).trial_success[0, 0]
+
+
+def test_object_at_rest_keeps_still(box: ObjectModel) -> None:
+    grasps = pad_grasps(box, gap=[HALF[0]], squeeze=0.0)
+    verdict = run(box, grasps, GRASPQP.with_force(0.0))
+    assert verdict.displacement.max() < 1.0e-5
+    assert verdict.rotation.max() < 1.0e-4
+
+
+def test_object_pressed_on_the_palm_keeps_still(tmp_path: Path) -> None:
+    model = offset_box(tmp_path, HALF, (0.0, 0.0, PALM + HALF[2]))
+    weight = Trial(name="-z", duration=2.0, pushes=(Push(start=0.25, end=2.0, direction=(0.0, 0.0, -1.0)),))
+    protocol = dataclasses.replace(GRASPQP, trials=(weight,), force=0.2 * 9.81)
+    verdict = run(model, pad_grasps(model, gap=[0.06], squeeze=0.0), protocol)
+    assert verdict.displacement.max() < 3.0e-4  # the soft contact gives way by g tc^2 / 4 = 0.25 mm
+    assert verdict.success_all.all()
+
+
+def test_free_object_flies_as_newton_says(tmp_path: Path) -> None:
+    # The centre of mass is off the origin: a force on it must not turn the object.
+    model = offset_box(tmp_path, (0.02, 0.015, 0.01), (0.01, -0.02, 0.015))
+    verdict = run(model, pad_grasps(model, gap=[0.09], squeeze=0.0), GRASPQP.with_force(0.01))
+    acceleration = 0.01 / GRASPQP.object_mass
+    # 0.5 s under force, 0.25 s of coasting, 0.5 s of braking
+    way = 0.5 * acceleration * 0.5**2 + acceleration * 0.5 * 0.25 + 0.5 * acceleration * 0.5**2
+    np.testing.assert_allclose(verdict.displacement, way, rtol=0.01)
+    assert verdict.rotation.max() < 1.0e-6
+    assert verdict.success_any.all()  # it drifts by 2 cm only
+
+
+def test_grasp_without_contact_drops_the_object(box: ObjectModel) -> None:
+    verdict = run(box, pad_grasps(box, gap=[0.05], squeeze=0.0), GRASPQP)
+    assert not verdict.success_any[0]
+    assert verdict.contact_count[0] == 0
+    assert verdict.reason[0] == FailureReason.NO_CONTACT
+
+
+def test_torques_stay_inside_the_effort_limits(box: ObjectModel) -> None:
+    deep = run(box, pad_grasps(box, gap=[HALF[0]], squeeze=DEEP), GRASPQP)
+    assert deep.effort_ratio[0] == pytest.approx(1.0, abs=1.0e-9)
+    share = 0.25
+    slight = run(
+        box, pad_grasps(box, gap=[HALF[0]], squeeze=share * EFFORT / STIFFNESS), GRASPQP.with_force(0.0)
+    )
+    assert slight.effort_ratio[0] == pytest.approx(share, rel=0.05)
+
+
+def allegro_grasps(model: ObjectModel, count: int) -> Any:
+    hand = load_hand("allegro")
+    random = np.random.default_rng(3)
+    quaternion = random.normal(size=(count, 4))
+    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+    joints = random.uniform(hand.dof_lower, hand.dof_upper, (count, hand.dof_count))
+    return grasps_of(
+        hand,
+        model,
+        root_position=random.uniform(-0.06, 0.06, (count, 3)),
+        root_quaternion=quaternion,
+        joint_position=joints,
+        squeeze_joint_position=joints + 0.01,
+    )
+
+
+def columns(verdict: Verdict) -> dict[str, np.ndarray]:
+    return {entry.name: getattr(verdict, entry.name) for entry in dataclasses.fields(verdict)}
+
+
+def test_verdict_depends_on_neither_workers_nor_batch_nor_time(box: ObjectModel) -> None:
+    hand, grasps = load_hand("allegro"), allegro_grasps(box, 7)
+    reference = columns(run(box, grasps, GRASPQP, hand=hand))
+    for workers, chunk in ((1, 32), (2, 32), (3, 2), (1, 1)):
+        again = columns(run(box, grasps, GRASPQP, hand=hand, workers=workers, chunk=chunk))
+        for name, value in reference.items():
+            np.testing.assert_array_equal(
+                again[name], value, err_msg=f"{name}, {workers} workers, chunk {chunk}"
+            )
+
+
+def test_invalid_grasps_are_named_and_leave_the_others_alone(box: ObjectModel) -> None:
+    grasps = pad_grasps(box, gap=[HALF[0]] * 3, squeeze=DEEP)
+    position = grasps.root_position.copy()
+    position[1, 0] = np.nan
+    broken = dataclasses.replace(grasps, root_position=position)
+    verdict, whole = run(box, broken, GRASPQP.with_force(1.0)), run(box, grasps, GRASPQP.with_force(1.0))
+    assert verdict.reason[1] == FailureReason.INVALID
+    assert not verdict.success_any[1]
+    np.testing.assert_array_equal(verdict.displacement[[0, 2]], whole.displacement[[0, 2]])
+
+
+def test_blow_up_is_a_failure_of_its_own(box: ObjectModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mujoco_engine, "_FASTEST", 1.0)  # m/s
+    verdict = run(box, pad_grasps(box, gap=[0.05], squeeze=0.0), GRASPQP)
+    assert verdict.reason[0] == FailureReason.BLOW_UP
+    assert not verdict.success_any[0]
+
+
+def test_rollout_that_diverges_counts_as_blow_up(box: ObjectModel) -> None:
+    # Stiffness far beyond what the time step can integrate, with armature taken away.
+    protocol = dataclasses.replace(
+        GRASPQP,
+        drive=dataclasses.replace(GRASPQP.drive, stiffness=1.0e9, damping=0.0, effort=1.0e12, armature=0.0),
+    )
+    verdict = run(box, pad_grasps(box, gap=[HALF[0]], squeeze=DEEP), protocol)
+    assert verdict.reason[0] == FailureReason.BLOW_UP
+
+
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+@pytest.mark.parametrize("hand_name", ["allegro", "robotiq_2f140"])
+def test_scene_starts_where_our_kinematics_put_the_hand(box: ObjectModel, name: str, hand_name: str) -> None:
+    hand, protocol = load_hand(hand_name), PROTOCOLS[name]
+    random = np.random.default_rng(0)
+    quaternion = random.normal(size=(2, 4))
+    quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
+    grasps = grasps_of(
+        hand,
+        box,
+        root_position=random.uniform(0.5, 1.0, (2, 3)),
+        root_quaternion=quaternion,
+        joint_position=random.uniform(hand.dof_lower, hand.dof_upper, (2, hand.dof_count)),
+    )
+    scene = build_scene(hand, box, convex_pieces(box), protocol)
+    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    engine = mujoco_engine.MujocoEngine(workers=1)
+    data = mujoco.MjData(scene.model)
+    states = engine._start_states(scene, targets, data)
+    mocap = mujoco_engine._mocap(scene, targets, np.array([0.0]))[:, 0]
+    bodies = [scene.model.body("hand_root").id]
+    bodies += [scene.model.body(f"link_{link}").id for link in range(1, hand.link_count)]
+    for i in range(2):
+        data.qpos[:] = states[i, 1 : 1 + scene.model.nq]
+        data.mocap_pos[0], data.mocap_quat[0] = mocap[i, :3], mocap[i, 3:]
+        mujoco.mj_fwdPosition(scene.model, data)
+        position, turned = hand.forward_kinematics(
+            targets.grasp_position[i], targets.grasp_quaternion[i], targets.grasp_joints[i]
+        )
+        np.testing.assert_allclose(data.xpos[bodies], position, atol=1.0e-6)
+        alignment = np.abs(np.sum(np.roll(data.xquat[bodies], -1, axis=1) * turned, axis=1))
+        np.testing.assert_allclose(alignment, 1.0, atol=1.0e-9)
+    equality = np.abs(data.efc_pos[data.efc_type == mujoco.mjtConstraint.mjCNSTR_EQUALITY])
+    assert equality.max(initial=0.0) < 1.0e-6
+
+
+def test_scene_takes_mass_and_friction_from_the_protocol(box: ObjectModel) -> None:
+    for protocol in PROTOCOLS.values():
+        model = build_scene(pad_hand(), box, convex_pieces(box), protocol).model
+        body = model.body("object").id
+        assert model.body_mass[body] == pytest.approx(protocol.object_mass)
+        side = 2.0 * HALF[0]
+        np.testing.assert_allclose(
+            model.body_inertia[body], protocol.object_mass * side**2 / 6.0, rtol=1.0e-3
+        )
+        np.testing.assert_array_equal(model.geom_friction[:, 0], protocol.friction)
+        np.testing.assert_array_equal(model.geom_condim, protocol.contact_dimension)
+        assert model.opt.timestep == protocol.time_step
+
+
+def test_dexgraspbench_closes_on_a_free_object_and_holds_it(box: ObjectModel) -> None:
+    hand = dataclasses.replace(pad_hand(), dof_stiffness=np.full(2, 5.0), dof_effort=np.full(2, 5.0))
+    joints = np.full((1, 2), HALF[0])
+    grasps = grasps_of(
+        hand,
+        box,
+        root_position=np.zeros((1, 3)),
+        root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
+        joint_position=joints,
+        pregrasp_joint_position=joints + 0.012,
+        squeeze_joint_position=joints - 0.6,  # kp 5: 3 N
+    )
+    verdict = run(box, grasps, PROTOCOLS["dexgraspbench"], hand=hand)
+    assert verdict.trial_success.shape == (1, 6)
+    # Along x two drives of 5 N/m give way to 1 N by 10 cm; friction holds 2 * 0.6 * 3 N across.
+    np.testing.assert_array_equal(verdict.trial_success[0], [False, False, True, True, True, True])
+    assert verdict.penetration[0] == 0.0
+
+
+def test_deep_pregrasp_fails_untested_in_dexgraspbench(box: ObjectModel) -> None:
+    verdict = run(box, pad_grasps(box, gap=[HALF[0] - 0.012], squeeze=0.0), PROTOCOLS["dexgraspbench"])
+    assert verdict.reason[0] == FailureReason.PENETRATION
+    assert verdict.penetration[0] == pytest.approx(0.012, rel=0.02)
+
+
+def test_squeeze_rules(box: ObjectModel) -> None:
+    hand = pad_hand()
+    joints = np.array([[0.02, 0.03]])
+    turned = np.array([[0.0, 0.0, math.sin(0.1), math.cos(0.1)]])  # 0.2 rad about z
+    grasps = grasps_of(
+        hand,
+        box,
+        root_position=np.array([[0.1, 0.2, 0.3]]),
+        root_quaternion=turned,
+        joint_position=joints,
+        squeeze_joint_position=joints - [[0.001, 0.0005]],
+        pregrasp_joint_position=joints + 0.01,
+        pregrasp_root_position=np.array([[0.1, 0.2, 0.4]]),
+        pregrasp_root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
+    )
+    soft = 0.1 * hand.dof_stiffness
+
+    def squeeze(rule: SqueezeRule, **options: Any) -> Any:
+        return hand_targets(hand, grasps, stiffness=soft, rule=rule, **options)
+
+    close = {"rtol": 0.0, "atol": 1.0e-6}
+    # The same torque through a tenth of the stiffness: ten times as deep.
+    np.testing.assert_allclose(squeeze(SqueezeRule.TORQUE).squeeze_joints, joints - [[0.01, 0.005]], **close)
+    full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints
+    np.testing.assert_allclose(soft * (joints - full) / hand.dof_effort, [[1.0, 0.5]], rtol=1.0e-4)
+    np.testing.assert_allclose(
+        squeeze(SqueezeRule.POSITION).squeeze_joints, joints - [[0.001, 0.0005]], **close
+    )
+    beyond = squeeze(SqueezeRule.EXTRAPOLATE)
+    np.testing.assert_allclose(beyond.squeeze_joints, joints - 0.01, **close)
+    np.testing.assert_allclose(beyond.squeeze_position, [[0.1, 0.2, 0.2]], **close)
+    np.testing.assert_allclose(beyond.squeeze_quaternion, [[0.0, 0.0, math.sin(0.2), math.cos(0.2)]], **close)
+    np.testing.assert_allclose(
+        squeeze(SqueezeRule.EXTRAPOLATE_JOINTS).squeeze_position, [[0.1, 0.2, 0.3]], **close
+    )
+
+
+def test_protocols_say_their_conditions_and_refuse_what_they_fix() -> None:
+    assert "0.2 kg, friction 1, holds within 3 cm" in GRASPQP.sentence()
+    with pytest.raises(ValueError, match="accelerates the object by 10 m/s"):
+        PROTOCOLS["dexgraspbench"].with_force(5.0)
+    with pytest.raises(ValueError, match="negative"):
+        GRASPQP.with_force(-1.0)
+    assert GRASPQP.trial_names == ("x", "y", "z")
+    assert PROTOCOLS["dexgraspbench"].trial_names == ("+x", "-x", "+y", "-y", "+z", "-z")
+    assert PROTOCOLS["bodex-paper"].push_force == pytest.approx(0.294)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GRASPQP.force = 1.0  # type: ignore[misc]
