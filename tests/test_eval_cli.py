@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import subprocess
 import sys
@@ -34,13 +35,9 @@ class Run:
     """One call of the command line with what it printed."""
 
     def __init__(self, *arguments: Any) -> None:
-        consoles = [
-            Console(width=200, record=True, file=open("/dev/null", "w"), highlight=False) for _ in "oe"
-        ]  # noqa: SIM115
+        consoles = [Console(width=200, record=True, file=io.StringIO(), highlight=False) for _ in "oe"]
         self.code = main([str(item) for item in arguments], report=EvaluationReport(*consoles))
         self.out, self.error = (console.export_text() for console in consoles)
-        for console in consoles:
-            console.file.close()
 
 
 def robotiq_grasps(
@@ -51,7 +48,7 @@ def robotiq_grasps(
     folder.mkdir(parents=True, exist_ok=True)
     model = offset_box(folder, (0.03, 0.02, 0.02))
     opening = np.tile(hand.dof_opening, (count, 1))
-    position, quaternion = hand.forward_kinematics(np.zeros(3), [0.0, 0.0, 0.0, 1.0], opening[0])
+    position, _ = hand.forward_kinematics(np.zeros(3), [0.0, 0.0, 0.0, 1.0], opening[0])
     left = hand.link_names.index("left_inner_finger")
     right = hand.link_names.index("right_inner_finger")
     root = np.tile(-0.5 * (position[left] + position[right]), (count, 1))

@@ -1,0 +1,122 @@
+"""How many grasps per second does the MuJoCo engine judge, and what holds under each squeeze?
+
+Allegro power grasps, ``graspqp`` protocol (3 trials of 1.5 s at 200 Hz = 900 steps a grasp, of which the first 50 of each
+trial are shared). Run from the root of the repository; one line per object and squeeze, then the means::
+
+    python benchmarks/evaluate.py [--objects FOLDER] [--split tuning|reporting] [--grasps 16] [--steps 3000]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from warpgrasp.eval.convex_pieces import convex_pieces
+from warpgrasp.eval.engines import load_engine
+from warpgrasp.eval.protocols import PROTOCOLS
+from warpgrasp.eval.scene import build_scene
+from warpgrasp.eval.targets import hand_targets
+from warpgrasp.eval.verdict import Verdict
+from warpgrasp.hands import load_hand
+from warpgrasp.objects import example_object_names, example_object_path, load_object
+from warpgrasp.synthesis import SynthesisConfig, synthesize
+
+TUNING_OBJECTS = (
+    "os_bunny",
+    "os_coffeemug",
+    "os_torusmedium",
+    "os_wineglass",
+    "rs_bread",
+    "ycb_005_tomato_soup_can",
+    "ycb_011_banana",
+    "ycb_035_power_drill",
+    "ycb_077_rubiks_cube",
+)
+"""Objects on which hyper-parameters of synthesis, squeeze and pregrasp are chosen."""
+
+REPORTING_OBJECTS = (
+    "os_alarmclock",
+    "os_binoculars",
+    "os_cylindermedium",
+    "os_duck",
+    "os_flashlight",
+    "os_lightbulb",
+    "os_mouse",
+    "os_toothpaste",
+    "os_train",
+    "ycb_003_cracker_box",
+    "ycb_006_mustard_bottle",
+    "ycb_010_potted_meat_can",
+    "ycb_013_apple",
+    "ycb_016_pear",
+    "ycb_043_phillips_screwdriver",
+    "ycb_055_baseball",
+    "ycb_061_foam_brick",
+    "ycb_065-e_cup",
+)
+"""Objects on which results are reported; nothing is chosen on them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Speed of the evaluation and success over squeeze."""
+
+    objects: Path = Path("../shared/objects")
+    """Folder of the meshes; where it is missing, the shipped objects stand in."""
+    split: Literal["tuning", "reporting"] = "tuning"
+    """Which objects."""
+    hand: str = "allegro"
+    protocol: Literal[tuple(PROTOCOLS)] = "graspqp"  # type: ignore[valid-type]
+    grasps: int = 16
+    """Per object."""
+    steps: int = 3000
+    workers: int = 0
+    """Threads of the engine; 0 takes all cores."""
+    squeeze_effort: tuple[float, ...] = (0.3, 1.0, 3.0, 6.0)
+    """Squeezes to compare, as fractions of the effort limit; above 1 targets lie deeper and drives saturate."""
+
+
+def main() -> None:
+    options = tyro.cli(Options)
+    names = TUNING_OBJECTS if options.split == "tuning" else REPORTING_OBJECTS
+    paths = [options.objects / f"{name}.obj" for name in names]
+    if not options.objects.is_dir():
+        paths = [example_object_path(name) for name in example_object_names()]
+    hand, protocol = load_hand(options.hand), PROTOCOLS[options.protocol]
+    engine = load_engine("mujoco", workers=options.workers)
+    config = SynthesisConfig(grasp_count=options.grasps, step_count=options.steps)
+    verdicts: dict[float, list[Verdict]] = {effort: [] for effort in options.squeeze_effort}
+    seconds = 0.0
+    print(protocol.sentence())
+    for path in paths:
+        model = load_object(path)
+        (grasps,) = synthesize(hand, [model], config)
+        pieces = convex_pieces(model)
+        scene = build_scene(hand, model, pieces, protocol)
+        for effort, own in verdicts.items():
+            targets = hand_targets(hand, grasps, stiffness=scene.stiffness, squeeze_effort=effort)
+            began = time.perf_counter()
+            own.append(engine.evaluate(scene, targets))
+            took = time.perf_counter() - began
+            seconds += took
+            print(
+                f"{model.name:28s} {len(pieces):3d} pieces, squeeze {effort:4.1f}: Succ1 {own[-1].success_any.mean():.2f} "
+                f"Succ3 {own[-1].success_all.mean():.2f}, {len(grasps) / took:6.1f} grasps/s",
+                flush=True,
+            )
+    total = sum(len(own) for parts in verdicts.values() for own in parts)
+    for effort, parts in verdicts.items():
+        whole = Verdict.concatenate(parts)
+        print(
+            f"squeeze {effort:4.1f}: Succ1 {whole.success_any.mean():.3f} Succ3 {whole.success_all.mean():.3f} "
+            f"of {len(whole)} grasps"
+        )
+    print(f"{total / seconds:.1f} grasps/s")
+
+
+if __name__ == "__main__":
+    main()
