@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import warp as wp
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 from scipy.spatial import ConvexHull
@@ -24,6 +26,7 @@ from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBala
 from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
 from warpgrasp.hands import GeometryType, HandModel, JointType
 from warpgrasp.kernels.singular_values import SingularValueForm
+from warpgrasp.kernels.wrench import tangent_basis
 from warpgrasp.objects import ObjectModel
 from warpgrasp.problem import GraspProblem, GraspState
 
@@ -38,6 +41,8 @@ __all__ = [
     "solve_box_qp",
     "wrench_matrix",
 ]
+
+wp.set_module_options({"enable_backward": False})
 
 FloatArray = NDArray[np.float64]
 
@@ -322,15 +327,14 @@ def wrench_matrix(
 ) -> FloatArray:
     """Columns ``[e_ik ; s (p_i - o) x e_ik]``, shape [6, C k].
 
-    DESIGN leaves the phase of the tangents open; it is that of the branchless basis of Duff et al. (2017) around the
-    inward normal, first tangent at angle zero.
+    DESIGN leaves the phase of the tangents open. The direction of the first one is the library's convention and is taken
+    from there; everything else, its length and the other tangents included, is made here.
     """
     columns = []
-    for p, n_obj in zip(position, object_normal, strict=True):
+    for p, n_obj, direction in zip(position, object_normal, first_tangents(object_normal), strict=True):
         n = -n_obj
-        sign = 1.0 if n[2] >= 0.0 else -1.0
-        shear = n[0] * n[1] / (sign + n[2])
-        u = np.array([1.0 - sign * n[0] ** 2 / (sign + n[2]), -sign * shear, -sign * n[0]])
+        u = direction - (direction @ n) * n
+        u /= np.linalg.norm(u)
         v = np.cross(n, u)
         for k in range(edge_count):
             angle = 2.0 * np.pi * k / edge_count
@@ -338,6 +342,37 @@ def wrench_matrix(
             edge /= np.sqrt(1.0 + friction**2) * edge_count
             columns.append(np.concatenate([edge, torque_weight * np.cross(p - center, edge)]))
     return np.array(columns).T
+
+
+@wp.kernel
+def _first_tangent(
+    object_normal: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
+    # outputs
+    tangent: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
+):
+    i = wp.tid()
+    u, _v = tangent_basis(-object_normal[i])
+    tangent[i] = u
+
+
+def first_tangents(object_normal: FloatArray) -> FloatArray:
+    """Direction of edge 0 of every cone, shape [C, 3], about unit."""
+    return _first_tangents(object_normal.astype(np.float32).tobytes())
+
+
+@lru_cache(maxsize=4096)
+def _first_tangents(key: bytes) -> FloatArray:
+    normals = np.frombuffer(key, dtype=np.float32).reshape(-1, 3)
+    tangent = wp.zeros(len(normals), dtype=wp.vec3, device="cpu")
+    wp.launch(
+        _first_tangent,
+        dim=len(normals),
+        inputs=[wp.array(normals, dtype=wp.vec3, device="cpu")],
+        outputs=[tangent],
+        device="cpu",
+    )
+    result: FloatArray = tangent.numpy().astype(np.float64)
+    return result
 
 
 def solve_box_qp(
