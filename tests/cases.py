@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.energy import EnergyConfig
-from warpgrasp.hands import load_hand
+from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.initialize import InitializeConfig, seed_grasps
 from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
 from warpgrasp.optimizer import OptimizerMala
@@ -79,7 +79,10 @@ def make_problem(
 
 
 def random_variables(problem: GraspProblem, seed: int) -> Variables:
-    """Hands around and partly inside their objects; joints anywhere, up to 10 % of their range beyond the limits."""
+    """Hands around and partly inside their objects; joints anywhere, up to 10 % of their range beyond the limits.
+
+    The first hand of each object is clenched, so that it penetrates itself.
+    """
     near = InitializeConfig(distance_lower=0.0, distance_upper=0.04, joint_spread=0.3)
     seeds = seed_grasps(problem, near, seed=seed)
     rng = np.random.default_rng(seed)
@@ -87,7 +90,24 @@ def random_variables(problem: GraspProblem, seed: int) -> Variables:
     share = rng.uniform(-0.1, 1.1, size=seeds.joint_position.shape)
     outward = seeds.root_pose[:, :3] / np.linalg.norm(seeds.root_pose[:, :3], axis=1, keepdims=True)
     seeds.root_pose[:, :3] -= rng.uniform(0.0, 0.05, size=(len(outward), 1)) * outward
-    return Variables(seeds.root_pose, lower + share * (upper - lower), seeds.contact_index)
+    joints = lower + share * (upper - lower)
+    for grasp in range(0, problem.batch_size, problem.grasp_count):
+        joints[grasp] = _clenched(problem.hand, rng)
+    return Variables(seeds.root_pose, joints, seeds.contact_index)
+
+
+def _clenched(hand: HandModel, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Of 40 random joint positions the one whose fingers interpenetrate most."""
+    first, second = hand.self_collision_pairs().T
+    reach = hand.sphere_radius[first] + hand.sphere_radius[second]
+    best, worst = hand.dof_opening, -1.0
+    for _ in range(40):
+        joints = hand.dof_lower + rng.uniform(-0.1, 1.1, hand.dof_count) * (hand.dof_upper - hand.dof_lower)
+        center = hand.sphere_centers((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0), joints)
+        overlap = float(np.maximum(0.0, reach - np.linalg.norm(center[first] - center[second], axis=1)).sum())
+        if overlap > worst:
+            best, worst = joints, overlap
+    return best
 
 
 def annealed_variables(problem: GraspProblem, seed: int, *, step_count: int = 200) -> Variables:

@@ -42,6 +42,7 @@ from scipy.spatial.transform import Rotation
 from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
 from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
+from warpgrasp.hands import hand_names
 from warpgrasp.kernels.qp import QpConfig, QpSolver
 from warpgrasp.kernels.singular_values import SingularValueForm
 from warpgrasp.problem import GraspProblem, GraspState
@@ -209,6 +210,21 @@ def test_total(hand: str, kind: str, name: str) -> None:
     problem = make_problem(hand, grasp_count=_grasp_count(kind), energy=TOTALS[name][0])
     state = state_of(problem, variables_of(hand, kind))
     value, slope, kink = total_of(reference(hand, kind), name)
+    assert_close(state.energy.numpy(), state.gradient.numpy(), value, slope, kink)
+    assert_close(*taped(problem, state), value, slope, kink)
+
+
+@pytest.mark.parametrize("hand", [name for name in hand_names() if name not in HANDS])
+def test_every_other_shipped_hand(hand: str) -> None:
+    """One clenched grasp with all terms on: every term's value, and the gradient of their sum."""
+    config, renamed = TOTALS["everything"]
+    problem = make_problem(hand, example_objects(1), grasp_count=1, contact_count=6, energy=config)
+    state = state_of(problem, random_variables(problem, 2))
+    differences = [difference_of(problem, state, 0)]
+    for row, field in enumerate(problem.term_names):
+        expected = differences[0].value[renamed.get(field, field)]
+        assert state.energy_terms.numpy()[row, 0] == pytest.approx(expected, rel=1e-3, abs=1e-6), field
+    value, slope, kink = total_of(differences, "everything")
     assert_close(state.energy.numpy(), state.gradient.numpy(), value, slope, kink)
     assert_close(*taped(problem, state), value, slope, kink)
 
