@@ -37,7 +37,7 @@ URDF = {
     "shadow_wristless": "shadow/shadow_hand_right.urdf",
 }
 TIP_LIMIT, OTHER_LIMIT = 3.0, 6.0  # mm
-DENSE, SPARSE = 40_000, 3_000  # samples to search among, samples to measure at
+DENSE, SPARSE = 15_000, 2_000  # samples per link to search among, samples to measure at
 DIRECTION_COUNT, OPEN_SHARE = 128, 0.2
 FloatArray = NDArray[np.float64]
 
@@ -185,6 +185,8 @@ def hand_distances(name: str) -> list[Distance]:
         seen = [_samples(mesh, SPARSE) for mesh in (real_link, our_link)]
         seen = [p[touchable(w, p)] for p, w in zip(seen, (whole_real, whole_ours), strict=True)]
         gaps = [1e3 * tree.query(points)[0] for tree, points in zip(targets, seen, strict=True)]
+        if not all(len(gap) for gap in gaps):
+            continue  # hidden inside its neighbours
         has_tip = any(patch.link == k and patch.region == "tip" for patch in hand.patches)
         result.append(Distance(hand.link_names[k], TIP_LIMIT if has_tip else OTHER_LIMIT, *gaps))
     return result

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +160,8 @@ class HandModel:
     """Wrist frame in the root link: x = thumb direction, y = finger direction, z = palm normal out of the palm."""
     frames: tuple[LinkFrame, ...] = ()
     """Other named frames, such as fingertips."""
+    filtered_links: IntArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
+    """Pairs of links that touch by construction and do not collide, shape [F, 2], beside parents and children."""
 
     @property
     def link_count(self) -> int:
@@ -260,14 +262,16 @@ class HandModel:
     def self_collision_pairs(self) -> IntArray:
         """Sphere index pairs, shape [K, 2], that must not overlap.
 
-        Spheres of one link, of a link and its parent, and pairs that overlap at the opening pose (neighbours by
-        construction) are left out.
+        Spheres of one link, of a link and its parent, of ``filtered_links`` and pairs that overlap at the opening pose
+        (neighbours by construction) are left out.
         """
         first, second = np.triu_indices(len(self.sphere_link), k=1)
         link_a, link_b = self.sphere_link[first], self.sphere_link[second]
         apart = (
             (link_a != link_b) & (self.link_parent[link_a] != link_b) & (self.link_parent[link_b] != link_a)
         )
+        for link_c, link_d in self.filtered_links:
+            apart &= ~((link_a == link_c) & (link_b == link_d)) & ~((link_a == link_d) & (link_b == link_c))
         center = self.sphere_centers((0.0, 0.0, 0.0), IDENTITY_QUATERNION, self.dof_opening)
         gap = np.linalg.norm(center[first] - center[second], axis=1)
         clear = gap > self.sphere_radius[first] + self.sphere_radius[second]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Sdf
+from pxr import Sdf, UsdPhysics
 
 from warpgrasp.hands import annotation
 from warpgrasp.hands.model import HandModel, JointType, LinkFrame
@@ -63,7 +63,18 @@ def read_hand(path: Path) -> HandModel:
         **_mass_arrays(mass),
         **_geometry_arrays(shapes),
         **_annotation_arrays(hand, root, grasp),
+        filtered_links=_filtered_links(bodies, link_index),
     )
+
+
+def _filtered_links(bodies: list[Body], link_index: dict[str, int]) -> NDArray[np.int32]:
+    """Link index pairs of UsdPhysics' collision filters between bodies."""
+    pairs = []
+    for body in bodies:
+        if body.prim.HasAPI(UsdPhysics.FilteredPairsAPI):
+            targets = UsdPhysics.FilteredPairsAPI(body.prim).GetFilteredPairsRel().GetTargets()
+            pairs += [(link_index[body.path], link_index[str(t)]) for t in targets if str(t) in link_index]
+    return np.array(pairs, dtype=np.int32).reshape(-1, 2)
 
 
 def _joint_arrays(edges: list[tuple[Body, Body, Joint]]) -> dict[str, Any]:

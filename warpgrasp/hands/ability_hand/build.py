@@ -52,7 +52,7 @@ def describe() -> HandDescription:
         (0.00065452, -0.00598838, 0.05077265),
         (0.000376723021, 0.000467706269, 0.000177650714, -2.3389546e-06, 6.04325119e-06, 5.04572726e-05),
     )
-    links = [rigid_link("base", hulls(*geometry.PALM), palm_mass, sphere_limit=14)]
+    links = [rigid_link("base", hulls(*geometry.PALM), palm_mass, sphere_limit=16)]
     joints: list[JointDescription] = []
     for name, _, position, rpy in _FINGERS:
         links += _finger_links(name)

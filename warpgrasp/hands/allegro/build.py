@@ -2,7 +2,7 @@
 
 Kinematics, limits, velocities and masses: the vendor's hardware as published by SimLab (allegro_hand_right.urdf).
 Drive gains, efforts, armature, joint friction and opening pose: the GraspQP evaluation (CoRL 2025). Geometry: boxes of
-the published outer dimensions with round fingertips of 12 mm radius. The published inertia tensors are not those of
+the published outer dimensions with round fingertips of 12 mm radius; palm and thumb base are fitted convex parts. The published inertia tensors are not those of
 solid bodies (their products of inertia exceed what the moments allow), so inertia follows from the geometry at the
 published mass. The fixed tip links are merged into the distal links; their frames remain as ``<finger>_tip_frame``.
 """
@@ -13,20 +13,20 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from warpgrasp.hands.allegro import geometry
 from warpgrasp.hands.description import (
     FrameDescription,
     GraspTypeDescription,
     HandDescription,
     JointDescription,
     LinkDescription,
-    Part,
     PatchDescription,
     box,
     capsule,
-    spheres_along,
+    hulls,
+    rigid_link,
     weld,
 )
-from warpgrasp.hands.shapes import MassProperties, solid_mass
 
 __all__ = ["describe"]
 
@@ -98,37 +98,20 @@ def describe() -> HandDescription:
 def _link(
     name: str, mass: float, size: tuple[float, float, float], center: tuple[float, float, float]
 ) -> LinkDescription:
-    """A boxy link with self-collision spheres along its longest edge, z."""
-    parts = (box(size, center),)
-    radius = 0.6 * min(size[:2])  # between the half depth and the half width
-    reach = max(0.0, 0.5 * size[2] - radius)
-    count = 1 + math.ceil(2.0 * reach / (1.3 * radius))
-    x, y, z = center
-    spheres = spheres_along((x, y, z - reach), (x, y, z + reach), radius, count)
-    return LinkDescription(name, parts, _solid(mass, parts), spheres)
+    """A boxy link."""
+    return rigid_link(name, (box(size, center),), mass, sphere_limit=4 if size[2] < 0.03 else 6)
 
 
-def _solid(mass: float, parts: tuple[Part, ...]) -> MassProperties:
-    return solid_mass(mass, [part.shape for part in parts])
-
-
-def _tip(mass: float) -> LinkDescription:
-    """Round tip of 12 mm radius; the origin is its outermost point, the finger comes from -z."""
-    parts = (capsule(0.012, (0.0, 0.0, -0.0165), (0.0, 0.0, -0.012), material="tip"),)
-    return LinkDescription("tip", parts, _solid(mass, parts), ((0.0, 0.0, -0.0125, 0.0118),))
+def _tipped(distal: LinkDescription, tip_mass: float, height: float) -> LinkDescription:
+    """Weld a round tip of 12 mm radius whose outermost point is ``height`` above the link's origin."""
+    parts = (capsule(0.012, (0.0, 0.0, height - 0.0165), (0.0, 0.0, height - 0.012), material="tip"),)
+    tip = rigid_link("tip", parts, tip_mass, sphere_limit=0)
+    both = weld(distal, tip, (0.0, 0.0, 0.0))
+    return rigid_link(both.name, both.parts, both.mass, sphere_limit=5)
 
 
 def _palm() -> LinkDescription:
-    parts = (
-        box((0.0414, 0.112, 0.0448), (-0.009, 0.0, -0.023)),
-        box((0.0414, 0.0538, 0.0428), (-0.009, -0.0253, -0.0667)),
-        box((0.0414, 0.072, 0.013), (-0.0093, -0.00557, -0.08874)),
-    )
-    spheres = (
-        *spheres_along((-0.009, -0.036, -0.0225), (-0.009, 0.036, -0.0225), 0.0205, 4),
-        *spheres_along((-0.009, -0.034, -0.0670), (-0.009, -0.012, -0.0670), 0.0205, 2),
-    )
-    return LinkDescription("base_link", parts, _solid(0.4154, parts), spheres)
+    return rigid_link("base_link", hulls(*geometry.PALM), 0.4154, sphere_limit=18)
 
 
 def _finger_links(finger: _Finger) -> list[LinkDescription]:
@@ -138,17 +121,17 @@ def _finger_links(finger: _Finger) -> list[LinkDescription]:
         _link(f"link_{n}.0", finger.knuckle_mass, (_DEPTH, _WIDTH, 0.0164), (0.0, 0.0, 0.0082)),
         _link(f"link_{n + 1}.0", 0.065, (_DEPTH, _WIDTH, 0.054), (0.0, 0.0, 0.027)),
         _link(f"link_{n + 2}.0", 0.0355, (_DEPTH, _WIDTH, 0.0384), (0.0, 0.0, 0.0192)),
-        weld(distal, _tip(finger.tip_mass), (0.0, 0.0, 0.0387)),
+        _tipped(distal, finger.tip_mass, 0.0387),
     ]
 
 
 def _thumb_links() -> list[LinkDescription]:
     distal = _link("link_15.0", 0.0388, (_DEPTH, 0.0269, 0.04), (0.0, 0.0, 0.01125))
     return [
-        _link("link_12.0", 0.0176, (0.0358, 0.034, 0.0455), (-0.0179, 0.009, 0.0145)),
+        rigid_link("link_12.0", hulls(*geometry.THUMB_BASE), 0.0176, sphere_limit=6),
         _link("link_13.0", 0.0119, (_DEPTH, _WIDTH, 0.0177), (0.0, 0.0, 0.00885)),
         _link("link_14.0", 0.038, (_DEPTH, _WIDTH, 0.0514), (0.0, 0.0, 0.0257)),
-        weld(distal, _tip(0.0168), (0.0, 0.0, 0.0543)),
+        _tipped(distal, 0.0168, 0.0543),
     ]
 
 

@@ -46,7 +46,7 @@ def describe() -> HandDescription:
         1.0, (0.0, -0.0039272, 0.040712), (0.0010893, 0.00097721, 0.0010579, 0.0, 6.5953e-19, 8.6359e-05)
     )
     links = [
-        rigid_link("bh_palm", hulls(*geometry.PALM), palm_mass, sphere_limit=12),
+        rigid_link("bh_palm", hulls(*geometry.PALM), palm_mass, sphere_limit=16),
         *_phalanges(3),
         _knuckle(1),
         *_phalanges(1),

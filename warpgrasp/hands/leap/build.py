@@ -19,12 +19,15 @@ from warpgrasp.hands.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Part,
     PatchDescription,
     Triple,
     hulls,
     rigid_link,
 )
 from warpgrasp.hands.leap import geometry
+from warpgrasp.hands.rotations import IDENTITY_QUATERNION
+from warpgrasp.hands.shapes import moved_shape
 
 __all__ = ["describe"]
 
@@ -39,8 +42,8 @@ _FINGERS = (
 )
 _FINGER_LIMITS = ((-0.314, 2.23), (-1.047, 1.047), (-0.506, 1.885), (-0.366, 2.042))
 _THUMB_LIMITS = ((-0.349, 2.094), (-0.47, 2.443), (-1.2, 1.9), (-1.34, 1.88))
-_FINGER_OPENING = (0.5, 0.0, 0.4, 0.3)
-_THUMB_OPENING = (1.3, 0.6, 0.3, 0.3)
+_FINGER_OPENING = (0.3, 0.0, 0.4, 0.3)
+_THUMB_OPENING = (1.1, 0.5, 0.2, 0.2)
 _IDLE = (-0.25, 0.0, -0.3, -0.2)  # bent back, behind the palm's plane
 _FACE_ANGLE = math.radians(40.0)
 _TIP_ANGLE = math.radians(65.0)
@@ -48,7 +51,7 @@ _TIP_ANGLE = math.radians(65.0)
 
 def describe() -> HandDescription:
     """The whole hand."""
-    links = [rigid_link("palm_lower", hulls(*geometry.PALM), 0.237, sphere_limit=14)]
+    links = [rigid_link("palm_lower", hulls(*geometry.PALM), 0.237, sphere_limit=22)]
     joints: list[JointDescription] = []
     finger_links = _finger_links()
     for finger in _FINGERS:
@@ -92,8 +95,13 @@ def _finger_links() -> list[LinkDescription]:
 
 
 def _thumb_links() -> list[LinkDescription]:
+    # the motor of the fingers' side joints again, mounted further from the axis
+    motor = [
+        Part(moved_shape(part.shape, (-0.0149, 0.0001, 0.0001), IDENTITY_QUATERNION))
+        for part in hulls(*geometry.SIDE_MOTOR)
+    ]
     return [
-        rigid_link("thumb_temp_base", hulls(*geometry.SIDE_MOTOR), 0.032, sphere_limit=4),
+        rigid_link("thumb_temp_base", motor, 0.032, sphere_limit=4),
         rigid_link("thumb_pip", hulls(*geometry.THUMB_BRACKET), 0.003, sphere_limit=4),
         rigid_link("thumb_dip", hulls(*geometry.THUMB_MIDDLE), 0.038),
         rigid_link("thumb_fingertip", hulls(*geometry.THUMB_TIP, material="tip"), 0.049),

@@ -4,7 +4,8 @@ Kinematics, limits, masses and inertia: ros-industrial's robotiq_arg2f_140_model
 exact parallelograms, so mimic joints carry them: ``finger_joint`` 0 is open, 0.7 closed, and the pads stay parallel.
 Effort and stiffness: the GraspQP evaluation (20 N at 0.125 m); its damping of 0 lets the finger ring, so damping and
 armature here are ours, near critical for the finger's inertia. The rigidly attached outer fingers and pads are merged
-into the links that carry them. Geometry: prisms with the published outlines; the pads are the published boxes.
+into the links that carry them. Geometry: convex parts fitted to the published dimensions; the pads are the
+published boxes.
 
 Fingers are named after the vendor's links: "left" is the one at negative y of the base.
 """
@@ -14,8 +15,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-
 from warpgrasp.hands.description import (
     FrameDescription,
     GraspTypeDescription,
@@ -23,14 +22,14 @@ from warpgrasp.hands.description import (
     JointDescription,
     LinkDescription,
     Mimic,
-    Part,
     PatchDescription,
     box,
-    hull,
+    hulls,
     mass_from_sheet,
-    spheres_along,
+    rigid_link,
     weld,
 )
+from warpgrasp.hands.robotiq_2f140 import geometry
 
 __all__ = ["describe"]
 
@@ -40,52 +39,6 @@ _PAD_SIZE = (0.03, 0.07, 0.0075)
 _OUTER_FINGER_POSITION = (0.0, 0.01821998610742, 0.0260018192872234)  # in the outer knuckle
 _TILT = 2.2957963267948966
 _FACE_ANGLE = math.radians(35.0)
-
-# outlines in the link's y-z plane [mm]
-_OUTER_KNUCKLE = (
-    (-13.7, -20.8),
-    (26.0, 9.3),
-    (32.2, 18.5),
-    (32.0, 23.0),
-    (20.0, 31.9),
-    (14.5, 31.0),
-    (-17.5, -10.5),
-    (-19.6, -16.4),
-)
-_OUTER_FINGER = (
-    (-5.9, 0.0),
-    (-3.4, -4.9),
-    (8.0, -13.0),
-    (14.4, -16.1),
-    (80.2, -34.0),
-    (84.8, -33.4),
-    (87.7, -28.0),
-    (83.3, -22.4),
-    (1.3, 5.9),
-    (-3.2, 5.1),
-)
-_INNER_FINGER = (
-    (-6.0, -0.4),
-    (-4.2, 4.3),
-    (0.5, 6.0),
-    (2.1, 5.6),
-    (44.5, -13.9),
-    (44.5, -23.9),
-    (6.5, -23.9),
-    (1.8, -21.6),
-)
-_INNER_KNUCKLE = (
-    (-6.0, 0.1),
-    (-4.1, 4.3),
-    (0.1, 6.0),
-    (100.1, 3.8),
-    (104.3, 1.9),
-    (106.0, -2.4),
-    (104.1, -6.6),
-    (99.8, -8.2),
-    (-0.1, -6.0),
-    (-4.3, -4.1),
-)
 
 
 def describe() -> HandDescription:
@@ -120,39 +73,19 @@ def describe() -> HandDescription:
     )
 
 
-def _prism(outline: tuple[tuple[float, float], ...], half_width: float, *, material: str = "link") -> Part:
-    """An outline [mm] swept along x."""
-    corners = [(x, 1e-3 * y, 1e-3 * z) for x in (-half_width, half_width) for y, z in outline]
-    return hull(corners, material=material)
-
-
-def _octagon(z: float, half_x: float, half_y: float) -> np.ndarray:
-    """Octagon that straddles an ellipse: corners 4 % outside, edges as much inside."""
-    angle = (np.arange(8) + 0.5) * np.pi / 4.0
-    return np.stack([1.04 * half_x * np.cos(angle), 1.04 * half_y * np.sin(angle), np.full(8, z)], axis=1)
-
-
 def _base() -> LinkDescription:
-    top = np.array([[x, y, 0.09] for x in (-0.010, 0.010) for y in (-0.0157, 0.0157)])
-    levels = [
-        _octagon(-0.0027, 0.0365, 0.0365),
-        _octagon(0.030, 0.0375, 0.040),
-        _octagon(0.055, 0.0264, 0.0424),
-        top,
-    ]
     mass = mass_from_sheet(
         0.22652,
         (8.625e-08, -4.6583e-06, 0.03145),
         (0.00020005, 0.00017832, 0.00013478, -4.2442e-10, -2.9069e-10, -3.4402e-08),
     )
-    spheres = ((0.0, 0.0, 0.028, 0.03), *spheres_along((0.0, -0.018, 0.055), (0.0, 0.018, 0.055), 0.022, 2))
-    return LinkDescription(_BASE, (hull(np.concatenate(levels)),), mass, spheres)
+    return rigid_link(_BASE, hulls(*geometry.BASE), mass, sphere_limit=8)
 
 
 def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDescription]:
     knuckle = LinkDescription(
         f"{side}_outer_knuckle",
-        (_prism(_OUTER_KNUCKLE, 0.012),),
+        (),
         mass_from_sheet(
             0.00853198276973456,
             (-0.000200000000003065, 0.0199435877845359, 0.0292245259211331),
@@ -168,7 +101,7 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
     )
     outer = LinkDescription(
         "outer_finger",
-        (_prism(_OUTER_FINGER, 0.013),),
+        (),
         mass_from_sheet(
             0.022614240507152,
             (0.00030115855001899, 0.0373907951953854, -0.0208027427000385),
@@ -181,13 +114,11 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
                 6.78636130740228e-06,
             ),
         ),
-        spheres_along((0.0, 0.02, -0.008), (0.0, 0.07, -0.022), 0.008, 4),
     )
     pad = box(_PAD_SIZE, _PAD_POSITION, material="tip")
-    x, y, z = _PAD_POSITION
-    inner = LinkDescription(
+    inner = rigid_link(
         f"{side}_inner_finger",
-        (_prism(_INNER_FINGER, 0.0075), pad),
+        (*hulls(*geometry.INNER_FINGER, material="link"), pad),
         mass_from_sheet(
             0.0104003125914103,
             (0.000299999999999317, 0.0160078233491243, -0.0136945669206257),
@@ -200,21 +131,22 @@ def _finger_links(side: str) -> tuple[LinkDescription, LinkDescription, LinkDesc
                 6.74715432769696e-07,
             ),
         ),
-        spheres_along((x, y - 0.031, z), (x, y + 0.031, z), 0.0037, 9),
+        sphere_limit=10,
     )
-    return weld(knuckle, outer, _OUTER_FINGER_POSITION), inner, _inner_knuckle(side)
+    both = weld(knuckle, outer, _OUTER_FINGER_POSITION)
+    outer_link = rigid_link(both.name, hulls(*geometry.OUTER, material="link"), both.mass)
+    return outer_link, inner, _inner_knuckle(side)
 
 
 def _inner_knuckle(side: str) -> LinkDescription:
-    return LinkDescription(
+    return rigid_link(
         f"{side}_inner_knuckle",
-        (_prism(_INNER_KNUCKLE, 0.0195),),
+        hulls(*geometry.INNER_KNUCKLE, material="link"),
         mass_from_sheet(
             0.0271177346495152,
             (0.000123011831763771, 0.0507850843201817, 0.00103968640075166),
             (2.61910379223783e-05, 2.8270243746167e-06, 2.83695868220296e-05, -2.4e-07, -6.4e-09, -5.4e-07),
         ),
-        spheres_along((0.0, 0.02, -0.001), (0.0, 0.09, -0.002), 0.006, 6),
     )
 
 

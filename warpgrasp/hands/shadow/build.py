@@ -32,7 +32,7 @@ __all__ = ["describe"]
 
 _STIFFNESS, _DAMPING, _WRIST_DAMPING = 100.0, 0.01, 0.05
 _SPREAD, _FLEX = 0.349065850399, 1.57079632679
-_PAD_ANGLE = math.radians(40.0)
+_PAD_ANGLE = math.radians(50.0)
 _TIP_ANGLE = math.radians(65.0)
 _INNER: Triple = (0.0, -1.0, 0.0)
 # prefix, finger, knuckle in its parent, axis that spreads the finger, opening of the spread
