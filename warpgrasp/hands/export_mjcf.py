@@ -45,7 +45,8 @@ def mjcf_text(hand: HandModel, meshes: dict[int, str], *, floating: bool = False
         asset = ElementTree.SubElement(root, "asset")
         for geometry, file in meshes.items():
             ElementTree.SubElement(asset, "mesh", name=f"piece_{geometry}", file=file)
-    names = vendor_link_names(hand)
+    # MuJoCo keeps the name `world` for itself
+    names = tuple(f"{n}_link" if n == "world" else n for n in vendor_link_names(hand))
     world = ElementTree.SubElement(root, "worldbody")
     bodies: dict[int, Element] = {}
     for link in range(hand.link_count):
