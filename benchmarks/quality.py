@@ -1,82 +1,85 @@
-"""Geometric quality of synthesised grasps, object by object, and how the optimisers and energies compare.
+"""Quality of synthesised grasps, in geometry and in physics, and how optimisers and energies compare.
 
-    python benchmarks/quality.py OBJECTS... --out quality/                       # MALA* and MALA, Allegro power
-    python benchmarks/quality.py OBJECTS... --out quality/ --runs mala-star      # one run
+    python benchmarks/quality.py ../shared/objects/*.obj --out quality/                     # MALA* and MALA, Allegro power
+    python benchmarks/quality.py ../shared/objects/*.obj --out quality/ --runs mala-star --hand shadow_wristless
 
-Resumable: one JSON per object and run; a row carries the commit it was made at. Every number is computed from the saved
-poses, independently of the kernels: penetration by 3000 object surface points against the hand's shapes in float64,
-contact distances by trimesh, force closure (Q1 > 0) by SciPy's convex hull of the
-wrenches of the contacts within 2 mm of the surface (friction 0.2, 8 edges, torques in units of 5/m).
+Resumable: grasps and results of an object are files under ``--out``; a row carries the commit it was made at. Every number
+comes from the saved poses through ``warpgrasp.eval``, which is independent of the kernels, or through trimesh. The denominator
+is the grasps requested. Physics: MuJoCo, ``graspqp`` protocol at ``--force``, and with ``--dexgraspbench`` that one too.
+Objects are split into the nine on which hyper-parameters were chosen and the others.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
-import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import trimesh
+from evaluate import TUNING_OBJECTS
 from machine import machine_name
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.transform import Rotation
 
 from warpgrasp.dataset import GraspSet
-from warpgrasp.energy import ENERGY_PRESETS
+from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.energy_terms import ForceClosure
+from warpgrasp.eval.convex_pieces import convex_pieces
+from warpgrasp.eval.engines import load_engine
+from warpgrasp.eval.metrics_diversity import grasp_entropy, pose_unique_rate, unique_rate
+from warpgrasp.eval.metrics_geometry import penetration_depth, self_penetration_depth
+from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality
+from warpgrasp.eval.protocols import PROTOCOLS
+from warpgrasp.eval.scene import build_scene
+from warpgrasp.eval.targets import hand_targets
 from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.kernels.singular_values import SingularValueForm
 from warpgrasp.objects import ObjectModel, load_object
 from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
 from warpgrasp.synthesis import SynthesisConfig, synthesize
 
-FRICTION, EDGES, TORQUE_WEIGHT, TOUCH = 0.2, 8, 5.0, 2e-3
-COLUMNS = ("penetration_mm", "self_penetration_mm", "distance_mm", "touching", "force_closure", "energy")
+FRICTION, TOUCH = 0.2, 2e-3
+"""Friction of the force-closure test; contacts nearer than this [m] count."""
 
 RUNS: dict[str, SynthesisConfig] = {
     "mala-star": SynthesisConfig(),
     "mala": SynthesisConfig(optimizer=OptimizerMala()),
     "no-resets": SynthesisConfig(optimizer=OptimizerMalaStar(reset_threshold=1.0)),
     "no-temperature-scaling": SynthesisConfig(optimizer=OptimizerMalaStar(temperature_scaling=False)),
+    "no-singular-values": SynthesisConfig(
+        energy=EnergyConfig(force_closure=ForceClosure(factor=SingularValueForm.NONE))
+    ),
     "dexgraspnet": SynthesisConfig(energy=ENERGY_PRESETS["dexgraspnet"]()),
     "gendexgrasp": SynthesisConfig(energy=ENERGY_PRESETS["gendexgrasp"]()),
 }
 
 
-def penetration(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> np.ndarray:
-    """Largest depth of 3000 object surface points inside the hand [m], shape [N]."""
-    points, _ = model.surface_samples(3000)
-    result = np.zeros(len(grasps))
-    shapes = [(int(hand.geometry_link[g]), hand.geometry_shape(g)) for g in range(len(hand.geometry_type))]
+def geometry(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> dict[str, np.ndarray]:
+    """Penetration and self penetration [m], contact distance [m] and force closure of the touching contacts."""
+    poses = list(zip(grasps.root_position, grasps.root_quaternion, grasps.joint_position, strict=True))
+    distance = _contact_distance(model, grasps)
+    closed = np.zeros(len(grasps), dtype=bool)
     for i in range(len(grasps)):
-        position, quaternion = hand.forward_kinematics(
-            grasps.root_position[i], grasps.root_quaternion[i], grasps.joint_position[i]
-        )
-        for link, shape in shapes:
-            local = Rotation.from_quat(quaternion[link]).inv().apply(points - position[link])
-            result[i] = max(result[i], float(-shape.signed_distance(local).min()))
-    return result
+        touching = distance[i] < TOUCH
+        if touching.sum() > 1:
+            wrenches = contact_wrenches(
+                grasps.contact_position[i][touching],
+                grasps.contact_normal[i][touching],
+                model.center_of_mass,
+                friction=FRICTION,
+            )
+            closed[i] = epsilon_quality(wrenches) > 0.0
+    return {
+        "penetration": np.array([penetration_depth(hand, model, *pose) for pose in poses]),
+        "self_penetration": np.array([self_penetration_depth(hand, pose[2]) for pose in poses]),
+        "distance": distance,
+        "force_closure": closed,
+    }
 
 
-def self_penetration(hand: HandModel, grasps: GraspSet) -> np.ndarray:
-    """Largest overlap of two self-collision spheres [m], shape [N]."""
-    pairs = hand.self_collision_pairs()
-    reach = hand.sphere_radius[pairs[:, 0]] + hand.sphere_radius[pairs[:, 1]]
-    result = np.zeros(len(grasps))
-    for i in range(len(grasps)):
-        center = hand.sphere_centers(
-            grasps.root_position[i], grasps.root_quaternion[i], grasps.joint_position[i]
-        )
-        gap = np.linalg.norm(center[pairs[:, 0]] - center[pairs[:, 1]], axis=1)
-        result[i] = max(0.0, float((reach - gap).max()))
-    return result
-
-
-def contact_distance(model: ObjectModel, grasps: GraspSet) -> np.ndarray:
+def _contact_distance(model: ObjectModel, grasps: GraspSet) -> np.ndarray:
     """Unsigned distance of the contacts to the mesh [m], shape [N, C], by trimesh in float64."""
-    import trimesh
-
     # In millimetres: trimesh's tolerances are absolute and too coarse for objects of a few centimetres in metres.
     mesh = trimesh.Trimesh(1e3 * model.vertices, model.faces, process=False)
     points = 1e3 * grasps.contact_position.reshape(-1, 3).astype(np.float64)
@@ -85,58 +88,96 @@ def contact_distance(model: ObjectModel, grasps: GraspSet) -> np.ndarray:
     return distance.reshape(grasps.contact_index.shape)
 
 
-def force_closure(position: np.ndarray, normal: np.ndarray, center: np.ndarray) -> bool:
-    """Whether the origin lies strictly inside the convex hull of the contacts' friction-cone wrenches (Q1 > 0)."""
-    if len(position) < 2:
-        return False
-    inward = -normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    helper = np.where(np.abs(inward[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
-    tangent_u = np.cross(inward, helper)
-    tangent_u /= np.linalg.norm(tangent_u, axis=1, keepdims=True)
-    tangent_v = np.cross(inward, tangent_u)
-    angle = 2.0 * np.pi * np.arange(EDGES) / EDGES
-    tangent = (
-        np.cos(angle)[None, :, None] * tangent_u[:, None] + np.sin(angle)[None, :, None] * tangent_v[:, None]
-    )
-    force = (inward[:, None] + FRICTION * tangent) / np.sqrt(1.0 + FRICTION**2)
-    arm = TORQUE_WEIGHT * np.broadcast_to((position - center)[:, None], force.shape)
-    wrenches = np.concatenate([force, np.cross(arm, force)], axis=2).reshape(-1, 6)
-    try:
-        hull = ConvexHull(wrenches)
-    except QhullError:  # the wrenches do not span six dimensions
-        return False
-    return bool(np.all(hull.equations[:, -1] < -1e-9))
-
-
-def row(hand: HandModel, path: Path, config: SynthesisConfig) -> dict[str, Any]:
-    """Synthesise on one object and measure."""
-    model = load_object(path)
-    started = time.perf_counter()
-    grasps = synthesize(hand, [model], config)[0]
-    seconds = time.perf_counter() - started
-    distance = contact_distance(model, grasps)
-    touching = distance < TOUCH
-    closed = [
-        force_closure(
-            grasps.contact_position[i][touching[i]].astype(np.float64),
-            grasps.contact_normal[i][touching[i]].astype(np.float64),
-            model.center_of_mass,
-        )
-        for i in range(len(grasps))
-    ]
+def physics(
+    hand: HandModel, model: ObjectModel, grasps: GraspSet, protocol_name: str, force: float | None
+) -> dict[str, np.ndarray]:
+    """Success of every trial [N, T], largest effort ratio [N] and reason [N] under a protocol."""
+    protocol = PROTOCOLS[protocol_name]
+    if force is not None:
+        protocol = protocol.with_force(force)
+    scene = build_scene(hand, model, convex_pieces(model), protocol)
+    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    verdict = load_engine("mujoco").evaluate(scene, targets)
     return {
-        "object": path.stem,
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
-        "penetration_mm": float(1e3 * np.median(penetration(hand, model, grasps))),
-        "self_penetration_mm": float(1e3 * np.percentile(self_penetration(hand, grasps), 90)),
-        "distance_mm": float(1e3 * np.mean(distance)),
-        "touching": float(np.mean(touching)),
-        "force_closure": float(np.mean(closed)),
-        "energy": float(np.median(grasps.energy)),
-        "seconds": seconds,
+        f"{protocol_name}_success": verdict.trial_success,
+        f"{protocol_name}_effort": verdict.effort_ratio,
+        f"{protocol_name}_reason": verdict.reason,
     }
+
+
+def measure(
+    path: Path, folder: Path, hand: HandModel, options: argparse.Namespace, config: SynthesisConfig
+) -> None:
+    """Make what is missing of one object: the grasps, their geometry, their physics."""
+    grasp_file, result_file = folder / f"{path.stem}.npz", folder / "results" / f"{path.stem}.npz"
+    wanted = [] if options.no_physics else ["graspqp"] + ["dexgraspbench"] * options.dexgraspbench
+    result: dict[str, np.ndarray] = {}
+    if result_file.exists():
+        with np.load(result_file) as stored:
+            result = dict(stored)
+    missing = [name for name in wanted if f"{name}_success" not in result]
+    if "penetration" in result and not missing:
+        return
+    model = load_object(path)
+    if not grasp_file.exists():
+        synthesize(hand, [model], config)[0].save(grasp_file)
+    grasps = GraspSet.load(grasp_file)
+    if "penetration" not in result:
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        result |= geometry(hand, model, grasps) | {"commit": np.array(commit.stdout.strip())}
+    for name in missing:
+        result |= physics(hand, model, grasps, name, options.force if name == "graspqp" else None)
+    result_file.parent.mkdir(exist_ok=True)
+    np.savez(result_file, **result)
+
+
+def summarize(folder: Path, names: Sequence[str], hand: HandModel) -> dict[str, str]:
+    """Cells of one row over the grasps of several objects."""
+    sets = [GraspSet.load(folder / f"{name}.npz") for name in names]
+    results = [dict(np.load(folder / "results" / f"{name}.npz")) for name in names]
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([result[name] for result in results])
+
+    depth = 1e3 * column("penetration")
+    cells = {
+        "energy": f"{np.median(np.concatenate([grasps.energy for grasps in sets])):.2f}",
+        "penetration mean / median mm": f"{depth.mean():.2f} / {np.median(depth):.2f}",
+        "self p90 mm": f"{1e3 * np.percentile(column('self_penetration'), 90):.2f}",
+        "mean d mm": f"{1e3 * column('distance').mean():.2f}",
+        "touching %": f"{100 * (column('distance') < TOUCH).mean():.0f}",
+        "Q1 > 0 %": f"{100 * column('force_closure').mean():.0f}",
+    }
+    if all("graspqp_success" in result for result in results):
+        success = column("graspqp_success")
+        poses = [
+            [getattr(g, n) for g in sets] for n in ("root_position", "root_quaternion", "joint_position")
+        ]
+        held = [result["graspqp_success"].any(axis=1) for result in results]
+        unique = [unique_rate(*(part[i] for part in poses), held[i]) for i in range(len(sets))]
+        by_pose = [pose_unique_rate(poses[0][i], poses[1][i], held[i]) for i in range(len(sets))]
+        entropy = grasp_entropy(
+            *(np.concatenate(part)[success.any(axis=1)] for part in poses),
+            joint_lower=hand.dof_lower,
+            joint_upper=hand.dof_upper,
+        )
+        cells |= {
+            "Succ1 %": f"{100 * success.any(axis=1).mean():.1f}",
+            "Succ3 %": f"{100 * success.all(axis=1).mean():.1f}",
+            "unique %": f"{100 * np.mean(unique):.1f}",
+            "by pose %": f"{100 * np.mean(by_pose):.1f}",
+            "H": f"{entropy:.2f}",
+        }
+    if all("dexgraspbench_success" in result for result in results):
+        cells["dexgraspbench %"] = f"{100 * column('dexgraspbench_success').all(axis=1).mean():.1f}"
+    return cells | {"commit": "/".join(sorted({str(result["commit"]) for result in results}))}
+
+
+def _table(rows: dict[str, dict[str, str]], first: str) -> None:
+    columns = list(next(iter(rows.values())))
+    print(f"| {first} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+    for name, cells in rows.items():
+        print(f"| {name} | " + " | ".join(cells[column] for column in columns) + " |", flush=True)
 
 
 def main() -> None:
@@ -151,47 +192,41 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=12)
     parser.add_argument("--grasps", type=int, default=32)
     parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--force", type=float, default=5.0)
     parser.add_argument("--runs", nargs="*", default=["mala-star", "mala"], choices=sorted(RUNS))
-    arguments = parser.parse_args()
-    hand = load_hand(arguments.hand)
-    summary = []
-    for name in arguments.runs:
+    parser.add_argument("--no-physics", action="store_true")
+    parser.add_argument("--dexgraspbench", action="store_true")
+    options = parser.parse_args()
+    hand = load_hand(options.hand)
+    names = [path.stem for path in options.objects]
+    splits = {
+        "tuning": [name for name in names if name in TUNING_OBJECTS],
+        "reporting": [name for name in names if name not in TUNING_OBJECTS],
+    }
+    means: dict[str, dict[str, str]] = {}
+    for run in options.runs:
         config = replace(
-            RUNS[name],
-            grasp_type=arguments.grasp_type,
-            contact_count=arguments.contacts,
-            grasp_count=arguments.grasps,
-            step_count=arguments.steps,
+            RUNS[run],
+            grasp_type=options.grasp_type,
+            contact_count=options.contacts,
+            grasp_count=options.grasps,
+            step_count=options.steps,
         )
-        label = f"{arguments.hand}-{arguments.grasp_type}-{arguments.contacts}c-{arguments.grasps}g-{arguments.steps}s-{name}"
-        rows = []
-        for path in arguments.objects:
-            cached = arguments.out / label / f"{path.stem}.json"
-            if not cached.exists():
-                cached.parent.mkdir(parents=True, exist_ok=True)
-                cached.write_text(json.dumps(row(hand, path, config), indent=1))
-            rows.append(json.loads(cached.read_text()))
-        summary.append((name, rows))
-        _print_rows(f"{arguments.hand}, {arguments.grasp_type}, {name}", rows)
-    print(f"\n### Means over {len(arguments.objects)} objects, {machine_name()}\n")
-    print("| run | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
-    for name, rows in summary:
-        print(f"| {name} | " + " | ".join(f"{np.mean([r[c] for r in rows]):.3g}" for c in COLUMNS) + " |")
-
-
-def _print_rows(title: str, rows: list[dict[str, Any]]) -> None:
+        label = f"{options.hand}-{options.grasp_type}-{options.contacts}c-{options.grasps}g-{options.steps}s-{run}"
+        folder = options.out / label
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in options.objects:
+            measure(path, folder, hand, options, config)
+        print(f"\n### {options.hand}, {options.grasp_type}, {run}\n")
+        _table({name: summarize(folder, [name], hand) for name in names}, "object")
+        for split, members in splits.items():
+            if members:
+                means[f"{run}, {len(members)} {split} objects"] = summarize(folder, members, hand)
     print(
-        f"\n### {title}\n\n| object | "
-        + " | ".join(COLUMNS)
-        + " | commit |\n|---|"
-        + "---|" * (len(COLUMNS) + 1)
+        f"\n### Means, {options.hand}, {options.grasp_type}, {options.contacts} contacts, {options.force:g} N\n"
     )
-    for entry in rows:
-        print(
-            f"| {entry['object']} | "
-            + " | ".join(f"{entry[c]:.3g}" for c in COLUMNS)
-            + f" | {entry['commit']} |"
-        )
+    print(f"Machine: {machine_name()}.\n")
+    _table(means, "run")
 
 
 if __name__ == "__main__":
