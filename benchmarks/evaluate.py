@@ -1,4 +1,4 @@
-"""How many grasps per second does the MuJoCo engine judge, and what holds under each squeeze?
+"""Grasps judged per second by the MuJoCo engine, and what holds under each squeeze.
 
 Allegro power grasps, ``graspqp`` protocol (3 trials of 1.5 s at 200 Hz = 900 steps a grasp, of which the first 50 of each
 trial are shared). Run from the root of the repository; one line per object and squeeze, then the means::
@@ -81,6 +81,7 @@ class Options:
 
 
 def main() -> None:
+    """Synthesise, evaluate, print."""
     options = tyro.cli(Options)
     names = TUNING_OBJECTS if options.split == "tuning" else REPORTING_OBJECTS
     paths = [options.objects / f"{name}.obj" for name in names]
