@@ -24,6 +24,8 @@ from warpgrasp.dataset import GraspSet
 from warpgrasp.eval.cases import EVALUATION_FOLDER, CaseError, GraspCase, grasp_files, load_case
 from warpgrasp.eval.engines import ENGINES, Engine, load_engine
 from warpgrasp.eval.evaluation import EvaluationConfig, evaluate_case
+from warpgrasp.eval.figures import import_matplotlib
+from warpgrasp.eval.html_report import ReportContent, ReportEntry, write_report
 from warpgrasp.eval.metrics_diversity import unique_grasps
 from warpgrasp.eval.protocols import PROTOCOLS
 from warpgrasp.eval.report import EvaluationReport
@@ -69,6 +71,9 @@ class EvaluateOptions:
     """Also compute intersection volume, epsilon and volume of the wrench space."""
     filter: bool = False
     """Write the grasps that hold in all trials at the largest force and are unique into filtered/, best first."""
+    report: bool = False
+    """Also write report.html beside the results: tables, plots, heat maps, pictures and a 3-D viewer of the grasps in one
+    page that needs no network."""
     resume: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: True)")] = True
     """Keep finished results; --no-resume computes all again."""
 
@@ -122,7 +127,10 @@ class _Run:
         self.engine: Engine = load_engine(options.engine, workers=options.workers)
         self.files = grasp_files(options.inputs)
         _check_names(self.files, options.out)
+        if options.report:
+            import_matplotlib()  # a missing package is found before hours of simulation
         self.rows: list[dict[str, Any]] = []
+        self.entries: list[ReportEntry] = []
         self.finished: list[Path] = []
         self.failures: dict[str, str] = {}
         self.bad_grasps: dict[str, dict[str, int]] = {}
@@ -144,15 +152,16 @@ class _Run:
                 self._take(case, result)
         self._write_summary()
         self.report.table(self.rows)
-        for name, counts in self.bad_grasps.items():
-            bad = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items())
-            self.report.error(f"{name}: {bad} of its grasps; they count as failed.")
+        for sentence in self._bad_sentences():
+            self.report.error(sentence)
         for sentence in self.failures.values():
             self.report.error(sentence)
         if self.failures:
             self.report.error(f"{len(self.failures)} of {len(self.files)} files were skipped.")
         if self.options.filter:
             self.report.say(f"{self.kept} grasps hold and are unique: filtered/ beside the results")
+        if self.options.report:
+            self._write_reports()
         for folder in sorted({path.parent for path in self.finished}):
             self.report.say(f"results  {folder}")
 
@@ -177,7 +186,10 @@ class _Run:
         self.finished.append(self._folder(case.path) / case.path.name)
         grasps = case.grasps
         root = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
-        self.rows += result_rows(result, root, (case.hand.dof_lower, case.hand.dof_upper))
+        rows = result_rows(result, root, (case.hand.dof_lower, case.hand.dof_upper))
+        self.rows += rows
+        if self.options.report:
+            self.entries.append(ReportEntry(case, result, rows))
         bad = result.bad_count()
         if bad:
             self.bad_grasps[str(case.path)] = bad
@@ -198,6 +210,28 @@ class _Run:
             "" if self.config.squeeze_effort is None else f" at {self.config.squeeze_effort:g} of the limit"
         )
         return f"{self.config.squeeze.value}{effort}"
+
+    def _write_reports(self) -> None:
+        """``report.html`` in every folder that got results."""
+        for folder in sorted({path.parent for path in self.finished}):
+            entries = [entry for entry in self.entries if self._folder(entry.case.path) == folder]
+            content = ReportContent(
+                entries=entries,
+                conditions=[
+                    *(protocol.sentence() for protocol in self.config.protocols()),
+                    f"engine {self.engine.name}; squeeze {self._squeeze()}",
+                ],
+                problems=[*self.failures.values(), *self._bad_sentences()],
+            )
+            self.report.say(f"report   {write_report(folder / 'report.html', content)}")
+
+    def _bad_sentences(self) -> list[str]:
+        """What is wrong with grasps that could not be simulated, one sentence per file."""
+        sentences = []
+        for name, counts in self.bad_grasps.items():
+            bad = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items())
+            sentences.append(f"{name}: {bad} of its grasps; they count as failed.")
+        return sentences
 
     def _write_summary(self) -> None:
         """``results.csv`` and ``results.json`` in every folder that got results, or in that of the first input."""
