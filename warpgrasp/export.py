@@ -1,0 +1,195 @@
+"""``python -m warpgrasp.export RUN... --format dexgraspbench|graspqp|mjcf|usd -o DIR``: grasps for other tools.
+
+Frames and joint orders are those the reader expects for Allegro, Shadow and LEAP; other hands keep their own, and a file
+``<hand>_joints.json`` beside the grasps says which. Exit codes: 0 all grasps written, 1 files or grasps had to be skipped,
+2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+
+from warpgrasp.atomic_file import OutputError
+from warpgrasp.eval.cases import CaseError, grasp_files, load_case
+from warpgrasp.exporters.batch import ExportBatch, select_grasps
+
+__all__ = ["EXPORT_FORMATS", "ExportOptions", "ExportResult", "export_grasps", "main"]
+
+Writer = Callable[[ExportBatch, Path], list[Path]]
+
+
+def _dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.exporters.dexgraspbench import write_dexgraspbench
+
+    return write_dexgraspbench(batch, folder)
+
+
+def _graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.exporters.graspqp import write_graspqp
+
+    return write_graspqp(batch, folder)
+
+
+def _mjcf(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.exporters.scene_mjcf import write_scene_mjcf
+
+    return write_scene_mjcf(batch, folder)
+
+
+def _usd(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.grasp_usd import write_grasp_usd
+
+    return [write_grasp_usd(folder / f"{batch.name}.usda", batch.grasps, batch.hand, batch.model)]
+
+
+EXPORT_FORMATS: Mapping[str, Writer] = {
+    "dexgraspbench": _dexgraspbench,
+    "graspqp": _graspqp,
+    "mjcf": _mjcf,
+    "usd": _usd,
+}
+"""Name of each format and what writes the grasps of one object; imported when used."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export wrote and left out.
+
+    Attributes:
+        paths: Files written.
+        grasp_count: Grasps written.
+        flagged_count: Grasps left out because their status is not OK.
+        failures: Grasp file or object -> why it, or some of its grasps, could not be exported.
+    """
+
+    paths: tuple[Path, ...]
+    grasp_count: int
+    flagged_count: int
+    failures: dict[str, str]
+
+
+def export_grasps(
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    *,
+    format: str,
+    hand: str | None = None,
+    every_status: bool = False,
+    best: int | None = None,
+) -> ExportResult:
+    """Write grasp files in another tool's format.
+
+    Args:
+        inputs: Grasp files (npz) or folders of them.
+        output: Folder, created when missing.
+        format: One of :data:`EXPORT_FORMATS`.
+        hand: Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused.
+        every_status: Also write grasps whose status is not OK.
+        best: At most this many grasps per file, those of least energy.
+
+    Raises:
+        ValueError: Unknown format, no grasp files, or two files of one name.
+        ImportError: An object is not convex and CoACD is not installed.
+        OutputError: A file cannot be written.
+    """
+    if format not in EXPORT_FORMATS:
+        raise ValueError(f"format must be one of {', '.join(EXPORT_FORMATS)} (got {format!r})")
+    if best is not None and best < 1:
+        raise ValueError(f"best must be at least 1 (got {best})")
+    files = grasp_files([Path(path) for path in inputs])
+    _check_names(files)
+    paths: list[Path] = []
+    failures: dict[str, str] = {}
+    grasp_count = flagged_count = 0
+    for file in files:
+        try:
+            batch = select_grasps(load_case(file, hand=hand), every_status=every_status, best=best)
+        except (CaseError, ValueError) as error:
+            failures[str(file)] = str(error) if file.name in str(error) else f"{file}: {error}"
+            continue
+        flagged_count += batch.flagged_count
+        if batch.invalid_count:
+            failures[str(file)] = (
+                f"{file}: {batch.invalid_count} of its grasps have a pose that is not finite or a quaternion that has "
+                "not unit length; they were left out."
+            )
+        if len(batch) == 0:
+            failures.setdefault(
+                str(file),
+                f"{file}: none of its {batch.flagged_count} grasps has status OK; pass --every-status.",
+            )
+            continue
+        paths += EXPORT_FORMATS[format](batch, Path(output))
+        grasp_count += len(batch)
+    return ExportResult(tuple(paths), grasp_count, flagged_count, failures)
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    """The exported files carry the name of the grasp file, so two of one name cannot share a folder."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        other = seen.setdefault(file.stem.lower(), file)
+        if other != file:
+            raise ValueError(f"{other} and {file} have the same name; export them into different folders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Write grasps in another tool's format."""
+
+    inputs: tyro.conf.Positional[tuple[Path, ...]]
+    """Grasp files (npz) or folders of python -m warpgrasp.generate."""
+    format: Literal["dexgraspbench", "graspqp", "mjcf", "usd"]
+    """dexgraspbench: npy per grasp with object folders; graspqp: torch file per object; mjcf: MuJoCo scene with keyframes
+    per object; usd: stage per object."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder to write into."""
+    hand: str | None = None
+    """Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused."""
+    best: int | None = None
+    """At most this many grasps per file, those of least energy."""
+    every_status: bool = False
+    """Also write grasps whose status is not OK."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    options = tyro.cli(ExportOptions, args=arguments, prog="python -m warpgrasp.export")
+    console = Console(soft_wrap=True, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def complain(text: str) -> None:
+        errors.print(f"error: {text}", style="red", markup=False)
+
+    try:
+        result = export_grasps(
+            options.inputs,
+            options.output,
+            format=options.format,
+            hand=options.hand,
+            every_status=options.every_status,
+            best=options.best,
+        )
+    except OutputError as error:
+        complain(str(error))
+        return 1
+    except (ValueError, ImportError) as error:
+        complain(str(error))
+        return 2
+    for sentence in result.failures.values():
+        complain(sentence)
+    flagged = f"; {result.flagged_count} with a status other than OK left out" if result.flagged_count else ""
+    text = f"{result.grasp_count} grasps in {len(result.paths)} files of {options.format}{flagged}: {options.output}"
+    console.print(text, markup=False)
+    return 1 if result.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
