@@ -110,7 +110,8 @@ def read_torch(path: Path) -> Any:
         def rebuild(storage: Any, offset: int, size: Any, stride: Any, grad: bool, hooks: Any) -> Any:
             assert (offset, grad, len(hooks)) == (0, False, 0)
             array = storage.reshape(size)
-    XX
+            assert array.size == 0 or tuple(s // array.itemsize for s in array.strides) == tuple(stride)
+            return array
 
         with archive.open(f"{prefix}/data.pkl") as file:
             return Reader(file).load()
