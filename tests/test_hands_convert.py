@@ -14,6 +14,7 @@ from robot_files import write_mjcf_gripper, write_urdf_hand
 
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.convert import Conversion, ConvertConfig, convert_hand, main
+from warpgrasp.hands.export import export_hand
 from warpgrasp.hands.rotations import quaternion_to_matrix
 
 NO_PICTURE = ConvertConfig(picture=False)
@@ -34,7 +35,9 @@ def test_urdf_kinematics_and_mass(urdf_conversion: Conversion) -> None:
     np.testing.assert_allclose(hand.dof_upper, [1.6, 1.6, 1.6, 0.9, 1.6], rtol=1e-6)
     position, _ = hand.forward_kinematics(np.zeros(3), (0, 0, 0, 1), [0.5, 0, 0, 0, 0])
     tip = hand.link_index("index_2")
-    np.testing.assert_allclose(position[tip], [0.047 * math.sin(0.5), 0.022, 0.047 * math.cos(0.5)], atol=1e-7)
+    np.testing.assert_allclose(
+        position[tip], [0.047 * math.sin(0.5), 0.022, 0.047 * math.cos(0.5)], atol=1e-7
+    )
     assert hand.expand_joint_position([0.5, 0, 0, 0, 0])["index.pip"] == pytest.approx(0.5, abs=1e-7)
     cap = next(frame for frame in hand.frames if frame.name == "index_cap_frame")
     np.testing.assert_allclose(cap.position, [0.0, 0.0, 0.045], atol=1e-9)
@@ -66,7 +69,13 @@ def test_urdf_proposals(urdf_conversion: Conversion) -> None:
 def test_report_and_picture(tmp_path: Path) -> None:
     result = convert_hand(write_urdf_hand(tmp_path), tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
-    for word in ("confidence", "opening pose", "patch thumb_tip", "follows index.mcp: 0.8 x + 0.1", "hand.png"):
+    for word in (
+        "confidence",
+        "opening pose",
+        "patch thumb_tip",
+        "follows index.mcp: 0.8 x + 0.1",
+        "hand.png",
+    ):
         assert word in text
     from PIL import Image
 
@@ -205,7 +214,10 @@ BAD_URDFS = {
         r"mesh file 'package://other/.*' of link 'palm-link' does not exist; put the folder 'other'",
     ),
     "no limits": (
-        ('<axis xyz="0 -1 0"/><limit lower="0" upper="1.6" effort="1.5" velocity="3"/>', '<axis xyz="0 -1 0"/>'),
+        (
+            '<axis xyz="0 -1 0"/><limit lower="0" upper="1.6" effort="1.5" velocity="3"/>',
+            '<axis xyz="0 -1 0"/>',
+        ),
         r"joint 'thumb.bend' has no limits; .*--joint-limits thumb.bend LOWER UPPER",
     ),
     "zero mass": (
@@ -244,7 +256,10 @@ BAD_URDFS = {
         r"joint 'ring.pip' mimics joint 'rong.mcp', which is no moving joint",
     ),
     "millimetre mesh": (
-        ('<mesh filename="meshes/phalanx.stl"/>', '<mesh filename="meshes/phalanx.stl" scale="1000 1000 1000"/>'),
+        (
+            '<mesh filename="meshes/phalanx.stl"/>',
+            '<mesh filename="meshes/phalanx.stl" scale="1000 1000 1000"/>',
+        ),
         r"mesh phalanx.stl of link 'index_1' is 45 m long: .*millimetres; give --mesh-scale 0.001",
     ),
     "millimetre joints": (
@@ -256,7 +271,10 @@ BAD_URDFS = {
         r"joint 'thumb.turn' has limits \[0.9, -0.4\], which leave no range",
     ),
     "not XML": (("<robot", "robot"), r"is no XML that can be read"),
-    "xacro": (("\n</robot>", '<xacro:macro name="x"/></robot>'), r"still holds xacro macros; expand it first"),
+    "xacro": (
+        ("\n</robot>", '<xacro:macro name="x"/></robot>'),
+        r"still holds xacro macros; expand it first",
+    ),
 }
 
 
@@ -277,8 +295,11 @@ def test_remedies_work(tmp_path: Path) -> None:
     path = write_urdf_hand(tmp_path)
     good = path.read_text()
     path.write_text(good.replace("\n</robot>", '<link name="camera"/></robot>'))
-    assert convert_hand(path, tmp_path / "a", ConvertConfig(picture=False, root="palm-link")).hand.dof_count == 5
-    path.write_text(good.replace('<axis xyz="0 -1 0"/><limit lower="0" upper="1.6" effort="1.5" velocity="3"/>', '<axis xyz="0 -1 0"/>'))  # fmt: skip
+    assert (
+        convert_hand(path, tmp_path / "a", ConvertConfig(picture=False, root="palm-link")).hand.dof_count == 5
+    )
+    limit = '<limit lower="0" upper="1.6" effort="1.5" velocity="3"/>'
+    path.write_text(good.replace(f'<axis xyz="0 -1 0"/>{limit}', '<axis xyz="0 -1 0"/>'))
     config = ConvertConfig(picture=False, joint_limits={"thumb.bend": (0.0, 1.1)})
     assert convert_hand(path, tmp_path / "b", config).hand.dof_upper[4] == pytest.approx(1.1)
     path.write_text(good.replace('<mass value="0.4"/>', ""))
@@ -338,10 +359,6 @@ def test_mjcf_couplings_and_drives(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (("finger.stl", "lost.stl"), "cannot compile .*lost.stl"),
-        (
-            ('name="left_twist" type="hinge" axis="0 0 1" range="-0.2 0.2"', 'name="left_twist" type="ball"'),
-            "joint 'left_twist' is a ball joint, which is not supported",
-        ),
         ((' range="-0.2 0.2"', ""), "joint 'left_twist' has no limits"),
         (
             ("<equality>", '<equality><connect body1="left_pad" body2="right_pad" anchor="0 0 0"/>'),
@@ -366,6 +383,19 @@ def test_bad_mjcf(tmp_path: Path, change: tuple[str, str], message: str) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_ball_joint_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    path = tmp_path / "ball.xml"
+    finger = (
+        '<body name="finger" pos="0 0 0.05"><joint name="knuckle" type="ball"/><geom size="0.01"/></body>'
+    )
+    path.write_text(
+        f'<mujoco><worldbody><body name="palm"><geom size="0.03"/>{finger}</body></worldbody></mujoco>'
+    )
+    with pytest.raises(ValueError, match="joint 'knuckle' is a ball joint, which is not supported; split it"):
+        convert_hand(path, tmp_path / "out", NO_PICTURE)
+
+
 def test_tendon_drive_couples_in_proportion(tmp_path: Path) -> None:
     pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
     path = write_mjcf_gripper(tmp_path, coupling='<joint joint1="right_slide" joint2="left_slide"/>')
@@ -384,7 +414,7 @@ def test_usd_without_annotation(tmp_path: Path, urdf_conversion: Conversion) -> 
     """Our own asset stripped of its annotation converts to the same kinematics."""
     from pxr import Sdf
 
-    layer = Sdf.Layer.FindOrOpen(str(urdf_conversion.hand.path))
+    layer = Sdf.Layer.FindOrOpen(str(export_hand(urdf_conversion.hand.path, tmp_path / "flat", format="usd")))
     plain = Sdf.Layer.CreateNew(str(tmp_path / "plain.usda"))
     plain.TransferContent(layer)
     hand_spec = plain.rootPrims[0]
@@ -399,7 +429,9 @@ def test_usd_without_annotation(tmp_path: Path, urdf_conversion: Conversion) -> 
     assert hand.joint_names == urdf_conversion.hand.joint_names
     assert set(hand.grasp_types) == {"power", "precision", "pinch"}
     for q in np.random.default_rng(2).uniform(hand.dof_lower, hand.dof_upper, size=(20, 5)):
-        mine, theirs = (h.forward_kinematics(np.zeros(3), (0, 0, 0, 1), q) for h in (hand, urdf_conversion.hand))
+        mine, theirs = (
+            h.forward_kinematics(np.zeros(3), (0, 0, 0, 1), q) for h in (hand, urdf_conversion.hand)
+        )
         np.testing.assert_allclose(mine[0], theirs[0], atol=1e-7)
 
 

@@ -108,7 +108,9 @@ class HandAnnotation:
         for finger, links in self.fingers.items():
             if link in links:
                 return finger
-        raise ValueError(f"link '{link}' carries a patch but belongs to no finger; add it to one under 'fingers'")
+        raise ValueError(
+            f"link '{link}' carries a patch but belongs to no finger; add it to one under 'fingers'"
+        )
 
 
 def write_annotation_file(annotation: HandAnnotation, path: Path, *, source: str) -> None:
@@ -139,7 +141,9 @@ def read_annotation_file(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
-        raise ValueError(f"'{path}' is no YAML ({' '.join(str(error).split())}); correct or delete it") from error
+        raise ValueError(
+            f"'{path}' is no YAML ({' '.join(str(error).split())}); correct or delete it"
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f"'{path}' must be a mapping with the sections {', '.join(SECTIONS)}")
     unknown = [key for key in content if key not in SECTIONS]
@@ -248,5 +252,5 @@ def _rounded(value: float) -> float:
     return 0.0 if value == 0.0 else float(f"{round(value, 6):.6g}") or float(f"{value:.3g}")
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Plain values only, lists of numbers on one line."""

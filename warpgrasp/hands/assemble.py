@@ -90,9 +90,7 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
     _check_names(base, annotation)
     links = []
     for link in base.links:
-        links.append(
-            LinkDescription(link.name, link.parts, link.mass, annotation.spheres.get(link.name, ()))
-        )
+        links.append(LinkDescription(link.name, link.parts, link.mass, annotation.spheres.get(link.name, ())))
     patches = [
         PatchDescription(
             p.name,
@@ -109,9 +107,7 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
     types = []
     for name, grasp_type in annotation.grasp_types.items():
         members = tuple(
-            p.name
-            for p in patches
-            if p.finger in grasp_type.fingers and p.region in grasp_type.regions
+            p.name for p in patches if p.finger in grasp_type.fingers and p.region in grasp_type.regions
         )
         if not members:
             raise ValueError(
@@ -124,9 +120,7 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
     x = thumb - (thumb @ z) * z
     x /= np.linalg.norm(x)
     turn = matrix_to_quaternion(np.stack([x, np.cross(z, x), z], axis=1))
-    wrist = FrameDescription(
-        "wrist", base.links[0].name, annotation.wrist.position, quaternion_to_rpy(turn)
-    )
+    wrist = FrameDescription("wrist", base.links[0].name, annotation.wrist.position, quaternion_to_rpy(turn))
     return HandDescription(
         name=base.name,
         title=base.title,
@@ -157,7 +151,9 @@ def _check_names(base: HandDescription, annotation: HandAnnotation) -> None:
             )
     for joint in joints:
         if joint not in annotation.joints:
-            raise ValueError(f"the annotation lacks joint '{joint}' under 'joints'; add it or delete the section")
+            raise ValueError(
+                f"the annotation lacks joint '{joint}' under 'joints'; add it or delete the section"
+            )
     for name, kind in annotation.grasp_types.items():
         for finger in kind.fingers:
             if finger not in annotation.fingers:
@@ -195,7 +191,9 @@ def _mass(link: SourceLink, shapes: list[Shape], density: float | None, notes: l
         return MassProperties(mass, link.center_of_mass, link.inertia)
     if not shapes:
         ball = 0.4 * mass * _GUESSED_RADIUS**2 * np.eye(3)
-        notes.append(f"Link '{link.name}' has neither geometry nor a usable inertia; that of a 1 cm ball is used.")
+        notes.append(
+            f"Link '{link.name}' has neither geometry nor a usable inertia; that of a 1 cm ball is used."
+        )
         return MassProperties(mass, link.center_of_mass, ball)
     solid = solid_mass(mass, shapes)
     reason = "states no inertia" if link.inertia is None else "states an inertia that no solid body has"
@@ -216,7 +214,9 @@ def _joint(joint: SourceJoint, notes: list[str]) -> JointDescription:
         stated = "no effort limit" if effort is None else f"an effort of {effort:g}"
         effort = _EFFORT[kind]
         if joint.mimic is None:
-            notes.append(f"Joint '{joint.name}' states {stated}; {effort:g} {'Nm' if kind == 'revolute' else 'N'} assumed.")
+            notes.append(
+                f"Joint '{joint.name}' states {stated}; {effort:g} {'Nm' if kind == 'revolute' else 'N'} assumed."
+            )
     stiffness = joint.stiffness or _STIFFNESS_PER_EFFORT[kind] * effort
     damping = max(joint.damping or 0.0, _DAMPING_PER_STIFFNESS * stiffness)
     return JointDescription(

@@ -16,12 +16,18 @@ from typing import Annotated
 
 import tyro
 
-from warpgrasp.hands.annotation_file import SECTIONS, HandAnnotation, read_annotation_file, write_annotation_file
+from warpgrasp.hands.annotation_file import (
+    SECTIONS,
+    HandAnnotation,
+    read_annotation_file,
+    write_annotation_file,
+)
 from warpgrasp.hands.assemble import annotated, describe
 from warpgrasp.hands.author import write_hand
 from warpgrasp.hands.convert_report import write_report
 from warpgrasp.hands.convex_pieces import PieceReport, convex_pieces
 from warpgrasp.hands.description import HandDescription
+from warpgrasp.hands.library import load_hand
 from warpgrasp.hands.model import HandModel
 from warpgrasp.hands.proposals import Guess, propose
 from warpgrasp.hands.source import (
@@ -36,7 +42,15 @@ from warpgrasp.hands.source import (
 
 __all__ = ["Conversion", "ConvertConfig", "convert_hand", "main"]
 
-_FORMATS = {".urdf": "urdf", ".xml": "mjcf", ".mjcf": "mjcf", ".usd": "usd", ".usda": "usd", ".usdc": "usd", ".usdz": "usd"}
+_FORMATS = {
+    ".urdf": "urdf",
+    ".xml": "mjcf",
+    ".mjcf": "mjcf",
+    ".usd": "usd",
+    ".usda": "usd",
+    ".usdc": "usd",
+    ".usdz": "usd",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +124,6 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
     kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
     annotation, guesses = _annotation(base, hand_source, kept)
     hand = _write_and_load(annotated(base, annotation), output / "hand.usda")
-    for grasp_type in hand.grasp_types:
-        hand.contact_candidates(grasp_type)  # a patch that cannot be sampled is refused now, not at synthesis
     if set(kept) != set(SECTIONS):
         write_annotation_file(annotation, annotation_path, source=source.name)
     result = Conversion(hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes))
@@ -167,11 +179,17 @@ def _annotation(
 
 
 def _write_and_load(description: HandDescription, path: Path) -> HandModel:
-    from warpgrasp.atomic_file import replace_file
-    from warpgrasp.hands.library import load_hand
-
-    with replace_file(path) as temporary:
-        write_hand(description, temporary)
+    """Write the asset beside its final place, check that it loads and can be sampled, then move it there."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".convert-") as folder:
+        trial = Path(folder) / path.name
+        write_hand(description, trial)
+        hand = load_hand(trial)
+        for grasp_type in hand.grasp_types:
+            hand.contact_candidates(
+                grasp_type
+            )  # a patch that cannot be sampled is refused now, not at synthesis
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+            file.replace(path.parent / file.name)  # the asset last: it refers to the others
     return load_hand(path)
 
 

@@ -54,7 +54,13 @@ def report_text(result: Conversion, source: Path, *, picture: bool) -> str:
             f"- {grasp_type.name}: {', '.join(grasp_type.fingers)} ({len(grasp_type.patch_names)} patches, "
             f"{hand.contact_candidates(grasp_type.name).count} contact candidates)"
         )
-    lines += ["", "## Joints", "", "| joint | limits | opening | effort | gains kp / kd |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "## Joints",
+        "",
+        "| joint | limits | opening | effort | gains kp / kd |",
+        "|---|---|---|---|---|",
+    ]
     for dof, name in enumerate(hand.joint_names):
         lines.append(
             f"| {name} | {hand.dof_lower[dof]:.3f} .. {hand.dof_upper[dof]:.3f} | {hand.dof_opening[dof]:.3f} | "
@@ -70,7 +76,13 @@ def report_text(result: Conversion, source: Path, *, picture: bool) -> str:
         lines.append(
             f"| {name} | follows {leader}: {hand.joint_multiplier[link]:.4g} x + {hand.joint_offset[link]:.4g} | | | |"
         )
-    lines += ["", "## Geometry", "", "| link | convex pieces | surface off the mesh (95 %) |", "|---|---|---|"]
+    lines += [
+        "",
+        "## Geometry",
+        "",
+        "| link | convex pieces | surface off the mesh (95 %) |",
+        "|---|---|---|",
+    ]
     for piece in result.pieces:
         split = " (split by CoACD)" if piece.split else ""
         lines.append(f"| {piece.link} | {piece.pieces}{split} | {1e3 * piece.gap:.1f} mm |")

@@ -240,4 +240,3 @@ def _thickened(cloud: FloatArray) -> FloatArray:
         raise ValueError("is a line; a solid needs extent in three directions")
     offset = 0.5 * _THINNEST * axes[2]
     return np.concatenate([cloud + offset, cloud - offset])
-

@@ -15,7 +15,9 @@ __all__ = ["EXPORT_FORMATS", "export_hand", "main"]
 EXPORT_FORMATS = ("mjcf", "urdf", "usd")
 
 
-def export_hand(hand: str | Path, output: Path | str, *, format: str = "mjcf", floating: bool = False) -> Path:
+def export_hand(
+    hand: str | Path, output: Path | str, *, format: str = "mjcf", floating: bool = False
+) -> Path:
     """Write a hand in another format.
 
     Args:

@@ -64,9 +64,7 @@ def _inertial(hand: HandModel, link: int, element: Element) -> None:
     ElementTree.SubElement(inertial, "mass", value=_text([hand.link_mass[link]]))
     tensor = hand.link_inertia[link]
     pairs = {"ixx": (0, 0), "ixy": (0, 1), "ixz": (0, 2), "iyy": (1, 1), "iyz": (1, 2), "izz": (2, 2)}
-    ElementTree.SubElement(
-        inertial, "inertia", {key: _text([tensor[at]]) for key, at in pairs.items()}
-    )
+    ElementTree.SubElement(inertial, "inertia", {key: _text([tensor[at]]) for key, at in pairs.items()})
 
 
 def _geometry(hand: HandModel, index: int, element: Element, meshes: dict[int, str]) -> None:
@@ -103,7 +101,9 @@ def _joint(hand: HandModel, link: int, names: tuple[str, ...], robot: Element) -
         anchor = ElementTree.SubElement(robot, "link", name=moved)
         inertial = ElementTree.SubElement(anchor, "inertial")
         ElementTree.SubElement(inertial, "mass", value="1e-6")
-        tiny = {key: "1e-12" if key[1] == key[2] else "0" for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")}
+        tiny = {
+            key: "1e-12" if key[1] == key[2] else "0" for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
+        }
         ElementTree.SubElement(inertial, "inertia", tiny)
         _plain_joint(robot, f"{name}_offset", "fixed", moved, child, -offset, np.array(IDENTITY_QUATERNION))
     kind_name = "prismatic" if kind == JointType.PRISMATIC else "revolute"
@@ -149,9 +149,7 @@ def _plain_joint(
 
 
 def _origin(element: Element, position: FloatArray, quaternion: FloatArray) -> None:
-    ElementTree.SubElement(
-        element, "origin", xyz=_text(position), rpy=_text(quaternion_to_rpy(quaternion))
-    )
+    ElementTree.SubElement(element, "origin", xyz=_text(position), rpy=_text(quaternion_to_rpy(quaternion)))
 
 
 def _finite(value: float) -> float:

@@ -129,9 +129,7 @@ class _Reader:
                     f"remove it (the hand is free by itself) or convert a subtree with --root BODY"
                 )
         elif not own_joints:
-            joints.append(
-                SourceJoint(f"{name}_fixed", "fixed", parent_name, name, position, quaternion)
-            )
+            joints.append(SourceJoint(f"{name}_fixed", "fixed", parent_name, name, position, quaternion))
         for number, joint in enumerate(own_joints):
             last = number == len(own_joints) - 1
             child = name if last else f"{name}_{self._name('JOINT', joint)}"
@@ -158,9 +156,7 @@ class _Reader:
         name = self._name("JOINT", joint)
         kinds = {int(types.mjJNT_HINGE): "revolute", int(types.mjJNT_SLIDE): "prismatic"}
         if int(model.jnt_type[joint]) not in kinds:
-            raise ValueError(
-                f"joint '{name}' is a ball joint, which is not supported; split it into hinges"
-            )
+            raise ValueError(f"joint '{name}' is a ball joint, which is not supported; split it into hinges")
         lower, upper = model.jnt_range[joint] if model.jnt_limited[joint] else (-math.inf, math.inf)
         reference = float(model.qpos0[model.jnt_qposadr[joint]])
         if reference != 0.0:
@@ -214,7 +210,11 @@ class _Reader:
                     model.actuator_gainprm[actuator][0] * np.abs(model.actuator_ctrlrange[actuator]).max()
                 )
             for joint, arm in arms.items():
-                values = {"stiffness": arm**2 * stiffness, "damping": arm**2 * damping, "effort": arm * effort}
+                values = {
+                    "stiffness": arm**2 * stiffness,
+                    "damping": arm**2 * damping,
+                    "effort": arm * effort,
+                }
                 drives[joint] = {k: v for k, v in values.items() if math.isfinite(v) and v > 0.0}
         return drives
 
@@ -245,7 +245,12 @@ class _Reader:
             elif kind == int(kinds.mjEQ_TENDON):
                 self._tendon_equality(found, first, second, terms)
             else:
-                a = self._name("BODY" if int(model.eq_objtype[equality]) == int(self.mujoco.mjtObj.mjOBJ_BODY) else "SITE", first)
+                a = self._name(
+                    "BODY"
+                    if int(model.eq_objtype[equality]) == int(self.mujoco.mjtObj.mjOBJ_BODY)
+                    else "SITE",
+                    first,
+                )
                 raise ValueError(
                     f"equality {equality} at '{a}' closes a kinematic loop ({kinds(kind).name[5:].lower()}); remove it and "
                     "couple the moving joints with <equality><joint .../></equality>"

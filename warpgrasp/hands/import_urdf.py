@@ -83,9 +83,7 @@ def _inertial(link: Element, name: str) -> tuple[float | None, FloatArray, Float
     tensor_element = inertial.find("inertia")
     if tensor_element is None:
         return mass, position, None
-    value = {
-        key: float(tensor_element.get(key, "0")) for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")
-    }
+    value = {key: float(tensor_element.get(key, "0")) for key in ("ixx", "ixy", "ixz", "iyy", "iyz", "izz")}
     local = np.array(
         [
             [value["ixx"], value["ixy"], value["ixz"]],
@@ -120,9 +118,7 @@ def _geometries(
             yield capsule_piece(float(_numbers(shape, "radius", 1, owner)[0]), 0.0, position, turn)
         elif shape.tag in ("cylinder", "capsule"):
             make = cylinder_piece if shape.tag == "cylinder" else capsule_piece
-            radius, length = (
-                float(_numbers(shape, key, 1, owner)[0]) for key in ("radius", "length")
-            )
+            radius, length = (float(_numbers(shape, key, 1, owner)[0]) for key in ("radius", "length"))
             yield make(radius, 0.5 * length, position, turn)
         else:
             raise ValueError(
@@ -153,7 +149,9 @@ def _joint(element: Element, notes: list[str]) -> SourceJoint:
     lower, upper, effort, velocity = math.nan, math.nan, None, None
     if limit is not None:
         effort, velocity = _positive(limit.get("effort")), _positive(limit.get("velocity"))
-        if limit.get("lower") is not None or limit.get("upper") is not None:  # a missing one is 0 by the standard
+        if (
+            limit.get("lower") is not None or limit.get("upper") is not None
+        ):  # a missing one is 0 by the standard
             lower, upper = float(limit.get("lower", "0")), float(limit.get("upper", "0"))
     if stated == "continuous" and math.isfinite(lower):
         notes.append(f"Joint '{name}' is continuous but states limits; they are used.")
@@ -207,7 +205,7 @@ def _numbers(element: Element, key: str, count: int, owner: str) -> FloatArray:
         values = np.zeros(0)
     if len(values) != count or not np.isfinite(values).all():
         raise ValueError(
-            f"{owner} has <{element.tag} {key}=\"{text}\">; write {count} number{'s' if count > 1 else ''}"
+            f'{owner} has <{element.tag} {key}="{text}">; write {count} number{"s" if count > 1 else ""}'
         )
     return values
 

@@ -83,7 +83,7 @@ def _joint(joint: Joint, parent: Body, child: Body, by_path: dict[object, Joint]
     axis = rotate(far[1], joint.axis if forward else -joint.axis)
     mimic = None
     if joint.coupling is not None:
-        coupling = resolve_coupling(joint, by_path)  # type: ignore[arg-type]
+        coupling = resolve_coupling(joint, by_path)
         mimic = SourceMimic(by_path[coupling.leader].name, coupling.multiplier, coupling.offset)
     return SourceJoint(
         name=joint.name,

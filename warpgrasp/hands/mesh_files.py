@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from warpgrasp.hands.rotations import IDENTITY_QUATERNION, rotate
+from warpgrasp.hands.rotations import rotate
 from warpgrasp.hands.shapes import TriMesh, box_shape, capsule_shape
 from warpgrasp.hands.source import SourceGeometry
 
@@ -93,10 +93,7 @@ def capsule_piece(
 
 
 def cylinder_piece(
-    radius: float,
-    half_length: float,
-    position: FloatArray,
-    quaternion: FloatArray = np.array(IDENTITY_QUATERNION),
+    radius: float, half_length: float, position: FloatArray, quaternion: FloatArray
 ) -> SourceGeometry:
     """Cylinder along z as a prism; it becomes a convex piece."""
     solid = trimesh.creation.cylinder(radius, 2.0 * half_length, sections=_CYLINDER_SIDES)

@@ -16,7 +16,14 @@ from warpgrasp.hands.annotation_file import (
 )
 from warpgrasp.hands.model import ContactPatch, HandModel
 from warpgrasp.hands.proposals_geometry import finger_patches, palm_patch, patch_surface
-from warpgrasp.hands.proposals_motion import Chain, FingerMotion, batch_poses, find_chains, palm_link, study_motion
+from warpgrasp.hands.proposals_motion import (
+    Chain,
+    FingerMotion,
+    batch_poses,
+    find_chains,
+    palm_link,
+    study_motion,
+)
 from warpgrasp.hands.proposals_pose import HandLayout, inner_directions, opening_pose, study_layout
 from warpgrasp.hands.sphere_cover import cover_with_spheres
 
@@ -206,16 +213,18 @@ def _patch_guesses(
     local = [_middle(surface) for surface in surfaces]
     for step in range(len(path)):
         center = np.array(
-            [position[step, s.link] + rotation[step, s.link] @ c for s, (c, _) in zip(surfaces, local, strict=True)]
+            [
+                position[step, s.link] + rotation[step, s.link] @ c
+                for s, (c, _) in zip(surfaces, local, strict=True)
+            ]
         )
-        normal = np.array(
-            [rotation[step, s.link] @ n for s, (_, n) in zip(surfaces, local, strict=True)]
-        )
+        normal = np.array([rotation[step, s.link] @ n for s, (_, n) in zip(surfaces, local, strict=True)])
         away = center[None] - center[:, None]
         distance = np.linalg.norm(away, axis=2) + 1e-9
-        facing = np.minimum(
-            np.einsum("ijk,ik->ij", away, normal), -np.einsum("ijk,jk->ij", away, normal)
-        ) / distance
+        facing = (
+            np.minimum(np.einsum("ijk,ik->ij", away, normal), -np.einsum("ijk,jk->ij", away, normal))
+            / distance
+        )
         other = np.array([[a.finger != b.finger for b in surfaces] for a in surfaces])
         score = np.maximum(score, np.where(other & (distance < 0.15), facing, 0.0).max(axis=1, initial=0.0))
     return [
@@ -223,7 +232,9 @@ def _patch_guesses(
             f"patch {surface.name}",
             f"on '{hand.link_names[surface.link]}', {1e4 * _area(surface):.1f} cm2",
             float(value),
-            "another finger's patch faces it while the hand closes" if value > 0.5 else "hardly meets another patch",
+            "another finger's patch faces it while the hand closes"
+            if value > 0.5
+            else "hardly meets another patch",
         )
         for surface, value in zip(surfaces, score, strict=True)
     ]
@@ -250,5 +261,3 @@ def _text(vector: FloatArray) -> str:
 def _triple(vector: FloatArray) -> tuple[float, float, float]:
     x, y, z = (float(v) for v in vector)
     return x, y, z
-
-

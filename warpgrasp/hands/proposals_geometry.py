@@ -32,7 +32,11 @@ def finger_patches(hand: HandModel, finger: str, row: list[LinkFacing]) -> list[
     """Patches of one finger: a pad on every phalanx, and a tip on the last link."""
     patches: list[PatchAnnotation] = []
     for number, facing in enumerate(row):
-        if facing.length < _SHORTEST_PAD or not np.any(facing.inner) or not len(hand.link_shapes(facing.link)):
+        if (
+            facing.length < _SHORTEST_PAD
+            or not np.any(facing.inner)
+            or not len(hand.link_shapes(facing.link))
+        ):
             continue
         inner = _snapped(hand, facing)
         last = number == len(row) - 1
@@ -100,7 +104,9 @@ def _snapped(hand: HandModel, facing: LinkFacing) -> FloatArray:
     """Mean normal of the outer faces near the inner direction: a flat pad is met exactly, a round one not moved."""
     direction = facing.inner
     for _ in range(3):
-        patch = PatchAnnotation("any", hand.link_names[facing.link], "middle", _triple(direction), _SNAP_ANGLE)
+        patch = PatchAnnotation(
+            "any", hand.link_names[facing.link], "middle", _triple(direction), _SNAP_ANGLE
+        )
         try:
             surface = patch_surface(hand, patch, "any")
         except ValueError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,9 @@ def batch_poses(hand: HandModel, joint_position: FloatArray) -> tuple[FloatArray
         parent = hand.link_parent[link]
         near = quaternion_to_matrix(hand.joint_parent_quaternion[link])
         far = quaternion_to_matrix(hand.joint_child_quaternion[link])
-        value = hand.joint_multiplier[link] * joint_position[:, hand.joint_dof[link]] + hand.joint_offset[link]
+        value = (
+            hand.joint_multiplier[link] * joint_position[:, hand.joint_dof[link]] + hand.joint_offset[link]
+        )
         motion, shift = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
         if hand.joint_type[link] == JointType.REVOLUTE:
             motion = _rotations(hand.joint_axis[link], value)
@@ -148,9 +151,7 @@ def _chain(
         links.insert(0, int(hand.link_parent[links[0]]))
     words = [hand.link_names[k] for k in links] + [hand.link_joint_names[k] for k in links]
     words += [name for k in links for name in frame_names.get(k, [])]
-    reach = sum(
-        float(np.linalg.norm(position[b] - position[a])) for a, b in zip(links[:-1], links[1:], strict=True)
-    )
+    reach = sum(float(np.linalg.norm(position[b] - position[a])) for a, b in pairwise(links))
     return Chain(tuple(links), _finger_hint(words), tip, reach + float(np.linalg.norm(tip)))
 
 

@@ -16,7 +16,9 @@ FloatArray = NDArray[np.float64]
 
 _FINGER_BEND = 0.2  # of a finger's flexion range in the opening pose
 _GRIPPER_BENDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
-_OPPOSED = -0.5  # cosine between the inner sides of the lone finger and the others from which they face each other
+_OPPOSED = (
+    -0.5
+)  # cosine between the inner sides of the lone finger and the others from which they face each other
 _THUMB_GAP = 0.09  # m between thumb and fingertips in the opening pose, give or take 3 cm
 _OTHERS = ("index", "middle", "ring", "little")
 
@@ -47,9 +49,7 @@ class HandLayout:
     confidence: float
 
 
-def inner_directions(
-    hand: HandModel, chains: list[Chain], motion: FingerMotion
-) -> list[list[LinkFacing]]:
+def inner_directions(hand: HandModel, chains: list[Chain], motion: FingerMotion) -> list[list[LinkFacing]]:
     """The inner side of every link of every finger, seen halfway between straight and closed.
 
     A link looks at the point where the fingertips meet, within the plane in which its finger bends.
@@ -72,7 +72,9 @@ def inner_directions(
                 row.append(LinkFacing(link, np.zeros(3), np.zeros(3), 0.0, 0.0))
                 continue
             along = (end - start) / length
-            inner, confidence = _inner(hand, chain, rotation, along, motion.meeting_point - 0.5 * (start + end))
+            inner, confidence = _inner(
+                hand, chain, rotation, along, motion.meeting_point - 0.5 * (start + end)
+            )
             row.append(LinkFacing(link, own.T @ inner, own.T @ along, length, confidence))
         facings.append(row)
     return facings
@@ -247,7 +249,9 @@ def _bent(
                 continue
             if hand.joint_type[link] == JointType.PRISMATIC:
                 ends = hand.dof_lower[dof], hand.dof_upper[dof]
-                opening[dof] = ends[int(abs(ends[1] - motion.closed[dof]) > abs(ends[0] - motion.closed[dof]))]
+                opening[dof] = ends[
+                    int(abs(ends[1] - motion.closed[dof]) > abs(ends[0] - motion.closed[dof]))
+                ]
                 continue
             sign = _flexion_sign(hand, link, chain, row, rotation)
             if sign:
@@ -329,7 +333,11 @@ def _thumb_score(
     crowded = np.maximum(0.0, 0.05 - edge).mean(axis=1) * 4.0
     bent = (np.abs(pool[:, dofs] - motion.straight[dofs]) / span).mean(axis=1)
     return np.asarray(
-        0.6 * facing + 0.4 * answer - np.maximum(0.0, np.abs(gap - _THUMB_GAP) - 0.03) / 0.06 - crowded - 0.2 * bent
+        0.6 * facing
+        + 0.4 * answer
+        - np.maximum(0.0, np.abs(gap - _THUMB_GAP) - 0.03) / 0.06
+        - crowded
+        - 0.2 * bent
     )
 
 

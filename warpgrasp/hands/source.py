@@ -232,7 +232,7 @@ def check_size(hand: SourceHand) -> None:
             if size > _LARGEST_HAND:
                 raise ValueError(
                     f"mesh {piece.name} of link '{link.name}' is {size:g} m long: it seems to be in millimetres; "
-                    "give --mesh-scale 0.001 (or scale=\"0.001 0.001 0.001\" at the mesh)"
+                    'give --mesh-scale 0.001 (or scale="0.001 0.001 0.001" at the mesh)'
                 )
     if 0.0 < largest < _SMALLEST_HAND:
         raise ValueError(
@@ -311,7 +311,9 @@ def _rehung(
     return dataclasses.replace(joint, parent=new, position=where, quaternion=turn)
 
 
-def _welded(parent: SourceLink, child: SourceLink, position: FloatArray, quaternion: FloatArray) -> SourceLink:
+def _welded(
+    parent: SourceLink, child: SourceLink, position: FloatArray, quaternion: FloatArray
+) -> SourceLink:
     matrix = quaternion_to_matrix(quaternion)
     frames = [(child.name, position, quaternion)]
     frames += [(name, *compose(position, quaternion, p, q)) for name, p, q in child.frames]
