@@ -132,3 +132,26 @@ def test_opening_pose_is_free_of_self_collision(mujoco_model: tuple[HandModel, A
         data.qpos[model.joint(path.replace("/", "_")).qposadr[0]] = value
     mujoco.mj_fwdPosition(model, data)
     assert min((contact.dist for contact in data.contact), default=0.0) > -1e-4
+
+
+def test_spheres_agree_with_mujocos_contacts(mujoco_model: tuple[HandModel, Any]) -> None:
+    """The spheres see what MuJoCo sees: deep self-collisions are found, and clear poses are left alone."""
+    hand, model = mujoco_model
+    data = mujoco.MjData(model)
+    pairs = hand.self_collision_pairs()
+    reach = hand.sphere_radius[pairs].sum(axis=1)
+    random = np.random.default_rng(0)
+    depth = []
+    for _ in range(CONFIGURATIONS):
+        q = random.uniform(hand.dof_lower, hand.dof_upper)
+        for path, value in joint_values(hand, q).items():
+            data.qpos[model.joint(path.replace("/", "_")).qposadr[0]] = value
+        mujoco.mj_fwdPosition(model, data)
+        center = hand.sphere_centers(np.zeros(3), (0.0, 0.0, 0.0, 1.0), q)
+        overlap = reach - np.linalg.norm(center[pairs[:, 0]] - center[pairs[:, 1]], axis=1)
+        depth.append((max((-contact.dist for contact in data.contact), default=0.0), overlap.max(initial=0.0)))
+    exact, spheres = np.array(depth).T
+    deep, claimed = exact > 5e-3, spheres > 5e-3
+    assert np.all(spheres[exact > 12e-3] > 0.0)
+    assert deep.sum() == 0 or np.mean(spheres[deep] > 0.0) > 0.9
+    assert claimed.sum() == 0 or np.mean(exact[claimed] > 0.0) > 0.85

@@ -10,6 +10,7 @@ Layout of the file::
       /grasp_types/<type>
       /materials/<material>
 
+Long arrays (the meshes') stand in ``<file>_meshes.usdc`` beside it, a sublayer: the file itself stays short and readable.
 The root link is free; a user fixes it with a joint of their own or with the loader's option.
 """
 
@@ -44,6 +45,7 @@ from warpgrasp.hands.shapes import GeometryType, Shape, TriMesh
 __all__ = ["prim_name", "write_hand"]
 
 _DEGREES = 180.0 / math.pi
+_LONG_ARRAY = 64  # entries; more are better stored in a crate file
 
 
 def prim_name(vendor_name: str) -> str:
@@ -52,10 +54,29 @@ def prim_name(vendor_name: str) -> str:
 
 
 def write_hand(hand: HandDescription, path: Path) -> None:
-    """Write the asset; the folder must exist and an old file is replaced."""
+    """Write the asset and its meshes beside it; the folder must exist and old files are replaced."""
     stage = Usd.Stage.CreateInMemory()
     _Author(stage, hand).write()
-    stage.GetRootLayer().Export(str(path))
+    layer = Sdf.Layer.CreateAnonymous(".usda")
+    layer.TransferContent(stage.GetRootLayer())  # apart from the stage, which would look for the sublayer at once
+    meshes = Sdf.Layer.CreateAnonymous(".usdc")
+    for prim in stage.Traverse():
+        _move_long_arrays(layer, meshes, prim.GetPath())
+    if not meshes.empty:
+        name = f"{path.stem}_meshes.usdc"
+        meshes.Export(str(path.with_name(name)))
+        layer.subLayerPaths.append(f"./{name}")
+    layer.Export(str(path))
+
+
+def _move_long_arrays(layer: Sdf.Layer, meshes: Sdf.Layer, path: Sdf.Path) -> None:
+    """Move attributes of one prim that text is not made for into the other layer."""
+    spec = layer.GetPrimAtPath(path)
+    for attribute in list(spec.attributes):
+        if attribute.typeName.isArray and attribute.default is not None and len(attribute.default) > _LONG_ARRAY:
+            Sdf.CreatePrimInLayer(meshes, path)
+            Sdf.CopySpec(layer, attribute.path, meshes, attribute.path)
+            spec.RemoveProperty(attribute)
 
 
 class _Author:

@@ -43,7 +43,9 @@ def cover_with_spheres(
     """
     point, normal = _outer_surface(shapes)
     center, radius = _medial_balls(point, normal)
-    radius = radius + overshoot
+    # where two shapes almost touch, a ball may sit in the gap between them
+    inside = np.min([shape.inner_distance(center) for shape in shapes], axis=0) < -1e-4
+    center, radius = center[inside], radius[inside] + overshoot
     distance = np.linalg.norm(point[None] - center[:, None], axis=2) - radius[:, None]
     covers = distance < gap
     open_points = np.ones(len(point), dtype=bool)
