@@ -76,8 +76,13 @@ def edge_directions(edge_count: int, device: Any = None) -> Any:
 
 @wp.func
 def tangent_basis(normal: wp.vec3):
-    """Two unit tangents, right-handed with the unit ``normal`` (Duff et al., JCGT 6(1), 2017)."""
-    sign = wp.where(normal[2] >= 0.0, 1.0, -1.0)
+    """Two unit tangents, right-handed with the unit ``normal`` (Duff et al., JCGT 6(1), 2017).
+
+    Duff's basis turns by a quarter where its sign flips. At ``n_z = 0`` that would be every vertical wall, where rounding
+    decides the sign of n_z; an oblique plane keeps the flip off the axes. ``|sign + n_z|`` stays above 0.47.
+    """
+    oblique = 0.2718 * normal[0] + 0.4472 * normal[1] + 0.8521 * normal[2]
+    sign = wp.where(oblique >= 0.0, 1.0, -1.0)
     a = -1.0 / (sign + normal[2])
     b = normal[0] * normal[1] * a
     tangent_u = wp.vec3(1.0 + sign * normal[0] * normal[0] * a, sign * b, -sign * normal[0])
