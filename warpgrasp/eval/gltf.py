@@ -20,7 +20,7 @@ __all__ = ["GltfBuilder", "GltfNode", "crease_normals"]
 
 _FLOAT, _UNSIGNED_SHORT, _UNSIGNED_INT = 5126, 5123, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
-_SHARP_COSINE = 0.85  # a corner whose face turns further away from the smooth normal is an edge
+_SHARP_COSINE = 0.8  # faces that meet at a larger angle (37 deg) have an edge between them
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +183,16 @@ def crease_normals(
     points, triangles = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
     corners = points[triangles]
     area_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    smooth = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(smooth, triangles[:, k], area_normal)
-    smooth, flat = _unit(smooth), _unit(area_normal)
-    is_smooth = np.einsum("fki,fi->fk", smooth[triangles], flat) > _SHARP_COSINE
-    normal = np.where(is_smooth[..., None], smooth[triangles], flat[:, None]).reshape(-1, 3)
+    flat = _unit(area_normal)
+    first_corner, second_corner = _corner_pairs(triangles.ravel())
+    first_face, second_face = first_corner // 3, second_corner // 3
+    smooth = np.einsum("ij,ij->i", flat[first_face], flat[second_face]) > _SHARP_COSINE
+    first_corner, second_face = first_corner[smooth], second_face[smooth]
+    normal = np.stack(
+        [np.bincount(first_corner, area_normal[second_face, axis], 3 * len(triangles)) for axis in range(3)],
+        axis=1,
+    )
+    normal = _unit(normal)
     keys = np.concatenate([triangles.reshape(-1, 1), np.round(1.0e4 * normal).astype(np.int64)], axis=1)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     source = triangles.ravel()[first]
@@ -198,6 +202,17 @@ def crease_normals(
         inverse.reshape(-1, 3).astype(np.uint32),
         source,
     )
+
+
+def _corner_pairs(vertex: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All ordered pairs of corners (indices into ``vertex``) at the same vertex, each corner with itself too."""
+    order = np.argsort(vertex, kind="stable")
+    count = np.bincount(vertex)
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    partners = count[vertex]
+    first = np.repeat(np.arange(len(vertex)), partners)
+    within = np.arange(len(first)) - np.repeat(np.cumsum(partners) - partners, partners)
+    return first, order[np.repeat(start[vertex], partners) + within]
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -93,7 +93,7 @@ def write_report(path: Path, content: ReportContent, *, device: wp.DeviceLike = 
     reference = reference_force(first.force)
     verdicts = [entry.result.verdict(reference) for entry in entries]
     chosen = scene_choice(entries, limits)
-    scenes = grasp_scenes([entry.case for entry in entries], chosen)
+    scenes = grasp_scenes([entry.case for entry in entries], chosen, device=device)
     scene_index = {} if scenes is None else scenes.scene_index
     pictures = gallery_choice(entries, verdicts, limits.picture_count)
     values = {

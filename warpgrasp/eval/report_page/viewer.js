@@ -71,7 +71,15 @@
     if (!shown) return;
     shown.traverse((node) => {
       const kind = node.userData.kind;
-      if (kind === "hand") node.visible = checked("hand");
+      if (kind === "hand") {
+        node.visible = checked("hand");
+        if (node.material) {
+          node.material.transparent = checked("glass");
+          node.material.opacity = checked("glass") ? 0.35 : 1;
+          node.material.depthWrite = !checked("glass");
+          node.material.needsUpdate = true;
+        }
+      }
       if (kind === "contact") node.visible = checked("contacts");
       if (kind === "object" && node.material) {
         node.material.vertexColors = checked("heat");
@@ -86,8 +94,8 @@
     const box = new THREE.Box3().setFromObject(scene);
     const center = box.getCenter(new THREE.Vector3());
     const radius = 0.5 * box.getSize(new THREE.Vector3()).length();
-    const distance = (1.05 * radius) / Math.sin((0.5 * camera.fov * Math.PI) / 180);
-    camera.position.copy(center).add(new THREE.Vector3(0.75, -0.85, 0.55).normalize().multiplyScalar(distance));
+    const distance = (0.85 * radius) / Math.sin((0.5 * camera.fov * Math.PI) / 180);
+    camera.position.copy(center).add(new THREE.Vector3(...scene.userData.view).multiplyScalar(distance));
     camera.near = 0.01 * distance;
     camera.far = 10 * distance;
     controls.target.copy(center);
@@ -103,7 +111,7 @@
     if (shown) {
       world.add(shown);
       const entry = name.split("/")[0];
-      if (entry !== object) frame(shown); // the view stays while the object does, so that grasps can be compared
+      if (entry !== object || !checked("keep")) frame(shown);
       object = entry;
     }
     applySwitches();

@@ -1,0 +1,436 @@
+"""The HTML report: nothing fetched, everything in it, posed grasps in 3-D, heat where contacts are, right curves."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html.parser
+import itertools
+import json
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from eval_factory import grasps_of, offset_box, pad_hand
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'sim')")
+
+from warpgrasp.eval import figures, html_report
+from warpgrasp.eval.cases import GraspCase
+from warpgrasp.eval.figures import import_matplotlib, reason_figure, unique_curve
+from warpgrasp.eval.gltf import GltfBuilder, crease_normals
+from warpgrasp.eval.grasp_scenes import grasp_scenes, posed
+from warpgrasp.eval.heat_map import (
+    contact_density,
+    heat_map_views,
+    refine_surface,
+    render_surface,
+    touching_contacts,
+    viridis,
+)
+from warpgrasp.eval.html_report import ReportContent, ReportEntry, ReportLimits, reference_force, write_report
+from warpgrasp.eval.report_pictures import gallery_choice
+from warpgrasp.eval.results import CaseResult, result_rows
+from warpgrasp.eval.verdict import FailureReason, Verdict
+
+HALF = (0.02, 0.03, 0.04)
+FORCE = [1.0, 5.0]
+# Trials that hold, by force and grasp; the last grasp has no pose.
+HELD = [[3, 3, 1, 0, 0], [3, 1, 0, 0, 0]]
+REASON = [[0, 0, 7, 6, 1], [0, 7, 7, 6, 1]]
+
+
+def make_case(folder: Path, name: str) -> GraspCase:
+    """Two plates on a box, turned a little further in each grasp; contacts in the middles of the faces +-x."""
+    model = offset_box(folder, HALF)
+    count = len(HELD[0])
+    angle = 0.3 * np.arange(count)
+    root = np.zeros((count, 3))
+    root[:, 2] = 0.01 * np.arange(count)
+    root[-1] = np.nan
+    quaternion = np.stack([np.sin(angle / 2), 0 * angle, 0 * angle, np.cos(angle / 2)], axis=1)
+    grasps = grasps_of(
+        pad_hand(),
+        model,
+        root_position=root,
+        root_quaternion=quaternion,
+        joint_position=np.full((count, 2), HALF[0]),
+        contact_position=np.tile([[HALF[0] + 0.001, 0, 0], [-HALF[0], 0, 0]], (count, 1, 1)),
+        contact_normal=np.tile([[1.0, 0, 0], [-1.0, 0, 0]], (count, 1, 1)),
+        status=np.array([0] * (count - 1) + [1]),
+    )
+    return GraspCase(folder / f"{name}.npz", "00", grasps, pad_hand(), model)
+
+
+def make_entry(folder: Path, name: str) -> ReportEntry:
+    case = make_case(folder, name)
+    verdicts = []
+    for held, reason in zip(HELD, REASON, strict=True):
+        trials = np.arange(3)[None] < np.array(held)[:, None]
+        empty = Verdict.invalid(len(held), 3)
+        verdicts.append(
+            dataclasses.replace(empty, trial_success=trials, reason=np.array(reason, dtype=np.int32))
+        )
+    metadata = {"object": name, "hand": case.hand.name, "grasp_type": "power"}
+    metrics = {"penetration_depth": np.full(len(case.grasps), 0.001)}
+    result = CaseResult.from_verdicts(FORCE, verdicts, metrics, metadata)
+    grasps = case.grasps
+    root = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
+    return ReportEntry(case, result, result_rows(result, root, (case.hand.dof_lower, case.hand.dof_upper)))
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, attributes and the texts of scripts by id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: dict[str, str] = {}
+        self._id = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {key: value or "" for key, value in attrs}
+        self.tags.append((tag, values))
+        self._id = values.get("id", "") if tag == "script" else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._id:
+            self.texts[self._id] = self.texts.get(self._id, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._id = ""
+
+
+NAMES = ("mug", "a<b>&c")
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory: pytest.TempPathFactory) -> list[ReportEntry]:
+    return [make_entry(tmp_path_factory.mktemp("objects"), name) for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def report(entries: list[ReportEntry], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    content = ReportContent(
+        entries=entries,
+        conditions=["graspqp: 5 N; object 0.2 kg"],
+        problems=["cup.npz: its object <cup> is missing"],
+        limits=ReportLimits(picture_size=64),
+    )
+    return write_report(tmp_path_factory.mktemp("report") / "report.html", content)
+
+
+def test_page_fetches_nothing(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    page = Page(text)
+    for tag, values in page.tags:
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        for name in ("src", "href", "data", "action", "xlink:href"):
+            assert values.get(name, "data:").startswith(("data:", "#")), (tag, values)
+    policy = next(values for tag, values in page.tags if "http-equiv" in values)
+    assert "default-src 'none'" in policy["content"]
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert set(re.findall(r"https?://([\w.]+)", text)) <= {"www.w3.org"}  # XML namespaces
+
+
+def test_page_holds_every_object_and_grasp(report: Path, entries: list[ReportEntry]) -> None:
+    text = report.read_text(encoding="utf-8")
+    page = Page(text)
+    data = json.loads(page.texts["data"])
+    every = {f"{k}/{i}" for k in range(len(entries)) for i in range(len(HELD[0]))}
+    assert set(data["grasps"]) == every
+    squares = [values["data-grasp"] for tag, values in page.tags if tag == "button" and "title" in values
+               and "data-grasp" in values]  # fmt: skip
+    assert sorted(squares) == sorted(every)
+    assert data["forces"] == FORCE
+    assert data["grasps"]["1/1"]["trials"] == [3, 1]
+    assert data["grasps"]["1/1"]["reasons"] == ["holds", "slip"]
+    assert data["grasps"]["1/1"]["name"] == "a<b>&c, grasp 1"
+    assert data["grasps"]["0/4"]["scene"] == -1  # it has no pose
+    assert "<b>&c" not in text.replace(page.texts["data"], "")
+    assert "a&lt;b&gt;&amp;c" in text
+    assert "its object &lt;cup&gt; is missing" in text
+    assert "graspqp: 5 N; object 0.2 kg" in text
+    assert text.count("<svg") == 3
+    tiles = [values for tag, values in page.tags if values.get("class", "").startswith("tile")]
+    assert len(tiles) == 8
+    assert sum(1 for tag, _ in page.tags if tag == "img") == len(tiles) + 2 * 2 * len(entries)
+    assert "8 of 10 grasps are in 3-D" in text
+
+
+def scene_of(glb: bytes, index: int) -> trimesh.Scene:
+    """One scene of a GLB file as trimesh reads it."""
+    length = struct.unpack_from("<I", glb, 12)[0]
+    content = json.loads(glb[20 : 20 + length])
+    # Nodes of other scenes have the same names, which trimesh would change.
+    content["nodes"] = [content["nodes"][i] for i in content["scenes"][index]["nodes"]]
+    content["scenes"] = [{"nodes": list(range(len(content["nodes"])))}]
+    text = json.dumps(content).encode()
+    text += b" " * (-len(text) % 4)
+    rest = glb[20 + length :]
+    header = struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text) + len(rest), len(text), b"JSON")
+    return trimesh.load(trimesh.util.wrap_as_stream(header + text + rest), file_type="glb")
+
+
+def placed(scene: trimesh.Scene, name: str) -> np.ndarray:
+    matrix, mesh = scene.graph[name]
+    return trimesh.transform_points(scene.geometry[mesh].vertices, matrix)
+
+
+def same_points(a: np.ndarray, b: np.ndarray) -> bool:
+    rows = [{tuple(row) for row in np.round(points, 5) + 0.0} for points in (a, b)]
+    return rows[0] == rows[1]
+
+
+def test_glb_of_the_page_holds_posed_hand_and_object(report: Path, entries: list[ReportEntry]) -> None:
+    page = Page(report.read_text(encoding="utf-8"))
+    glb = base64.b64decode(page.texts["glb"])
+    grasps = json.loads(page.texts["data"])["grasps"]
+    for key in ("0/0", "0/3", "1/2"):
+        number, index = (int(part) for part in key.split("/"))
+        case = entries[number].case
+        scene = scene_of(glb, grasps[key]["scene"])
+        assert same_points(placed(scene, "object"), refine_surface(case.model, edge_share=1 / 25).vertices)
+        position, quaternion = case.hand.forward_kinematics(
+            case.grasps.root_position[index], case.grasps.root_quaternion[index],
+            case.grasps.joint_position[index],
+        )  # fmt: skip
+        for link, name in enumerate(case.hand.link_names):
+            matrix = trimesh.transformations.quaternion_matrix(np.roll(quaternion[link], 1))
+            matrix[:3, 3] = position[link]
+            expected = trimesh.transform_points(case.hand.geometry_mesh[link].vertices, matrix)
+            assert same_points(placed(scene, f"hand/{name}"), expected), name
+        contacts = [name for name in scene.graph.nodes_geometry if name.startswith("contact/")]
+        assert len(contacts) == 2
+
+
+def test_scenes_share_geometry(entries: list[ReportEntry]) -> None:
+    case = entries[0].case
+    one, four = grasp_scenes([case], [[0]]), grasp_scenes([case], [[0, 1, 2, 3]])
+    assert one is not None
+    assert four is not None
+    assert len(four.glb) < 1.15 * len(one.glb)
+    assert grasp_scenes([case], [[]]) is None
+    assert posed(case).tolist() == [True] * 4 + [False]
+    again = grasp_scenes([case], [[0]])
+    assert again is not None
+    assert again.glb == one.glb
+
+
+def test_too_many_grasps_stay_out_of_the_viewer(entries: list[ReportEntry], tmp_path: Path) -> None:
+    limits = ReportLimits(picture_size=32, picture_count=2, scene_count=3)
+    path = write_report(
+        tmp_path / "report.html", ReportContent(entries=entries, conditions=(), limits=limits)
+    )
+    page = Page(path.read_text(encoding="utf-8"))
+    scenes = [value["scene"] for value in json.loads(page.texts["data"])["grasps"].values()]
+    assert sorted(scene for scene in scenes if scene >= 0) == [0, 1, 2]
+    assert "3 of 10 grasps are in 3-D" in path.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="at least one"):
+        write_report(tmp_path / "none.html", ReportContent(entries=[], conditions=()))
+
+
+def test_density_is_one_contact_per_contact(tmp_path: Path) -> None:
+    surface = refine_surface(offset_box(tmp_path, (0.05, 0.05, 0.05)))
+    density = contact_density(surface.vertices, surface.normals, [[0.05, 0, 0]], [[1.0, 0, 0]])
+    corners = surface.vertices[surface.faces]
+    area = 0.5 * np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    assert area.sum() == pytest.approx(0.06, rel=1e-6)
+    assert float(area @ density[surface.faces].mean(axis=1)) == pytest.approx(1.0, rel=0.01)
+    assert density[surface.normals[:, 0] < -0.5].max() == 0.0
+    peak = surface.vertices[density.argmax()]
+    assert np.linalg.norm(peak - [0.05, 0, 0]) < 0.004
+    none = contact_density(surface.vertices, surface.normals, np.zeros((0, 3)), np.zeros((0, 3)))
+    assert not none.any()
+    with pytest.raises(ValueError, match="bandwidth"):
+        contact_density(surface.vertices, surface.normals, [[0, 0, 0]], [[1, 0, 0]], bandwidth=0.0)
+
+
+def test_contact_on_a_thin_wall_colours_its_own_side() -> None:
+    points, normals = np.array([[0.0, 0, 0], [0.001, 0, 0]]), np.array([[-1.0, 0, 0], [1.0, 0, 0]])
+    density = contact_density(points, normals, [[0.001, 0, 0]], [[1.0, 0, 0]])
+    assert density[0] == 0.0
+    assert density[1] == pytest.approx(1.0 / (2.0 * np.pi * 0.006**2))
+
+
+def test_only_contacts_near_the_surface_count(tmp_path: Path) -> None:
+    case = make_case(tmp_path, "box")
+    far = np.array(case.grasps.contact_position)
+    far[0, 0, 0] += 0.02
+    far[1, 0, 0] = np.nan
+    grasps = dataclasses.replace(case.grasps, contact_position=far)
+    position, normal = touching_contacts(grasps, case.model, np.array([True, True, True, False, False]))
+    assert len(position) == len(normal) == 4
+
+
+def test_picture_is_yellow_at_the_contact_and_dark_elsewhere(tmp_path: Path) -> None:
+    surface = refine_surface(offset_box(tmp_path, (0.05, 0.05, 0.05)))
+    density = contact_density(surface.vertices, surface.normals, [[0.05, 0, 0]], [[1.0, 0, 0]])
+    views = heat_map_views(surface, density)
+    assert views[0][0] > 0.8  # towards the contact
+    assert views[1][0] < -0.8
+    color = viridis(density / density.max())
+    front, back = (render_surface(surface, color, view, size=96).astype(int) for view in views)
+    yellow = (front[..., 0] > 150) & (front[..., 1] > 150) & (front[..., 2] < 110)
+    rows, columns = np.nonzero(yellow)
+    assert 4 < yellow.sum() < 0.03 * yellow.size
+    assert abs(columns.mean() - 47.5) < 3
+    assert 40 < rows.mean() < 70
+    purple = (back[..., 2] > back[..., 1] + 20) & (back[..., 0] < 110)
+    white = back.min(axis=2) > 250
+    assert (purple | white).mean() > 0.95
+    assert viridis([0.0, 1.0]) == pytest.approx(
+        np.array([[0.267, 0.005, 0.329], [0.993, 0.906, 0.144]]), abs=2e-3
+    )
+
+
+def test_unique_curve_is_the_mean_over_all_subsets() -> None:
+    position = np.array(
+        [[0.001, 0, 0], [0.002, 0, 0], [0.05, 0, 0], [0.003, 0, 0], [0.09, 0, 0], [0.05, 0, 0]]
+    )
+    position += 0.001
+    quaternion = np.tile([0.0, 0.0, 0.0, 1.0], (6, 1))
+    joints = np.zeros((6, 1))
+    success = np.array([True, True, True, True, True, False])
+    bins = [0, 0, 1, 0, 2, 1]
+    expected = [
+        np.mean(
+            [len({bins[i] for i in subset if success[i]}) for subset in itertools.combinations(range(6), n)]
+        )
+        for n in range(7)
+    ]
+    assert unique_curve(position, quaternion, joints, success) == pytest.approx(expected, abs=1e-12)
+    assert unique_curve(position, quaternion, joints, np.zeros(6, bool)).tolist() == [0.0] * 7
+
+
+def test_curves_of_the_page_are_those_of_the_results(
+    entries: list[ReportEntry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    for name in ("success_figure", "unique_figure", "reason_figure"):
+
+        def capture(*values: Any, name: str = name) -> str:
+            drawn[name] = values
+            return getattr(figures, name)(*values)
+
+        monkeypatch.setattr(html_report, name, capture)
+    limits = ReportLimits(picture_size=32, picture_count=1, scene_count=1)
+    write_report(tmp_path / "r.html", ReportContent(entries=entries, conditions=(), limits=limits))
+    any_trial, all_trials = drawn["success_figure"][0]
+    assert any_trial.x.tolist() == all_trials.x.tolist() == FORCE
+    assert any_trial.y == pytest.approx([3 / 5, 2 / 5])
+    assert all_trials.y == pytest.approx([2 / 5, 1 / 5])
+    weak, strong = drawn["unique_figure"][0]
+    assert weak.y[-1] == pytest.approx(3.0)  # grasps 2 cm apart lie in bins of their own
+    assert strong.y == pytest.approx([2 / 5 * n for n in range(6)])
+    labels, counts = drawn["reason_figure"]
+    assert labels == ["1 N", "5 N"]
+    assert counts[FailureReason.HOLDS] == [4, 2]
+    assert counts[FailureReason.SLIP] == [2, 4]
+
+
+def test_figures_are_the_same_bytes_again() -> None:
+    counts = {FailureReason.SLIP: [1, 2], FailureReason.HOLDS: [3, 0]}
+    text = reason_figure(["1 N", "5 N"], counts)
+    assert text == reason_figure(["1 N", "5 N"], counts)
+    assert "slip" in text  # as text, not as outlines
+
+
+def test_gallery_shows_held_and_dropped_with_different_reasons(entries: list[ReportEntry]) -> None:
+    verdicts = [entry.result.verdict(1) for entry in entries]
+    assert gallery_choice(entries, verdicts, 4) == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    choice = gallery_choice(entries, verdicts, 6)
+    reasons = [int(verdicts[number].reason[index]) for number, index in choice]
+    assert reasons == [0, 0, 7, 7, 6, 6]
+    assert (0, 4) not in gallery_choice(entries, verdicts, 99)
+
+
+def test_reference_force_is_5_newtons_or_the_largest() -> None:
+    assert reference_force(np.array([1.0, 5.0, 10.0])) == 1
+    assert reference_force(np.array([2.0, 1.0])) == 0
+
+
+def test_normals_are_sharp_at_edges_and_smooth_elsewhere() -> None:
+    box = trimesh.creation.box((1, 2, 3))
+    vertices, normals, faces, source = crease_normals(box.vertices, box.faces)
+    assert len(vertices) == 24
+    assert np.abs(normals).max(axis=1) == pytest.approx(1.0)
+    assert np.allclose(vertices[faces], box.vertices[box.faces])
+    assert np.array_equal(source[faces], box.faces)
+    ball = trimesh.creation.icosphere(subdivisions=3)
+    vertices, normals, _, _ = crease_normals(ball.vertices, ball.faces)
+    assert len(vertices) == len(ball.vertices)
+    assert np.abs(vertices - normals).max() < 0.02
+
+
+def test_builder_refuses_nothing() -> None:
+    with pytest.raises(ValueError, match="at least one scene"):
+        GltfBuilder().glb()
+    with pytest.raises(ValueError, match="at least one node"):
+        GltfBuilder().scene("empty", [])
+
+
+def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"warpgrasp\[sim\]"):
+        import_matplotlib()
+
+
+def test_command_line_writes_the_page_beside_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    from test_eval_cli import Run, robotiq_grasps
+
+    path, _ = robotiq_grasps(tmp_path / "run")
+    run = Run(path.parent, "--workers", 1, "--report")
+    assert run.code == 0, run.error
+    page = path.parent / "evaluation" / "graspqp" / "report.html"
+    assert str(page) in run.out.replace("\n", "")
+    data = json.loads(Page(page.read_text(encoding="utf-8")).texts["data"])
+    assert set(data["grasps"]) == {f"0/{i}" for i in range(4)}
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    run = Run(path.parent, "--workers", 1, "--report")
+    assert run.code == 2
+    assert "warpgrasp[sim]" in run.error
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+def test_browser_without_network_shows_a_grasp(report: Path, tmp_path: Path) -> None:
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--use-gl=angle",
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+    ]
+    rules = "--host-resolver-rules=MAP * ~NOTFOUND"
+    command = [BROWSER, *flags, rules, f"--user-data-dir={tmp_path}", report.as_uri()]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+    stage = re.search(r'<div class="stage"[^>]*>', done.stdout)
+    assert stage is not None, done.stderr[-2000:]
+    assert 'data-state="ready"' in stage.group(0)
+    assert "mug, grasp 0" in done.stdout[stage.end() : stage.end() + 2000]
