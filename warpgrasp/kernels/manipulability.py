@@ -135,11 +135,19 @@ def launch_manipulability(
     )
 
 
+@wp.func
+def _moves(tree: KinematicTree, link: int, contact_link: int) -> int:
+    """1 when the joint above ``link`` moves ``contact_link``: parents stand before their children."""
+    above = int(contact_link)
+    while above > link:
+        above = tree.link_parent[above]
+    return wp.where(above == link, 1, 0)
+
+
 @wp.kernel
 def _levers(
     tree: KinematicTree,
     candidates: CandidateSet,
-    ancestor: wp.array2d(dtype=wp.int32),  # [L, L] 1 where the column is the row's link or above it
     contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
@@ -148,8 +156,8 @@ def _levers(
     lever: wp.array3d(dtype=wp.float32),  # [B, C, J]
 ):
     grasp, contact, link = wp.tid()
-    above = ancestor[candidates.link[contact_index[grasp, contact]], link]
-    if above != 0 and tree.joint_type[link] != _FIXED:
+    contact_link = candidates.link[contact_index[grasp, contact]]
+    if tree.joint_type[link] != _FIXED and _moves(tree, link, contact_link) != 0:
         joint_lever = _joint_lever(
             tree, link_pose, grasp, link, contact_position[grasp, contact], hand_normal[grasp, contact]
         )
@@ -189,23 +197,15 @@ def launch_manipulability_taped(
 ) -> None:
     """Add the manipulability energy of every grasp to ``energy`` [B]; taped."""
     device = link_pose.device
-    parent = tree.link_parent.numpy()
-    ancestor = [[0] * len(parent) for _ in parent]
-    for link in range(len(parent)):
-        above = link
-        while above > 0:
-            ancestor[link][above] = 1
-            above = int(parent[above])
     lever_shape = (*contact_index.shape, tree.dof_lower.shape[0])
     lever = wp.zeros(lever_shape, dtype=wp.float32, device=device, requires_grad=True)
     square = wp.zeros(contact_index.shape, dtype=wp.float32, device=device, requires_grad=True)
     wp.launch(
         _levers,
-        dim=(*contact_index.shape, len(parent)),
+        dim=(*contact_index.shape, tree.link_parent.shape[0]),
         inputs=[
             tree,
             candidates,
-            wp.array(ancestor, dtype=wp.int32, device=device),
             contact_index,
             link_pose,
             contact_position,
