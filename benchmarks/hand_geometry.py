@@ -1,9 +1,9 @@
 """How far is the geometry of the shipped hands from that of the real ones? Two-sided surface distance per link.
 
 ``python benchmarks/hand_geometry.py [HAND ...]`` compares the collision geometry with the vendors' meshes in
-``../shared/hands/models``. Of the vendor's surface only what can be touched counts, with the hand assembled in its opening pose: points from which at least a fifth
-of all directions leave the hand (screw holes, motors inside a shell and the inside of a clevis do not). Limits: 3 mm on
-links with a finger pad's tip, 6 mm elsewhere.
+``../shared/hands/models``. What can be touched counts, with the hand assembled in its opening pose: points from which at
+least a fifth of all directions leave the hand (screw holes, motors inside a shell and the inside of a clevis do not).
+Limits: 3 mm on links with a fingertip's pad, 6 mm elsewhere; red: the 95th percentile is above, yellow: only the largest.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def _urdf_mesh(element: ElementTree.Element, folder: Path) -> trimesh.Trimesh | 
     if mesh is None:
         return None
     file = folder / str(mesh.get("filename")).replace("package://", "").replace("file://", "")
-    if not file.is_file():  # robotiq_3f: the file exists in the sibling folder only (and its collision pose is wrong)
+    if (
+        not file.is_file()
+    ):  # robotiq_3f: the file exists in the sibling folder only (and its collision pose is wrong)
         file = Path(str(file).replace("/visual/", "/collision/"))
     loaded = trimesh.load(file, force="mesh")
     loaded.apply_scale([float(v) for v in (mesh.get("scale") or "1 1 1").split()])
@@ -172,7 +174,9 @@ def hand_distances(name: str) -> list[Distance]:
     """Distances of every link that has a mesh at the vendor, with the hand assembled in its opening pose."""
     hand = load_hand(name)
     meshes = {re.sub(r"\W", "_", link): mesh for link, mesh in real_meshes(MODELS / URDF[name]).items()}
-    links = [k for k, link in enumerate(hand.link_names) if link in meshes and np.any(hand.geometry_link == k)]
+    links = [
+        k for k, link in enumerate(hand.link_names) if link in meshes and np.any(hand.geometry_link == k)
+    ]
     real = [posed(hand, k, meshes[hand.link_names[k]]) for k in links]
     ours = [posed(hand, k, our_mesh(hand, k)) for k in links]
     whole_real, whole_ours = trimesh.util.concatenate(real), trimesh.util.concatenate(ours)
@@ -206,10 +210,22 @@ def main() -> None:
             console.print(f"{name}: skipped, no vendor model is known for it")
             continue
         table = Table(
-            "link", "limit", "real to ours: mean", "95 %", "max", "ours to real: mean", "95 %", "max", title=f"{name} [mm]"
+            "link",
+            "limit",
+            "real to ours: mean",
+            "95 %",
+            "max",
+            "ours to real: mean",
+            "95 %",
+            "max",
+            title=f"{name} [mm]",
         )
         for d in hand_distances(name):
-            values = [f(v) for v in (d.to_ours, d.to_real) for f in (np.mean, lambda x: np.percentile(x, 95), np.max)]
+            values = [
+                f(v)
+                for v in (d.to_ours, d.to_real)
+                for f in (np.mean, lambda x: np.percentile(x, 95), np.max)
+            ]
             style = "red" if d.percentile > d.limit else "yellow" if d.worst > d.limit else None
             table.add_row(d.link, f"{d.limit:.0f}", *(f"{value:.1f}" for value in values), style=style)
         console.print(table)

@@ -116,12 +116,16 @@ def test_limits_and_velocities_follow_the_sheet(name: str) -> None:
         ends = np.array([limits[joint]["lower"], limits[joint]["upper"]])
         for other, mimic in follower.items():  # a leader stops where its follower does
             if mimic["joint"] == joint:
-                both = (np.array([limits[other]["lower"], limits[other]["upper"]]) - mimic["offset"]) / mimic["multiplier"]
+                both = (np.array([limits[other]["lower"], limits[other]["upper"]]) - mimic["offset"]) / mimic[
+                    "multiplier"
+                ]
                 ends = np.array([max(ends[0], both.min()), min(ends[1], both.max())])
         np.testing.assert_allclose([hand.dof_lower[dof], hand.dof_upper[dof]], ends, atol=1e-5)
         velocity = OTHER_VELOCITY.get(name, limits[joint]["velocity"])
         assert hand.dof_velocity[dof] == pytest.approx(velocity, rel=1e-6)
-    expected = {joint["name"] for joint in sheet["joints"] if joint["type"] != "fixed" and not joint.get("mimic")}
+    expected = {
+        joint["name"] for joint in sheet["joints"] if joint["type"] != "fixed" and not joint.get("mimic")
+    }
     assert set(hand.joint_names) <= expected
     if name not in SHEET_OF:
         assert set(hand.joint_names) == expected

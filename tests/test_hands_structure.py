@@ -70,18 +70,22 @@ def test_colliders_can_be_seen_and_rubbed(name: str) -> None:
         assert material
         assert material.GetPrim().HasAPI(UsdPhysics.MaterialAPI)
         if prim.IsA(UsdGeom.Mesh):
-            assert UsdPhysics.MeshCollisionAPI(prim).GetApproximationAttr().Get() == UsdPhysics.Tokens.convexHull
+            assert (
+                UsdPhysics.MeshCollisionAPI(prim).GetApproximationAttr().Get() == UsdPhysics.Tokens.convexHull
+            )
 
 
 @ALL_HANDS
 def test_text_layer_holds_no_long_arrays(name: str) -> None:
     """Meshes stand in a crate file beside the readable one."""
-    layer = Usd.Stage.Open(str(load_hand(name).path)).GetRootLayer()
-    stage = Usd.Stage.Open(layer, Usd.Stage.LoadNone)
+    stage = Usd.Stage.Open(str(load_hand(name).path))
+    layer = stage.GetRootLayer()
     assert len(layer.subLayerPaths) == 1
     for prim in stage.Traverse():
         spec = layer.GetPrimAtPath(prim.GetPath())
-        arrays = [a for a in (spec.attributes if spec else ()) if a.typeName.isArray and a.default is not None]
+        arrays = [
+            a for a in (spec.attributes if spec else ()) if a.typeName.isArray and a.default is not None
+        ]
         assert max((len(a.default) for a in arrays), default=0) <= 64
 
 

@@ -60,7 +60,12 @@ def _row(hand: HandModel) -> tuple[str, ...]:
     grasp_types = ", ".join(hand.grasp_types) or "-"
     numbers = (hand.dof_count, hand.link_count, fingers, len(hand.patches), len(hand.sphere_link))
     picture = hand.path.with_name(THUMBNAIL)
-    return (hand.name, *(str(value) for value in numbers), grasp_types, str(picture) if picture.is_file() else "-")
+    return (
+        hand.name,
+        *(str(value) for value in numbers),
+        grasp_types,
+        str(picture) if picture.is_file() else "-",
+    )
 
 
 def _show(name: str, output: Path | None, size: int) -> int:
@@ -69,7 +74,7 @@ def _show(name: str, output: Path | None, size: int) -> int:
     if hasattr(wp.config, "log_level"):
         wp.config.log_level = wp.LOG_ERROR
     else:  # Warp 1.17
-        wp.config.quiet = True
+        wp.config.quiet = True  # type: ignore[attr-defined]
     from warpgrasp.hands.picture import write_hand_picture
 
     try:

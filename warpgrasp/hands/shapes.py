@@ -33,7 +33,8 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
-_COPLANAR_TOLERANCE = 5e-5  # facets whose planes differ less (unit normal, offset / size) are one facet of a single-precision file
+# facets whose planes differ less (unit normal, offset / size) are one facet of a single-precision file
+_COPLANAR_TOLERANCE = 5e-5
 
 
 class GeometryType(enum.IntEnum):

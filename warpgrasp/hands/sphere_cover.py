@@ -72,7 +72,9 @@ def uncovered_depth(shapes: Sequence[Shape], spheres: FloatArray) -> FloatArray:
 def _outer_surface(shapes: Sequence[Shape]) -> tuple[FloatArray, FloatArray]:
     """Even samples of the surface of the shapes' union, with outward normals."""
     corners = [shape.mesh.vertices[shape.mesh.faces] for shape in shapes]
-    area = [0.5 * np.linalg.norm(np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]), axis=1).sum() for c in corners]
+    area = [
+        0.5 * np.linalg.norm(np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]), axis=1).sum() for c in corners
+    ]
     total = float(np.clip(sum(area) / _SAMPLE_AREA, *_SAMPLE_RANGE))
     points, normals = [], []
     for index, (shape, corner) in enumerate(zip(shapes, corners, strict=True)):

@@ -121,7 +121,13 @@ def _thumb_links() -> tuple[LinkDescription, LinkDescription]:
 
 
 def _joint(
-    name: str, parent: str, child: str, position: Triple, rpy: Triple, limits: tuple[float, float], opening: float
+    name: str,
+    parent: str,
+    child: str,
+    position: Triple,
+    rpy: Triple,
+    limits: tuple[float, float],
+    opening: float,
 ) -> JointDescription:
     return JointDescription(
         name=name,
@@ -169,25 +175,38 @@ def _thumb_joints() -> tuple[JointDescription, JointDescription]:
         (0.0, _LIMIT),
         0.1,
     )
-    return replace(swivel, velocity=_THUMB_VELOCITY), replace(flexion, stiffness=15.0, damping=0.15, armature=0.0)
+    return replace(swivel, velocity=_THUMB_VELOCITY), replace(
+        flexion, stiffness=15.0, damping=0.15, armature=0.0
+    )
 
 
 def _patches() -> tuple[PatchDescription, ...]:
     patches = [
         PatchDescription("palm", "base", "palm", "palm", (0.0, 1.0, 0.0), _PAD_ANGLE, (-1.0, -1.0, 0.03))
     ]
-    inner, tip = (0.49, 0.87, 0.0), (1.0, 0.58, 0.0)
+    inner, tip, flat = (0.49, 0.87, 0.0), (1.0, 0.58, 0.0), (0.0, 1.0, 0.0)
+
+    def between(low: float, high: float) -> dict[str, Triple]:
+        return {"lower": (low, -1.0, -1.0), "upper": (high, 1.0, 1.0)}
+
     for name, finger, *_ in _FINGERS:
+        proximal, distal = f"{name}_L1", f"{name}_L2"
         patches += [
-            PatchDescription(f"{finger}_proximal", f"{name}_L1", finger, "middle", (0.0, 1.0, 0.0), _PAD_ANGLE, (0.008, -1.0, -1.0)),
-            PatchDescription(f"{finger}_medial", f"{name}_L2", finger, "middle", inner, _PAD_ANGLE, (0.004, -1.0, -1.0), (0.016, 1.0, 1.0)),
-            PatchDescription(f"{finger}_tip", f"{name}_L2", finger, "tip", tip, _TIP_ANGLE, (0.016, -1.0, -1.0)),
-        ]  # fmt: skip
+            PatchDescription(
+                f"{finger}_proximal", proximal, finger, "middle", flat, _PAD_ANGLE, **between(0.008, 1.0)
+            ),
+            PatchDescription(
+                f"{finger}_medial", distal, finger, "middle", inner, _PAD_ANGLE, **between(0.004, 0.016)
+            ),
+            PatchDescription(f"{finger}_tip", distal, finger, "tip", tip, _TIP_ANGLE, **between(0.016, 1.0)),
+        ]
     along, far = (-0.45, 0.89, 0.0), (0.2, 1.0, 0.0)
     patches += [
-        PatchDescription("thumb_medial", "thumb_L2", "thumb", "middle", along, _PAD_ANGLE, (0.012, -1.0, -1.0), (0.036, 1.0, 1.0)),
-        PatchDescription("thumb_tip", "thumb_L2", "thumb", "tip", far, _TIP_ANGLE, (0.036, -1.0, -1.0)),
-    ]  # fmt: skip
+        PatchDescription(
+            "thumb_medial", "thumb_L2", "thumb", "middle", along, _PAD_ANGLE, **between(0.012, 0.036)
+        ),
+        PatchDescription("thumb_tip", "thumb_L2", "thumb", "tip", far, _TIP_ANGLE, **between(0.036, 1.0)),
+    ]
     return tuple(patches)
 
 

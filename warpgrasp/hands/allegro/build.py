@@ -2,9 +2,10 @@
 
 Kinematics, limits, velocities and masses: the vendor's hardware as published by SimLab (allegro_hand_right.urdf).
 Drive gains, efforts, armature, joint friction and opening pose: the GraspQP evaluation (CoRL 2025). Geometry: boxes of
-the published outer dimensions with round fingertips of 12 mm radius; palm and thumb base are fitted convex parts. The published inertia tensors are not those of
-solid bodies (their products of inertia exceed what the moments allow), so inertia follows from the geometry at the
-published mass. The fixed tip links are merged into the distal links; their frames remain as ``<finger>_tip_frame``.
+the published outer dimensions with round fingertips of 12 mm radius; palm and thumb base are fitted convex parts. The
+published inertia tensors are not those of solid bodies (their products of inertia exceed what the moments allow), so inertia
+follows from the geometry at the published mass. The fixed tip links are merged into the distal links; their frames remain as
+``<finger>_tip_frame``.
 """
 
 from __future__ import annotations

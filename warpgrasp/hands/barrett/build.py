@@ -66,23 +66,33 @@ def describe() -> HandDescription:
         frames=tuple(FrameDescription(f"finger_{n}_tip_frame", f"bh_finger_{n}3", _TIP) for n in (1, 2, 3)),
         materials={"body": (0.13, 0.14, 0.16), "link": (0.62, 0.63, 0.65), "tip": (0.85, 0.85, 0.82)},
         # the inner phalanges swing in slots of the palm
-        filtered_pairs=(("bh_palm", "bh_finger_12"), ("bh_palm", "bh_finger_22"), ("bh_finger_11", "bh_finger_21")),
+        filtered_pairs=(
+            ("bh_palm", "bh_finger_12"),
+            ("bh_palm", "bh_finger_22"),
+            ("bh_finger_11", "bh_finger_21"),
+        ),
     )
 
 
 def _knuckle(finger: int) -> LinkDescription:
     mass = mass_from_sheet(
-        0.1, (-0.033751, 0.0, 0.018292), (1.9875e-05, 6.0239e-05, 5.0781e-05, 1.4791e-16, 9.8185e-06, 5.6681e-19)
+        0.1,
+        (-0.033751, 0.0, 0.018292),
+        (1.9875e-05, 6.0239e-05, 5.0781e-05, 1.4791e-16, 9.8185e-06, 5.6681e-19),
     )
     return rigid_link(f"bh_finger_{finger}1", hulls(*geometry.KNUCKLE), mass, sphere_limit=6)
 
 
 def _phalanges(finger: int) -> tuple[LinkDescription, LinkDescription]:
     inner = mass_from_sheet(
-        0.1, (-0.030745, 0.0019837, 0.00068129), (7.3832e-06, 5.9343e-05, 6.0411e-05, 2.5967e-06, -2.9222e-07, 2.4133e-09)
+        0.1,
+        (-0.030745, 0.0019837, 0.00068129),
+        (7.3832e-06, 5.9343e-05, 6.0411e-05, 2.5967e-06, -2.9222e-07, 2.4133e-09),
     )
     outer = mass_from_sheet(
-        0.1, (-0.016427, 0.015348, 0.00063234), (1.9434e-05, 2.2457e-05, 3.4232e-05, 1.4715e-05, -1.3785e-09, 9.4538e-10)
+        0.1,
+        (-0.016427, 0.015348, 0.00063234),
+        (1.9434e-05, 2.2457e-05, 3.4232e-05, 1.4715e-05, -1.3785e-09, 9.4538e-10),
     )
     return (
         rigid_link(f"bh_finger_{finger}2", hulls(*geometry.PROXIMAL, material="link"), inner),
@@ -111,7 +121,9 @@ def _joint(
     )
 
 
-def _finger_joints(finger: int, base: str, position: Triple, rpy: Triple) -> tuple[JointDescription, JointDescription]:
+def _finger_joints(
+    finger: int, base: str, position: Triple, rpy: Triple
+) -> tuple[JointDescription, JointDescription]:
     inner, outer = f"bh_finger_{finger}2", f"bh_finger_{finger}3"
     motor = _joint(f"bh_j{finger}2_joint", base, inner, position, rpy, _INNER_LIMIT, _OPENING)
     follower = _joint(
@@ -142,12 +154,25 @@ def _patches() -> tuple[PatchDescription, ...]:
         name = f"finger_{finger}"
         patches += [
             PatchDescription(
-                f"{name}_inner", f"bh_finger_{finger}2", name, "middle", (0.0, 1.0, 0.0), _PAD_ANGLE, (-0.068, -1.0, -1.0), (-0.005, 1.0, 1.0)
+                f"{name}_inner",
+                f"bh_finger_{finger}2",
+                name,
+                "middle",
+                (0.0, 1.0, 0.0),
+                _PAD_ANGLE,
+                (-0.068, -1.0, -1.0),
+                (-0.005, 1.0, 1.0),
             ),
             PatchDescription(
-                f"{name}_tip", f"bh_finger_{finger}3", name, "tip", (0.34, 1.17, 0.0), _TIP_ANGLE, (-1.0, 0.006, -1.0)
+                f"{name}_tip",
+                f"bh_finger_{finger}3",
+                name,
+                "tip",
+                (0.34, 1.17, 0.0),
+                _TIP_ANGLE,
+                (-1.0, 0.006, -1.0),
             ),
-        ]  # fmt: skip
+        ]
     return tuple(patches)
 
 

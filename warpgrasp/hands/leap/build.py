@@ -70,17 +70,20 @@ def describe() -> HandDescription:
         # on the palm's surface; x towards the thumb, y along the fingers, z out of the palm
         wrist=FrameDescription("wrist", "palm_lower", (-0.02, -0.03, -0.034), (math.pi, 0.0, math.pi / 2)),
         frames=(
-            *(FrameDescription(f"{name}_tip_frame", f"fingertip{s}", (0.0, -0.048, 0.015)) for name, s, *_ in _FINGERS),
+            *(
+                FrameDescription(f"{name}_tip_frame", f"fingertip{s}", (0.0, -0.048, 0.015))
+                for name, s, *_ in _FINGERS
+            ),
             FrameDescription("thumb_tip_frame", "thumb_fingertip", (0.0, -0.06, -0.015)),
         ),
         materials={"body": (0.12, 0.12, 0.13), "tip": (0.85, 0.85, 0.82)},
-        filtered_pairs=tuple(
-            pair
-            for _, s, *_ in _FINGERS
-            # nested brackets: the knuckle's fork encloses the side motor and what it carries
-            for pair in (("palm_lower", f"pip{s}"), (f"mcp_joint{s}", f"dip{s}"))
-        )
-        + (("palm_lower", "thumb_pip"), ("thumb_temp_base", "thumb_dip")),
+        # nested brackets: a fork encloses the side motor and what it carries
+        filtered_pairs=(
+            *(("palm_lower", f"pip{s}") for _, s, *_ in _FINGERS),
+            *((f"mcp_joint{s}", f"dip{s}") for _, s, *_ in _FINGERS),
+            ("palm_lower", "thumb_pip"),
+            ("thumb_temp_base", "thumb_dip"),
+        ),
     )
 
 
@@ -109,7 +112,13 @@ def _thumb_links() -> list[LinkDescription]:
 
 
 def _joint(
-    number: int, parent: str, child: str, position: Triple, rpy: Triple, limits: tuple[float, float], opening: float
+    number: int,
+    parent: str,
+    child: str,
+    position: Triple,
+    rpy: Triple,
+    limits: tuple[float, float],
+    opening: float,
 ) -> JointDescription:
     return JointDescription(
         name=str(number),
@@ -141,7 +150,8 @@ def _finger_joints(
         ((0.0, last, 0.0002), (0.0, 0.0, 0.0)),
     )
     return [
-        _joint(numbers[k], names[k], names[k + 1], *frames[k], _FINGER_LIMITS[k], _FINGER_OPENING[k]) for k in range(4)
+        _joint(numbers[k], names[k], names[k + 1], *frames[k], _FINGER_LIMITS[k], _FINGER_OPENING[k])
+        for k in range(4)
     ]
 
 
@@ -153,7 +163,10 @@ def _thumb_joints() -> list[JointDescription]:
         ((0.0, 0.0145, -0.017), (-_TURN, 0.0, 0.0)),
         ((0.0, 0.0466, 0.0002), (0.0, 0.0, 3.14159)),
     )
-    return [_joint(12 + k, names[k], names[k + 1], *frames[k], _THUMB_LIMITS[k], _THUMB_OPENING[k]) for k in range(4)]
+    return [
+        _joint(12 + k, names[k], names[k + 1], *frames[k], _THUMB_LIMITS[k], _THUMB_OPENING[k])
+        for k in range(4)
+    ]
 
 
 def _patches() -> tuple[PatchDescription, ...]:
@@ -161,16 +174,32 @@ def _patches() -> tuple[PatchDescription, ...]:
     patches = [PatchDescription("palm", "palm_lower", "palm", "palm", (0.0, 0.0, -1.0), _FACE_ANGLE)]
     for name, suffix, *_ in _FINGERS:
         patches += [
-            PatchDescription(f"{name}_proximal", f"mcp_joint{suffix}", name, "middle", (1.0, 0.0, 0.0), _FACE_ANGLE),
+            PatchDescription(
+                f"{name}_proximal", f"mcp_joint{suffix}", name, "middle", (1.0, 0.0, 0.0), _FACE_ANGLE
+            ),
             PatchDescription(f"{name}_medial", f"dip{suffix}", name, "middle", inner, _FACE_ANGLE),
             PatchDescription(
-                f"{name}_tip", f"fingertip{suffix}", name, "tip", tip, _TIP_ANGLE, (-1.0, -1.0, -1.0), (1.0, -0.018, 1.0)
+                f"{name}_tip",
+                f"fingertip{suffix}",
+                name,
+                "tip",
+                tip,
+                _TIP_ANGLE,
+                (-1.0, -1.0, -1.0),
+                (1.0, -0.018, 1.0),
             ),
         ]
     patches += [
         PatchDescription("thumb_medial", "thumb_dip", "thumb", "middle", (1.0, 0.0, 0.0), _FACE_ANGLE),
         PatchDescription(
-            "thumb_tip", "thumb_fingertip", "thumb", "tip", tip, _TIP_ANGLE, (-1.0, -1.0, -1.0), (1.0, -0.024, 1.0)
+            "thumb_tip",
+            "thumb_fingertip",
+            "thumb",
+            "tip",
+            tip,
+            _TIP_ANGLE,
+            (-1.0, -1.0, -1.0),
+            (1.0, -0.024, 1.0),
         ),
     ]
     return tuple(patches)

@@ -33,7 +33,7 @@ _EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _FRICTION, _VELOCITY = 2.5, 1000.0, 0.
 _LIMIT, _BEND = 3.1416, -0.52
 _QUARTER = 1.57  # the source's quarter turn
 _MIDDLE_POSITION: Triple = (0.0455, 0.0214, 0.0)
-_OPENING = (0.15, 0.2, 0.1)
+_OPENING = (0.05, 0.1, 0.05)
 _IDLE = (0.0, 0.0, 0.0)
 _TIP: Triple = (0.030214, 0.023593, 0.00013)
 _PAD_ANGLE = math.radians(40.0)
@@ -59,7 +59,9 @@ def describe() -> HandDescription:
         grasp_types=_grasp_types(),
         # on the palm; x towards the finger that opposes the others, z out of the palm
         wrist=FrameDescription("wrist", "palm", (0.0, 0.0508, 0.0), (-math.pi / 2, 0.0, 0.0)),
-        frames=tuple(FrameDescription(f"finger_{side}_tip_frame", f"finger_{side}_link_3", _TIP) for side in _SIDES),
+        frames=tuple(
+            FrameDescription(f"finger_{side}_tip_frame", f"finger_{side}_link_3", _TIP) for side in _SIDES
+        ),
         materials={"body": (0.10, 0.10, 0.11), "link": (0.60, 0.61, 0.63), "tip": (0.85, 0.85, 0.82)},
         # the first phalanges swing in slots of the palm
         filtered_pairs=tuple(("palm", f"finger_{side}_link_1") for side in _SIDES),
@@ -78,7 +80,9 @@ def _finger_links(side: str) -> list[LinkDescription]:
     ]
 
 
-def _joint(name: str, parent: str, child: str, position: Triple, rpy: Triple, opening: float) -> JointDescription:
+def _joint(
+    name: str, parent: str, child: str, position: Triple, rpy: Triple, opening: float
+) -> JointDescription:
     return JointDescription(
         name=name,
         parent=parent,
@@ -115,7 +119,12 @@ def _joints() -> tuple[JointDescription, ...]:
     joints = []
     for side, z, limits in (("1", 0.036, (-0.16, 0.25)), ("2", -0.036, (-0.25, 0.16))):
         scissor = _joint(
-            f"palm_finger_{side}_joint", "palm", f"finger_{side}_link_0", (-0.0455, 0.0214, z), (0.0, 3.1416, -_QUARTER), 0.0
+            f"palm_finger_{side}_joint",
+            "palm",
+            f"finger_{side}_link_0",
+            (-0.0455, 0.0214, z),
+            (0.0, 3.1416, -_QUARTER),
+            0.0,
         )
         joints.append(replace(scissor, axis=(0.0, 1.0, 0.0), lower=limits[0], upper=limits[1]))
         joints += _finger_joints(side)
@@ -128,11 +137,15 @@ def _joints() -> tuple[JointDescription, ...]:
 
 
 def _patches() -> tuple[PatchDescription, ...]:
-    patches = [PatchDescription("palm", "palm", "palm", "palm", (0.0, 1.0, 0.0), _PAD_ANGLE, (-1.0, 0.03, -1.0))]
+    patches = [
+        PatchDescription("palm", "palm", "palm", "palm", (0.0, 1.0, 0.0), _PAD_ANGLE, (-1.0, 0.03, -1.0))
+    ]
     for side in _SIDES:
         name = f"finger_{side}"
         patches += [
-            PatchDescription(f"{name}_inner", f"{name}_link_1", name, "middle", (0.49, 0.87, 0.0), _PAD_ANGLE),
+            PatchDescription(
+                f"{name}_inner", f"{name}_link_1", name, "middle", (0.49, 0.87, 0.0), _PAD_ANGLE
+            ),
             PatchDescription(f"{name}_medial", f"{name}_link_2", name, "middle", (0.0, 1.0, 0.0), _PAD_ANGLE),
             PatchDescription(f"{name}_tip", f"{name}_link_3", name, "tip", (-0.3, 1.0, 0.0), _TIP_ANGLE),
         ]

@@ -27,6 +27,7 @@ from warpgrasp.hands.description import (
     rigid_link,
 )
 from warpgrasp.hands.shadow import geometry
+from warpgrasp.hands.shapes import MassProperties
 
 __all__ = ["describe"]
 
@@ -80,7 +81,10 @@ def describe(*, wrist: bool = True) -> HandDescription:
         wrist=FrameDescription("wrist", "forearm" if wrist else "palm", position, (math.pi / 2, 0.0, 0.0)),
         frames=(
             FrameDescription("thumb_tip_frame", "thdistal", (0.0, 0.0, 0.0275)),
-            *(FrameDescription(f"{name}_tip_frame", f"{prefix}distal", (0.0, 0.0, 0.026)) for prefix, name, *_ in _FINGERS),
+            *(
+                FrameDescription(f"{name}_tip_frame", f"{prefix}distal", (0.0, 0.0, 0.026))
+                for prefix, name, *_ in _FINGERS
+            ),
         ),
         materials={"body": (0.10, 0.10, 0.11), "metal": (0.55, 0.56, 0.58), "tip": (0.85, 0.85, 0.82)},
         # ball-shaped knuckles sit inside what they connect
@@ -95,7 +99,7 @@ def describe(*, wrist: bool = True) -> HandDescription:
     )
 
 
-def _palm_mass():  # type: ignore[no-untyped-def]
+def _palm_mass() -> MassProperties:
     return mass_from_sheet(0.3, (0.0, 0.0, 0.035), (0.0003581, 0.0005287, 0.000191, 0.0, 0.0, 0.0))
 
 
@@ -109,17 +113,12 @@ def _wrist_links() -> list[LinkDescription]:
 
 
 def _wrist_joints() -> list[JointDescription]:
-    common = {"stiffness": _STIFFNESS, "damping": _WRIST_DAMPING, "velocity": 2.0, "rpy": (0.0, 0.0, 0.0)}
-    return [
-        JointDescription(
-            "WRJ2", "forearm", "wrist", position=(0.0, -0.01, 0.21301), axis=(0.0, 1.0, 0.0),
-            lower=-0.523598775598, upper=0.174532925199, effort=4.785, **common,
-        ),
-        JointDescription(
-            "WRJ1", "wrist", "palm", position=(0.0, 0.0, 0.034), axis=(1.0, 0.0, 0.0),
-            lower=-0.698131700798, upper=0.488692190558, effort=2.175, **common,
-        ),
-    ]  # fmt: skip
+    swing, nod = (-0.523598775598, 0.174532925199), (-0.698131700798, 0.488692190558)
+    joints = (
+        (_hinge("WRJ2", "forearm", "wrist", (0.0, -0.01, 0.21301), (0.0, 1.0, 0.0), swing, 0.0), 4.785),
+        (_hinge("WRJ1", "wrist", "palm", (0.0, 0.0, 0.034), (1.0, 0.0, 0.0), nod, 0.0), 2.175),
+    )
+    return [replace(joint, effort=effort, damping=_WRIST_DAMPING) for joint, effort in joints]
 
 
 def _finger_links(prefix: str) -> list[LinkDescription]:
@@ -156,7 +155,13 @@ def _thumb_links() -> list[LinkDescription]:
 
 
 def _hinge(
-    name: str, parent: str, child: str, position: Triple, axis: Triple, limits: tuple[float, float], opening: float
+    name: str,
+    parent: str,
+    child: str,
+    position: Triple,
+    axis: Triple,
+    limits: tuple[float, float],
+    opening: float,
 ) -> JointDescription:
     return JointDescription(
         name=name,
@@ -179,7 +184,9 @@ def _finger_joints(
     prefix: str, _finger: str, position: Triple, spread_axis: float, opening: float
 ) -> list[JointDescription]:
     name, flex = prefix.upper(), (1.0, 0.0, 0.0)
-    knuckle, proximal, middle, distal = (f"{prefix}{link}" for link in ("knuckle", "proximal", "middle", "distal"))
+    knuckle, proximal, middle, distal = (
+        f"{prefix}{link}" for link in ("knuckle", "proximal", "middle", "distal")
+    )
     little = prefix == "lf"
     spread = _hinge(
         f"{name}J4", "lfmetacarpal" if little else "palm", knuckle, position, (0.0, spread_axis, 0.0),
@@ -192,7 +199,9 @@ def _finger_joints(
         _hinge(f"{name}J1", middle, distal, (0.0, 0.0, 0.025), flex, (0.0, _FLEX), 0.0),
     ]
     if little:
-        arch = _hinge("LFJ5", "palm", "lfmetacarpal", (-0.033, 0.0, 0.02071), flex, (0.0, 0.785398163397), 0.0)
+        arch = _hinge(
+            "LFJ5", "palm", "lfmetacarpal", (-0.033, 0.0, 0.02071), flex, (0.0, 0.785398163397), 0.0
+        )
         joints.insert(0, replace(arch, rpy=(0.0, -_METACARPAL_TILT, 0.0)))
     return joints
 
@@ -217,28 +226,42 @@ def _thumb_joint(
 def _patches() -> tuple[PatchDescription, ...]:
     tip = (0.0, -1.0, 0.6)
     patches = [
-        PatchDescription("palm", "palm", "palm", "palm", _INNER, _PAD_ANGLE, (-1.0, -1.0, 0.0), (1.0, 1.0, 0.095)),
+        PatchDescription(
+            "palm", "palm", "palm", "palm", _INNER, _PAD_ANGLE, (-1.0, -1.0, 0.0), (1.0, 1.0, 0.095)
+        ),
         PatchDescription("palm_edge", "lfmetacarpal", "palm", "palm", _INNER, _PAD_ANGLE),
     ]
     for prefix, finger, *_ in _FINGERS:
         low, high = (-1.0, -1.0, 0.008), (1.0, 1.0, 0.04)
         patches += [
-            PatchDescription(f"{finger}_proximal", f"{prefix}proximal", finger, "middle", _INNER, _PAD_ANGLE, low, high),
+            PatchDescription(
+                f"{finger}_proximal", f"{prefix}proximal", finger, "middle", _INNER, _PAD_ANGLE, low, high
+            ),
             PatchDescription(f"{finger}_medial", f"{prefix}middle", finger, "middle", _INNER, _PAD_ANGLE),
             PatchDescription(
-                f"{finger}_tip", f"{prefix}distal", finger, "tip", tip, _TIP_ANGLE, (-1.0, -1.0, 0.009), (1.0, 0.003, 1.0)
+                f"{finger}_tip",
+                f"{prefix}distal",
+                finger,
+                "tip",
+                tip,
+                _TIP_ANGLE,
+                (-1.0, -1.0, 0.009),
+                (1.0, 0.003, 1.0),
             ),
         ]
     patches += [
         PatchDescription("thumb_medial", "thmiddle", "thumb", "middle", _INNER, _PAD_ANGLE),
-        PatchDescription("thumb_tip", "thdistal", "thumb", "tip", tip, _TIP_ANGLE, (-1.0, -1.0, 0.01), (1.0, 0.003, 1.0)),
+        PatchDescription(
+            "thumb_tip", "thdistal", "thumb", "tip", tip, _TIP_ANGLE, (-1.0, -1.0, 0.01), (1.0, 0.003, 1.0)
+        ),
     ]
     return tuple(patches)
 
 
 def _grasp_types() -> tuple[GraspTypeDescription, ...]:
     idle = {
-        finger: {f"{prefix.upper()}{joint}": value for joint, value in _IDLE.items()} for prefix, finger, *_ in _FINGERS
+        finger: {f"{prefix.upper()}{joint}": value for joint, value in _IDLE.items()}
+        for prefix, finger, *_ in _FINGERS
     }
     outer = idle["ring"] | idle["little"] | {"LFJ5": 0.0}
     return (
