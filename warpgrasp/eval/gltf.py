@@ -188,11 +188,10 @@ def crease_normals(
     first_face, second_face = first_corner // 3, second_corner // 3
     smooth = np.einsum("ij,ij->i", flat[first_face], flat[second_face]) > _SHARP_COSINE
     first_corner, second_face = first_corner[smooth], second_face[smooth]
-    normal = np.stack(
-        [np.bincount(first_corner, area_normal[second_face, axis], 3 * len(triangles)) for axis in range(3)],
-        axis=1,
-    )
-    normal = _unit(normal)
+    total = np.zeros((3 * len(triangles), 3))
+    for axis in range(3):
+        total[:, axis] = np.bincount(first_corner, area_normal[second_face, axis], len(total))
+    normal = _unit(total)
     keys = np.concatenate([triangles.reshape(-1, 1), np.round(1.0e4 * normal).astype(np.int64)], axis=1)
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     source = triangles.ravel()[first]
