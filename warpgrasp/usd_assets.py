@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pxr import Gf, Tf, Usd, UsdGeom, UsdPhysics, UsdUtils, Vt
+from pxr import Tf, Usd, UsdGeom, UsdUtils
 
-from warpgrasp.atomic_file import OutputError, replace_file, temporary_path
+from warpgrasp.atomic_file import OutputError, temporary_path
+from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
@@ -48,8 +49,7 @@ def object_asset(model: ObjectModel, folder: Path) -> Path:
             return _localize(model.path, folder / _folder_name(model.name, model.file_hash))
     path = folder / f"{_folder_name(model.name, model.mesh_hash)}.usdc"
     if not path.exists():
-        with replace_file(path) as temporary:
-            _write_mesh(model, temporary)
+        write_object_asset(path, _mesh_asset(model))
     return path
 
 
@@ -99,39 +99,12 @@ def _is_same_geometry(model: ObjectModel) -> bool:
     return close_lower and np.allclose(np.array(box.GetMax()), upper, rtol=0.0, atol=tolerance)
 
 
-def _write_mesh(model: ObjectModel, path: Path) -> None:
+def _mesh_asset(model: ObjectModel) -> ObjectAsset:
     """One rigid body with one collision mesh in metres."""
-    stage = Usd.Stage.CreateInMemory(f"{path.stem}.usda")
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    stage.GetRootLayer().documentation = (
-        f"Mesh of {model.path.name} as used by warpgrasp, scaled by {model.scale:g}."
+    return ObjectAsset(
+        name=model.name,
+        vertices=model.vertices,
+        faces=model.faces,
+        center_of_mass=model.center_of_mass,
+        documentation=f"Mesh of {model.path.name} as used by warpgrasp, scaled by {model.scale:g}.",
     )
-    root = UsdGeom.Xform.Define(stage, f"/{Tf.MakeValidIdentifier(model.name)}")
-    stage.SetDefaultPrim(root.GetPrim())
-    Usd.ModelAPI(root.GetPrim()).SetKind("component")
-    UsdPhysics.RigidBodyAPI.Apply(root.GetPrim())
-    mass = UsdPhysics.MassAPI.Apply(root.GetPrim())
-    mass.CreateCenterOfMassAttr(Gf.Vec3f(*(float(v) for v in model.center_of_mass)))
-    mesh = UsdGeom.Mesh.Define(stage, root.GetPath().AppendChild("mesh"))
-    points = np.ascontiguousarray(model.vertices, dtype=np.float32)
-    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(points))
-    mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(model.faces), 3, dtype=np.int32)))
-    indices = np.ascontiguousarray(model.faces.reshape(-1), dtype=np.int32)
-    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(indices))
-    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-    extent = np.stack([points.min(axis=0), points.max(axis=0)])
-    mesh.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(extent))
-    mesh.CreateDisplayColorAttr([Gf.Vec3f(0.74, 0.28, 0.09)])
-    UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
-    collision = UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim())
-    collision.CreateApproximationAttr(UsdPhysics.Tokens.convexDecomposition)
-    try:
-        written = stage.GetRootLayer().Export(str(path))
-    except Tf.ErrorException as error:
-        raise OutputError(f"cannot write {path.parent}: {error}.") from error
-    if not written:
-        raise OutputError(
-            f"cannot write {path.parent}: OpenUSD could not export the object; is the disk full?"
-        )

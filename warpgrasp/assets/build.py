@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
 from warpgrasp.objects.geometry import MassProperties, mass_properties
 from warpgrasp.objects.topology import flip_flat_faces
+from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
 __all__ = ["EXAMPLES", "Example", "build", "write_object_usd"]
 
@@ -158,57 +157,19 @@ def mesh_example(example: Example) -> tuple[Floats, NDArray[np.int64], MassPrope
 def write_object_usd(path: Path, name: str, example: Example) -> None:
     """Write one example object as a USD stage with one rigid body."""
     vertices, faces, solid = mesh_example(example)
-    stage = Usd.Stage.CreateNew(str(path))
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    UsdPhysics.SetStageKilogramsPerUnit(stage, 1.0)
-    root = UsdGeom.Xform.Define(stage, f"/{name}").GetPrim()
-    stage.SetDefaultPrim(root)
-    Usd.ModelAPI(root).SetKind("component")
-    root.SetDocumentation((example.shape.__doc__ or "").strip())
-    UsdPhysics.RigidBodyAPI.Apply(root)
-    _write_mass(root, solid, example.density)
-
-    mesh = UsdGeom.Mesh.Define(stage, f"/{name}/mesh")
-    points = Vt.Vec3fArray.FromNumpy(vertices.astype(np.float32))
-    mesh.GetPointsAttr().Set(points)
-    mesh.GetFaceVertexCountsAttr().Set(Vt.IntArray(len(faces), 3))
-    mesh.GetFaceVertexIndicesAttr().Set(Vt.IntArray.FromNumpy(faces.astype(np.int32).ravel()))
-    mesh.GetSubdivisionSchemeAttr().Set(UsdGeom.Tokens.none)
-    mesh.GetExtentAttr().Set(UsdGeom.PointBased.ComputeExtent(points))
-    mesh.GetDisplayColorAttr().Set([Gf.Vec3f(*example.color)])
-    UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
-    UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr(example.approximation)
-    _write_material(stage, f"/{name}/material", mesh.GetPrim(), example)
-    stage.GetRootLayer().Save()
-
-
-def _write_mass(prim: Any, solid: MassProperties, density: float) -> None:
-    """Mass, centre of mass and inertia: principal moments and the rotation of their axes."""
-    moments, axes = np.linalg.eigh(density * solid.inertia)
-    axes[:, 2] *= np.sign(np.linalg.det(axes))
-    # Gf matrices act on row vectors, hence the transpose.
-    rotation = Gf.Matrix3d(*axes.T.ravel().tolist()).ExtractRotation().GetQuat()
-    mass = UsdPhysics.MassAPI.Apply(prim)
-    mass.CreateMassAttr(density * solid.volume)
-    mass.CreateCenterOfMassAttr(Gf.Vec3f(*solid.center_of_mass.tolist()))
-    mass.CreateDiagonalInertiaAttr(Gf.Vec3f(*moments.tolist()))
-    mass.CreatePrincipalAxesAttr(Gf.Quatf(rotation))
-
-
-def _write_material(stage: Any, path: str, mesh: Any, example: Example) -> None:
-    """One material for colour and friction, bound to the mesh."""
-    material = UsdShade.Material.Define(stage, path)
-    shader = UsdShade.Shader.Define(stage, f"{path}/surface")
-    shader.CreateIdAttr("UsdPreviewSurface")
-    shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(Gf.Vec3f(*example.color))
-    shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.5)
-    material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
-    physics = UsdPhysics.MaterialAPI.Apply(material.GetPrim())
-    physics.CreateStaticFrictionAttr(example.friction)
-    physics.CreateDynamicFrictionAttr(example.friction)
-    physics.CreateRestitutionAttr(0.0)
-    UsdShade.MaterialBindingAPI.Apply(mesh).Bind(material)
+    asset = ObjectAsset(
+        name=name,
+        vertices=vertices,
+        faces=faces,
+        center_of_mass=solid.center_of_mass,
+        mass=example.density * solid.volume,
+        inertia=example.density * solid.inertia,
+        friction=example.friction,
+        color=example.color,
+        approximation=example.approximation,
+        documentation=(example.shape.__doc__ or "").strip(),
+    )
+    write_object_asset(path, asset)
 
 
 def build(directory: Path) -> list[Path]:

@@ -1,0 +1,147 @@
+"""``python -m warpgrasp.objects MESH... -o DIR``: object assets as USD with physics, and a report.
+
+Each asset is read by ``warpgrasp.generate``, ``warpgrasp.evaluate``, Newton and Isaac Lab and opens in usdview and Omniverse.
+``DIR/objects.json`` holds the table. Exit codes: 0 all done, 1 some meshes were refused, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from warpgrasp.atomic_file import OutputError, write_text
+from warpgrasp.eval.convex_pieces import ConvexPieceConfig
+from warpgrasp.objects.assets import AssetConfig, AssetReport, asset_names, make_object_asset, mesh_files
+from warpgrasp.objects.error import ObjectError
+
+__all__ = ["ObjectOptions", "main"]
+
+_FILE_WIDTH = 150  # columns where output is not a terminal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectOptions:
+    """Turn meshes into object assets: USD with mass, centre of mass, inertia, friction and convex collision pieces."""
+
+    meshes: tyro.conf.Positional[tuple[Path, ...]]
+    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, USD) or folders of them."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder to write into."""
+    density: float | None = None
+    """[kg/m^3]; 500 where neither density nor mass is given."""
+    mass: float | None = None
+    """[kg], of every object, instead of a density."""
+    friction: float = 0.6
+    """Static and dynamic coefficient."""
+    scale: float = 1.0
+    """Factor from the file's lengths to metres: 0.001 reads millimetres."""
+    target_size: bool = False
+    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm [GraspQP]."""
+    binary: bool = False
+    """Write .usdc instead of the text format .usda."""
+    pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
+    """Accuracy of the convex pieces."""
+
+    def config(self) -> AssetConfig:
+        """How assets are made.
+
+        Raises:
+            ValueError: A value out of range.
+        """
+        return AssetConfig(
+            density=self.density,
+            mass=self.mass,
+            friction=self.friction,
+            scale=self.scale,
+            target_size=self.target_size,
+            pieces=self.pieces,
+            suffix=".usdc" if self.binary else ".usda",
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    options = tyro.cli(ObjectOptions, args=arguments, prog="python -m warpgrasp.objects")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def complain(text: str) -> None:
+        errors.print(f"error: {text}", style="red", markup=False)
+
+    rows: list[AssetReport] = []
+    failures: dict[str, str] = {}
+    try:
+        config, files = options.config(), mesh_files(options.meshes)
+        for file, name in _shown(list(zip(files, asset_names(files), strict=True)), console):
+            try:
+                rows.append(make_object_asset(file, options.output, name=name, config=config))
+            except ObjectError as error:
+                failures[str(file)] = str(error)
+                complain(str(error))
+        if rows or failures:
+            _write_report(options.output, rows, failures)
+    except OutputError as error:
+        complain(str(error))
+        return 1
+    except (ValueError, ImportError) as error:
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        complain(f"interrupted; {len(rows)} finished assets are kept")
+        return 130
+    if rows:
+        _print_table(console, rows)
+        console.print(escape(f"assets and objects.json  {options.output}"), soft_wrap=True)
+    if failures:
+        complain(f"{len(failures)} of {len(files)} meshes were refused.")
+    return 1 if failures else 0
+
+
+def _shown(items: Sequence[tuple[Path, str]], console: Console) -> Iterator[tuple[Path, str]]:
+    """The items, with a progress bar on a terminal: a decomposition takes up to a minute."""
+    if not console.is_terminal:
+        yield from items
+        return
+    with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(items))
+        for item in items:
+            progress.update(task, description=escape(item[1]))
+            yield item
+            progress.advance(task)
+
+
+def _write_report(folder: Path, rows: Sequence[AssetReport], failures: dict[str, str]) -> None:
+    content = {"objects": [dataclasses.asdict(row) for row in rows], "failures": failures}
+    write_text(folder / "objects.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _print_table(console: Console, rows: Sequence[AssetReport]) -> None:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("object", overflow="fold")
+    for name in ("scale", "size [mm]", "volume [cm3]", "mass [g]", "faces", "pieces", "piece vol"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("mended", overflow="fold")
+    for row in rows:
+        size = " x ".join(f"{1000.0 * value:.0f}" for value in row.extent)
+        cells = (
+            f"{row.scale:.4g}", size, f"{1.0e6 * row.volume:.1f}", f"{1000.0 * row.mass:.1f}", str(row.face_count),
+            str(row.piece_count), f"{100.0 * row.piece_volume_ratio:.0f} %",
+        )  # fmt: skip
+        table.add_row(escape(row.name), *cells, escape(" ".join(row.repairs)) or "-")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Make object assets of meshes: load and mend, rescale, decompose into convex pieces, write as USD with physics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
+from warpgrasp.objects.error import ObjectError
+from warpgrasp.objects.geometry import mass_properties
+from warpgrasp.objects.model import load_object
+from warpgrasp.objects.read import MESH_SUFFIXES, USD_SUFFIXES
+from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
+
+if TYPE_CHECKING:
+    from warpgrasp.objects.model import ObjectModel
+
+__all__ = ["AssetConfig", "AssetReport", "asset_names", "make_object_asset", "mesh_files"]
+
+_METADATA = "warpgrasp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetConfig:
+    """How assets are made.
+
+    Raises:
+        ValueError: A value out of range, or both density and mass.
+    """
+
+    density: float | None = None
+    """[kg/m^3]; 500 where neither density nor mass is given."""
+    mass: float | None = None
+    """[kg], of every object, instead of a density."""
+    friction: float = 0.6
+    """Static and dynamic coefficient."""
+    scale: float = 1.0
+    """Factor from the file's lengths to metres (USD: on top of its metersPerUnit)."""
+    target_size: bool = False
+    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm [GraspQP]."""
+    pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
+    """Accuracy of the convex pieces."""
+    suffix: str = ".usda"
+    """``.usda`` (text) or ``.usdc`` (binary)."""
+
+    def __post_init__(self) -> None:
+        if self.density is not None and self.mass is not None:
+            raise ValueError(
+                f"give density ({self.density:g} kg/m^3) or mass ({self.mass:g} kg), not both; the volume decides the other"
+            )
+        for name, least in (("density", 0.0), ("mass", 0.0), ("scale", 0.0)):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > least):
+                raise ValueError(f"{name} must be a positive number (got {value})")
+        if not (np.isfinite(self.friction) and self.friction >= 0.0):
+            raise ValueError(f"friction must be at least 0 (got {self.friction})")
+        if self.suffix not in (".usda", ".usdc"):
+            raise ValueError(f"suffix must be .usda or .usdc (got {self.suffix!r})")
+
+
+@dataclass(frozen=True)
+class AssetReport:
+    """What became of one mesh."""
+
+    name: str
+    source: str
+    """Mesh file, absolute."""
+    path: str
+    """Asset, absolute."""
+    scale: float
+    """Factor applied to the file's lengths."""
+    extent: tuple[float, float, float]
+    """Size of the bounding box [m]."""
+    volume: float
+    """[m^3]."""
+    mass: float
+    """[kg]."""
+    density: float
+    """[kg/m^3]."""
+    friction: float
+    face_count: int
+    watertight: bool
+    piece_count: int
+    piece_volume_ratio: float
+    """Volume of the convex pieces, overlaps counted twice, per volume of the object; 1 is exact."""
+    repairs: tuple[str, ...]
+    """What was mended, one sentence each."""
+    mesh_hash: str
+    """Hash of the geometry that :func:`~warpgrasp.objects.load_object` reads from the asset."""
+
+
+def make_object_asset(
+    source: Path | str, output: Path | str, *, name: str | None = None, config: AssetConfig | None = None
+) -> AssetReport:
+    """Write the asset of one mesh and return what was done.
+
+    Args:
+        source: Mesh file, any that :func:`~warpgrasp.objects.load_object` reads.
+        output: Folder, created when missing.
+        name: Name of the asset; the stem of the file by default.
+        config: How the asset is made.
+
+    Raises:
+        ObjectError: The mesh cannot be used; or what was written does not read back as the same object.
+        ImportError: The object is not convex and CoACD is not installed.
+        OutputError: The asset cannot be written.
+    """
+    config = config or AssetConfig()
+    model = load_object(source, scale=config.scale, target_size=config.target_size)
+    name = name or model.name
+    path = Path(output) / f"{name}{config.suffix}"
+    if path.exists() and path.samefile(model.path):
+        raise ObjectError(f"{path}: the asset would replace its own mesh; choose another output folder.")
+    density = config.mass / model.volume if config.mass is not None else (config.density or 500.0)
+    pieces = convex_pieces(model, config.pieces)
+    asset = ObjectAsset(
+        name=name,
+        vertices=model.vertices,
+        faces=model.faces,
+        center_of_mass=model.center_of_mass,
+        mass=density * model.volume,
+        inertia=density * model.inertia_unit_density,
+        friction=config.friction,
+        pieces=tuple((piece.vertices, piece.faces) for piece in pieces),
+        documentation=f"{model.path.name}, scaled by {model.scale:g}.",
+        metadata={_METADATA: _metadata(model)},
+    )
+    write_object_asset(path, asset)
+    again = _read_back(path, model)
+    x, y, z = (float(value) for value in model.extent)
+    piece_volume = sum(
+        mass_properties(piece.vertices, piece.faces.astype(np.int64)).volume for piece in pieces
+    )
+    return AssetReport(
+        name=name,
+        source=str(model.path.resolve()),
+        path=str(path.resolve()),
+        scale=model.scale,
+        extent=(x, y, z),
+        volume=model.volume,
+        mass=density * model.volume,
+        density=density,
+        friction=config.friction,
+        face_count=len(model.faces),
+        watertight=model.watertight,
+        piece_count=len(pieces),
+        piece_volume_ratio=piece_volume / model.volume,
+        repairs=model.repairs,
+        mesh_hash=again.mesh_hash,
+    )
+
+
+def _read_back(path: Path, model: ObjectModel) -> ObjectModel:
+    """Read the asset as synthesis and evaluation will; it must be the same solid."""
+    again = load_object(path)
+    if abs(again.volume - model.volume) > 1.0e-3 * model.volume or not np.allclose(
+        again.extent, model.extent, rtol=1.0e-4, atol=1.0e-6
+    ):
+        raise ObjectError(
+            f"{path}: reads back as another object (volume {again.volume:.4g} m^3 instead of {model.volume:.4g}); "
+            "repair the mesh before."
+        )
+    return again
+
+
+def _metadata(model: ObjectModel) -> dict[str, Any]:
+    """Where the asset comes from."""
+    return {
+        "source": model.path.name,
+        "source_hash": model.file_hash,
+        "scale": model.scale,
+        "repairs": " ".join(model.repairs),
+    }
+
+
+def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
+    """Mesh files of a list of files and folders, each once, sorted within a folder.
+
+    Raises:
+        ValueError: No input, or a folder without meshes.
+    """
+    if not inputs:
+        raise ValueError("no meshes named; name mesh files or folders of them")
+    known = MESH_SUFFIXES + USD_SUFFIXES
+    files: list[Path] = []
+    for path in map(Path, inputs):
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+            if not found:
+                raise ValueError(f"{path} holds no meshes ({', '.join(known)}); name a folder that does")
+            files += found
+        else:
+            files.append(path)  # a missing file is refused with the others, by name
+    return list(dict.fromkeys(file.resolve() for file in files))
+
+
+def asset_names(files: Sequence[Path]) -> list[str]:
+    """Name of each asset: the stem of its file, with a number where that is taken."""
+    used: set[str] = set()
+    names = []
+    for file in files:
+        name, number = file.stem, 2
+        while name.lower() in used:
+            name, number = f"{file.stem}_{number}", number + 1
+        used.add(name.lower())
+        names.append(name)
+    return names
