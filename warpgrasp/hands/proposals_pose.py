@@ -14,6 +14,7 @@ __all__ = ["HandLayout", "LinkFacing", "inner_directions", "opening_pose", "stud
 
 FloatArray = NDArray[np.float64]
 
+_FAR_JOINT = 0.75  # weight of a joint that is not at an end of the link when its bending plane is looked for
 _FINGER_BEND = 0.2  # of a finger's flexion range in the opening pose
 _GRIPPER_BENDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _OPPOSED = (
@@ -72,36 +73,44 @@ def inner_directions(hand: HandModel, chains: list[Chain], motion: FingerMotion)
                 row.append(LinkFacing(link, np.zeros(3), np.zeros(3), 0.0, 0.0))
                 continue
             along = (end - start) / length
-            inner, confidence = _inner(
-                hand, chain, rotation, along, motion.meeting_point - 0.5 * (start + end)
-            )
+            towards = motion.meeting_point - 0.5 * (start + end)
+            inner, confidence = _inner(hand, chain, number, rotation, along, towards)
             row.append(LinkFacing(link, own.T @ inner, own.T @ along, length, confidence))
         facings.append(row)
     return facings
 
 
 def _inner(
-    hand: HandModel, chain: Chain, rotation: FloatArray, along: FloatArray, towards: FloatArray
+    hand: HandModel,
+    chain: Chain,
+    number: int,
+    rotation: FloatArray,
+    along: FloatArray,
+    towards: FloatArray,
 ) -> tuple[FloatArray, float]:
-    """Inner direction in the root frame, and how well the bending plane agrees with the meeting point."""
+    """Inner direction in the root frame, and how well the bending plane agrees with the meeting point.
+
+    The joints at the two ends of a link say best how it bends; those nearer to the palm may only turn the finger.
+    """
     wish = towards - (towards @ along) * along
     size = float(np.linalg.norm(wish))
     if size < 1e-6:
         return np.zeros(3), 0.0
     wish /= size
     best, score = wish, 0.0
-    for link in chain.links:
+    for place, link in enumerate(chain.links):
         if hand.joint_type[link] != JointType.REVOLUTE:
             continue
-        axis = rotation[link] @ (_child_frame_axis(hand, link))
+        weight = 1.0 if place in (number, number + 1) else _FAR_JOINT
+        axis = rotation[link] @ _child_frame_axis(hand, link)
         swing = np.cross(axis, along)
         length = float(np.linalg.norm(swing))
         if length < 0.7:
             continue
         swing /= length
         agreement = float(swing @ wish)
-        if abs(agreement) > score:
-            best, score = np.sign(agreement) * swing, abs(agreement)
+        if weight * abs(agreement) > score:
+            best, score = np.sign(agreement) * swing, weight * abs(agreement)
     return (best, score) if score > 0.5 else (wish, 0.5)
 
 
