@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +118,6 @@ def make_object_asset(
     if path.exists() and path.samefile(model.path):
         raise ObjectError(f"{path}: the asset would replace its own mesh; choose another output folder.")
     density = config.mass / model.volume if config.mass is not None else (config.density or 500.0)
-    pieces = convex_pieces(model, config.pieces)
     asset = ObjectAsset(
         name=name,
         vertices=model.vertices,
@@ -125,12 +126,14 @@ def make_object_asset(
         mass=density * model.volume,
         inertia=density * model.inertia_unit_density,
         friction=config.friction,
-        pieces=tuple((piece.vertices, piece.faces) for piece in pieces),
         documentation=f"{model.path.name}, scaled by {model.scale:g}.",
         metadata={_METADATA: _metadata(model)},
     )
-    write_object_asset(path, asset)
-    again = _read_back(path, model)
+    again = _read_back(asset, model, path.name)
+    # Of what the readers see, so that the evaluation finds the decomposition in its cache.
+    pieces = convex_pieces(again, config.pieces)
+    shapes = tuple((piece.vertices, piece.faces) for piece in pieces)
+    write_object_asset(path, dataclasses.replace(asset, pieces=shapes))
     x, y, z = (float(value) for value in model.extent)
     piece_volume = sum(
         mass_properties(piece.vertices, piece.faces.astype(np.int64)).volume for piece in pieces
@@ -154,15 +157,17 @@ def make_object_asset(
     )
 
 
-def _read_back(path: Path, model: ObjectModel) -> ObjectModel:
-    """Read the asset as synthesis and evaluation will; it must be the same solid."""
-    again = load_object(path)
-    if abs(again.volume - model.volume) > 1.0e-3 * model.volume or not np.allclose(
-        again.extent, model.extent, rtol=1.0e-4, atol=1.0e-6
-    ):
+def _read_back(asset: ObjectAsset, model: ObjectModel, file_name: str) -> ObjectModel:
+    """The object as synthesis and evaluation will read it, float32; it must be the same solid."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file_name
+        write_object_asset(path, asset)
+        again = load_object(path)
+    same_size = np.allclose(again.extent, model.extent, rtol=1.0e-4, atol=1.0e-6)
+    if abs(again.volume - model.volume) > 1.0e-3 * model.volume or not same_size:
         raise ObjectError(
-            f"{path}: reads back as another object (volume {again.volume:.4g} m^3 instead of {model.volume:.4g}); "
-            "repair the mesh before."
+            f"{model.path}: reads back from USD as another object (volume {again.volume:.4g} m^3 instead of "
+            f"{model.volume:.4g}); repair the mesh before."
         )
     return again
 
