@@ -9,6 +9,7 @@ import numpy as np
 import trimesh
 import warp as wp
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from warpgrasp.dataset import GraspSet
 from warpgrasp.eval.figures import import_matplotlib
@@ -36,7 +37,6 @@ TOUCH_DISTANCE = 0.005
 BANDWIDTH = 0.006
 """Standard deviation of the Gaussian that spreads a contact over the surface [m]."""
 
-_BLOCK = 4_000_000  # distances computed at once
 _FACE_BUDGET = 30_000
 _FIELD_OF_VIEW = np.radians(28.0)
 _BACKGROUND = (1.0, 1.0, 1.0)
@@ -119,12 +119,13 @@ def contact_density(
     p = np.asarray(contact_position, dtype=np.float64).reshape(-1, 3)
     m = np.asarray(contact_normal, dtype=np.float64).reshape(-1, 3)
     density = np.zeros(len(x))
-    step = max(_BLOCK // max(len(p), 1), 1)
-    for start in range(0, len(x) if len(p) else 0, step):
-        part = slice(start, start + step)
-        square = ((x[part, None] - p[None]) ** 2).sum(axis=2)
-        weight = np.maximum(n[part] @ m.T, 0.0)
-        density[part] = (weight * np.exp(-0.5 * square / bandwidth**2)).sum(axis=1)
+    if len(p):
+        # Beyond four standard deviations a contact adds less than 0.04 % of its peak.
+        pairs = cKDTree(x).sparse_distance_matrix(cKDTree(p), 4.0 * bandwidth, output_type="coo_matrix")
+        point, contact = pairs.row, pairs.col
+        cosine = np.maximum(np.einsum("ij,ij->i", n[point], m[contact]), 0.0)
+        weight = cosine * np.exp(-0.5 * (pairs.data / bandwidth) ** 2)
+        density = np.bincount(point, weight, len(x)).astype(np.float64)
     return density / (2.0 * np.pi * bandwidth**2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -80,14 +81,25 @@ def gallery_choice(
     held: list[list[tuple[int, int]]] = []
     dropped: list[list[tuple[int, int]]] = []
     for number, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
-        order = [int(i) for i in entry.case.grasps.order() if posed(entry.case)[i]]
+        order = _posed_order(entry.case)
         held.append([(number, i) for i in order if verdict.success_all[i]])
         lost = [i for i in order if not verdict.success_all[i]]
-        rank = {i: sum(verdict.reason[j] == verdict.reason[i] for j in lost[:k]) for k, i in enumerate(lost)}
+        seen: Counter[int] = Counter()
+        rank = {}
+        for i in lost:
+            reason = int(verdict.reason[i])
+            rank[i] = seen[reason]
+            seen[reason] += 1
         dropped.append([(number, i) for i in sorted(lost, key=lambda i: rank[i])])
     all_held, all_dropped = take_turns(held), take_turns(dropped)
     held_count = min(len(all_held), max(count - len(all_dropped), count - count // 2))
     return [*all_held[:held_count], *all_dropped[: count - held_count]]
+
+
+def _posed_order(case: GraspCase) -> list[int]:
+    """Grasps that have a pose, best first."""
+    order = case.grasps.order()
+    return [int(i) for i in order[posed(case)[order]]]
 
 
 def take_turns(lists: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, int]]:
@@ -97,10 +109,7 @@ def take_turns(lists: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[int, in
 
 def scene_choice(entries: Sequence[ReportEntry], limits: ReportLimits) -> list[list[int]]:
     """Best grasps of each object, an even share; what small files leave goes to the larger ones."""
-    orders = [
-        [int(i) for i in entry.case.grasps.order() if posed(entry.case)[i]] if k < limits.object_count else []
-        for k, entry in enumerate(entries)
-    ]
+    orders = [_posed_order(entry.case) if k < limits.object_count else [] for k, entry in enumerate(entries)]
     turns = take_turns([[(k, i) for i in order] for k, order in enumerate(orders)])[: limits.scene_count]
     return [sorted(i for number, i in turns if number == k) for k in range(len(entries))]
 
