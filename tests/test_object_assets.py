@@ -252,3 +252,21 @@ def test_missing_coacd_names_the_extra(tmp_path: Path, monkeypatch: pytest.Monke
 def test_names_are_unique_without_regard_to_case() -> None:
     files = [Path("a/cup.obj"), Path("b/Cup.stl"), Path("c/cup.ply"), Path("d/box.obj")]
     assert asset_names(files) == ["cup", "Cup_2", "cup_3", "box"]
+
+
+def test_evaluation_of_an_asset_needs_no_second_decomposition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decompose = pieces_module._decompose
+    count = []
+    monkeypatch.undo()  # the real cache
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def counted(model: ObjectModel, config: Any) -> Any:
+        count.append(model.mesh_hash)
+        return decompose(model, config)
+
+    monkeypatch.setattr(pieces_module, "_decompose", counted)
+    report = make_object_asset(write_l(tmp_path, scale=1.1), tmp_path / "out")
+    convex_pieces(load_object(report.path))
+    assert count == [report.mesh_hash]

@@ -85,10 +85,10 @@ class _Pickler:
             b"(" + self.value("storage") + _name("torch", _STORAGE[kind]) + self.value(key)
             + self.value("cpu") + self.value(int(array.size)) + b"tQ"
         )  # fmt: skip
-        shape = [int(length) for length in array.shape]
+        shape: tuple[int, ...] = array.shape
         stride = tuple(math.prod(max(length, 1) for length in shape[i + 1 :]) for i in range(len(shape)))
         hooks = _name("collections", "OrderedDict") + b")R"
-        arguments = storage + self.value(0) + self.value(tuple(shape)) + self.value(stride)
+        arguments = storage + self.value(0) + self.value(shape) + self.value(stride)
         return _name("torch._utils", "_rebuild_tensor_v2") + b"(" + arguments + b"\x89" + hooks + b"tR"
 
 
