@@ -36,7 +36,16 @@ def distance_to_shape(hand: HandModel, geometry: int, point: FloatArray) -> floa
 
 
 def test_shipped_hands() -> None:
-    vendors = {"ability_hand", "allegro", "barrett", "leap", "robotiq_2f140", "robotiq_3f", "shadow", "shadow_wristless"}
+    vendors = {
+        "ability_hand",
+        "allegro",
+        "barrett",
+        "leap",
+        "robotiq_2f140",
+        "robotiq_3f",
+        "shadow",
+        "shadow_wristless",
+    }
     assert set(hand_names()) == vendors
     assert load_hand("allegro") is load_hand("allegro")
     assert load_hand("allegro").dof_count == 16

@@ -149,7 +149,9 @@ def test_spheres_agree_with_mujocos_contacts(mujoco_model: tuple[HandModel, Any]
         mujoco.mj_fwdPosition(model, data)
         center = hand.sphere_centers(np.zeros(3), (0.0, 0.0, 0.0, 1.0), q)
         overlap = reach - np.linalg.norm(center[pairs[:, 0]] - center[pairs[:, 1]], axis=1)
-        depth.append((max((-contact.dist for contact in data.contact), default=0.0), overlap.max(initial=0.0)))
+        depth.append(
+            (max((-contact.dist for contact in data.contact), default=0.0), overlap.max(initial=0.0))
+        )
     exact, spheres = np.array(depth).T
     deep, claimed = exact > 5e-3, spheres > 5e-3
     assert np.all(spheres[exact > 12e-3] > 0.0)

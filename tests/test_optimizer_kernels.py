@@ -426,7 +426,9 @@ def test_a_reset_chain_anneals_fully_in_the_steps_it_has_left(start: int, age: i
 def test_resets_draw_every_contact_anew() -> None:
     """New contacts are distinct, spread over all candidates, and those of two slots have nothing to do with each other."""
     run = HandMadeRun.make(
-        default_schedule(reset_period=1.0, reset_last_step=100.0, reset_z=-10.0), per_object=4000, reset_count=1
+        default_schedule(reset_period=1.0, reset_last_step=100.0, reset_z=-10.0),
+        per_object=4000,
+        reset_count=1,
     )
     run.assign("work", "step", 5)
     before = run.read("current", "contact_index")

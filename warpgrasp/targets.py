@@ -178,7 +178,9 @@ class _ClearanceSearch:
     def __call__(self, root_pose: FloatArray, joint_position: FloatArray) -> FloatArray:
         problem = self._problem
         root: wp.array = wp.array(root_pose.astype(np.float32), dtype=wp.transform, device=problem.device)
-        joints: wp.array = wp.array(joint_position.astype(np.float32), dtype=wp.float32, device=problem.device)
+        joints: wp.array = wp.array(
+            joint_position.astype(np.float32), dtype=wp.float32, device=problem.device
+        )
         launch_forward_kinematics(problem.tree, root, joints, link_pose=self._link_pose)
         launch_geometry_poses(
             problem.geometry,
