@@ -68,7 +68,7 @@ def force_closure(
         )
     if object_index is None:
         object_index = torch.zeros(len(contact_position), dtype=torch.int32, device=contact_position.device)
-    index = wp.from_torch(object_index.to(torch.int32).contiguous())
+    index = _array(object_index.to(torch.int32).contiguous())
     normal, center = _vectors(object_normal), _vectors(center_of_mass)
 
     def launch(position: wp.array, energy: wp.array) -> None:
@@ -166,11 +166,11 @@ class ObjectSurfaces:
         with _stream(points):
             launch_signed_distance(
                 self._meshes,
-                wp.from_torch(object_index.to(torch.int32).contiguous()),
-                wp.from_torch(points, dtype=wp.vec3),
-                distance=wp.from_torch(distance),
-                normal=wp.from_torch(normal, dtype=wp.vec3),
-                closest=wp.from_torch(closest, dtype=wp.vec3),
+                _array(object_index.to(torch.int32).contiguous()),
+                _array(points, wp.vec3),
+                distance=_array(distance),
+                normal=_array(normal, wp.vec3),
+                closest=_array(closest, wp.vec3),
             )
         return closest, normal, distance
 
@@ -183,7 +183,7 @@ class _Taped(torch.autograd.Function):
         wanted = [tensor.requires_grad for tensor in tensors]
         arrays = [_vectors(tensor, grad) for tensor, grad in zip(tensors, wanted, strict=True)]
         energy = torch.zeros(len(tensors[0]), dtype=torch.float32, device=tensors[0].device)
-        result = wp.from_torch(energy, requires_grad=any(wanted))
+        result = _array(energy, requires_grad=any(wanted))
         ctx.tape = wp.Tape() if any(wanted) else None
         with _stream(energy):
             if ctx.tape is None:
@@ -199,7 +199,7 @@ class _Taped(torch.autograd.Function):
         gradient = gradients[0].contiguous()
         with _stream(gradient):
             ctx.tape.zero()
-            ctx.tape.backward(grads={ctx.result: wp.from_torch(gradient)})
+            ctx.tape.backward(grads={ctx.result: _array(gradient)})
             results = [
                 wp.to_torch(array.grad).clone() if wanted else None
                 for array, wanted in zip(ctx.arrays, ctx.wanted, strict=True)
@@ -228,9 +228,9 @@ class _GraspEnergy(torch.autograd.Function):
                 raise ValueError(f"{name} must have shape {shape} (got {tuple(value.shape)})")
         with _stream(root_pose):
             state = problem.create_state()
-            state.root_pose = wp.from_torch(_ready(root_pose), dtype=wp.transform)
-            state.joint_position = wp.from_torch(_ready(joint_position))
-            state.contact_index = wp.from_torch(contact_index.to(torch.int32).contiguous())
+            state.root_pose = _array(_ready(root_pose), wp.transform)
+            state.joint_position = _array(_ready(joint_position))
+            state.contact_index = _array(contact_index.to(torch.int32).contiguous())
             problem.evaluate(state)
             energy, gradient = wp.to_torch(state.energy).clone(), wp.to_torch(state.gradient).clone()
         ctx.save_for_backward(root_pose.detach(), gradient)
@@ -265,8 +265,14 @@ def _ready(value: torch.Tensor) -> torch.Tensor:
     return value.detach().to(torch.float32).contiguous()
 
 
+def _array(value: torch.Tensor, dtype: Any = None, requires_grad: bool = False) -> Any:
+    """A Warp array on the memory of a contiguous tensor."""
+    return wp.from_torch(value, dtype=dtype, requires_grad=requires_grad)
+
+
 def _vectors(value: torch.Tensor, requires_grad: bool = False) -> wp.array:
-    return wp.from_torch(_ready(value), dtype=wp.vec3, requires_grad=requires_grad)
+    vectors: wp.array = _array(_ready(value), wp.vec3, requires_grad)
+    return vectors
 
 
 def _stream(value: torch.Tensor) -> Any:

@@ -45,11 +45,22 @@ def _camel(hand_name: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in hand_name.split("_"))
 
 
+def _agents(task: str) -> dict[str, str]:
+    """Configurations of the learning libraries; a replay has nothing to learn."""
+    return {
+        "rsl_rl_cfg_entry_point": f"{__name__}.agents:RslRl{task}",
+        "skrl_cfg_entry_point": f"{__name__}:skrl_{task.lower()}.yaml",
+        "default_agent": "rsl_rl",
+    }
+
+
 def _register() -> None:
     try:
         import gymnasium
     except ImportError as error:
-        raise ImportError(f"The Isaac Lab environments need gymnasium and isaaclab >= 3.0: {_INSTALL}") from error
+        raise ImportError(
+            f"The Isaac Lab environments need gymnasium and isaaclab >= 3.0: {_INSTALL}"
+        ) from error
     for name, (task, hand) in environment_ids().items():
         if name in gymnasium.registry:
             continue
@@ -62,9 +73,7 @@ def _register() -> None:
                 "hand": hand,
                 # Looked up by module attribute: nothing is imported until then.
                 "env_cfg_entry_point": f"{__name__}.configs:{task}_{hand}",
-                "rsl_rl_cfg_entry_point": f"{__name__}.agents:RslRl{task}",
-                "skrl_cfg_entry_point": f"{__name__}.agents:skrl_{task.lower()}.yaml",
-                "default_agent": "rsl_rl",
+                **(_agents(task) if task != "Evaluate" else {}),
             },
         )
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "to_engine_pose"]
 
+_SOLREF_AS_GIVEN = (
+    1  # of Newton's attribute mujoco.solref_mode: mujoco.solref counts, not stiffness and damping
+)
+
 
 def to_engine_pose(pose: torch.Tensor) -> torch.Tensor:
     """Poses (position, quaternion xyzw) [..., 7] as the engine takes them."""
@@ -34,32 +38,42 @@ def from_engine_pose(pose: torch.Tensor) -> torch.Tensor:
     return pose
 
 
-def physics_config(physics: str, *, impedance_ratio: float = 10.0, contact_limit: int = 128) -> Any:
+def physics_config(
+    physics: str,
+    *,
+    cone: str = "pyramidal",
+    impedance_ratio: float = 10.0,
+    contact_limit: int = 96,
+    own_contacts: bool = False,
+) -> Any:
     """Physics of a simulation.
 
     Args:
         physics: ``newton`` (no Isaac Sim needed) or ``physx`` (Isaac Sim).
+        cone: Friction cone of Newton's MuJoCo solver: ``pyramidal`` or ``elliptic``.
         impedance_ratio: Stiffness of friction relative to normal contact (Newton).
         contact_limit: Contacts per world (Newton).
+        own_contacts: Let MuJoCo find contacts instead of Newton; only where all worlds hold the same object.
 
     Raises:
         ValueError: Another name.
     """
     if physics == "newton":
-        from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
+        from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg, NewtonShapeCfg
 
         solver = MJWarpSolverCfg(
             integrator="implicitfast",
-            cone="elliptic",
+            cone=cone,
             impratio=impedance_ratio,
-            iterations=30,
-            ls_iterations=20,
+            iterations=50,
+            ls_iterations=30,
             njmax=4 * contact_limit,
             nconmax=contact_limit,
-            # Newton's own collision pipeline: every world collides with its own object, MuJoCo's knows one for all.
-            use_mujoco_contacts=False,
+            # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.
+            use_mujoco_contacts=own_contacts,
         )
-        return NewtonCfg(solver_cfg=solver)
+        # Contacts from 1 mm on: at Isaac Lab's 10 mm a hand around an object has hundreds that do nothing.
+        return NewtonCfg(solver_cfg=solver, default_shape_cfg=NewtonShapeCfg(gap=0.001))
     if physics == "physx":
         from isaaclab_physx.physics import PhysxCfg
 
@@ -82,7 +96,7 @@ class SceneAdapter:
         self._origins: torch.Tensor = scene.env_origins
         self.device = self._origins.device
         self.hand = hand
-        self._center_of_mass = center_of_mass.to(self.device)
+        self.center_of_mass = center_of_mass.to(self.device)
         names = list(self._robot.joint_names)
         own = moving_joint_names(hand)
         moving = [link for link in range(hand.link_count) if own[link]]
@@ -125,7 +139,7 @@ class SceneAdapter:
     def object_pose(self) -> torch.Tensor:
         """Object frames (of the mesh), shape [W, 7]."""
         pose = self.body_pose()
-        pose[:, :3] -= rotate(pose[:, 3:], self._center_of_mass)
+        pose[:, :3] -= rotate(pose[:, 3:], self.center_of_mass)
         return pose
 
     def body_pose(self) -> torch.Tensor:
@@ -142,13 +156,17 @@ class SceneAdapter:
     def write_object(self, pose: torch.Tensor, worlds: torch.Tensor) -> None:
         """Put objects at rest at ``pose`` [N, 7] of their mesh frames."""
         pose = pose.clone()
-        pose[:, :3] += rotate(pose[:, 3:], self._center_of_mass[worlds]) + self._origins[worlds]
+        pose[:, :3] += rotate(pose[:, 3:], self.center_of_mass[worlds]) + self._origins[worlds]
         self._object.write_root_pose_to_sim_index(root_pose=to_engine_pose(pose), env_ids=worlds)
         rest = torch.zeros(len(worlds), 6, device=self.device)
         self._object.write_root_velocity_to_sim_index(root_velocity=rest, env_ids=worlds)
 
     def write_hand(
-        self, root_pose: torch.Tensor, joints: torch.Tensor, worlds: torch.Tensor, carrier: torch.Tensor | None = None
+        self,
+        root_pose: torch.Tensor,
+        joints: torch.Tensor,
+        worlds: torch.Tensor,
+        carrier: torch.Tensor | None = None,
     ) -> None:
         """Put hands at rest: pose of the root, or of the carrier's base [N, 7], joints [N, J], carrier [N, 6]."""
         pose = root_pose.clone()
@@ -175,7 +193,9 @@ class SceneAdapter:
         composer = self._object.permanent_wrench_composer
         composer.set_forces_and_torques_index(forces=force[:, None, :].contiguous(), is_global=True)
 
-    def set_contact(self, *, friction: float, torsional: float = 0.0, time_constant: float | None = None) -> None:
+    def set_contact(
+        self, *, friction: float, torsional: float = 0.0, time_constant: float | None = None
+    ) -> None:
         """Give every surface the same friction; on Newton also torsion [m] and the contact time constant [s]."""
         model = _newton_model()
         if model is None:
@@ -192,7 +212,7 @@ class SceneAdapter:
         model.shape_material_mu_torsional.fill_(torsional)
         if time_constant is not None:
             model.mujoco.solref.fill_((time_constant, 1.0))
-            model.mujoco.solref_mode.fill_(_raw_solref())
+            model.mujoco.solref_mode.fill_(_SOLREF_AS_GIVEN)
         NewtonManager.add_model_change(ModelFlags.SHAPE_PROPERTIES)
 
     def _ids(self, values: Any) -> torch.Tensor:
@@ -229,9 +249,3 @@ def _newton_model() -> Any:
     from isaaclab_newton.physics import NewtonManager
 
     return NewtonManager.get_model()
-
-
-def _raw_solref() -> int:
-    from newton._src.solvers.mujoco import kernels
-
-    return int(kernels.SOLREF_MODE_RAW)

@@ -28,16 +28,19 @@ if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["CARRIER_JOINTS", "CarrierConfig", "hand_usd", "moving_joint_names", "object_usds"]
+__all__ = ["CARRIER_JOINTS", "CarrierConfig", "ObjectBody", "hand_usd", "moving_joint_names", "object_usds"]
 
 CARRIER_JOINTS: tuple[str, ...] = (
     "carrier_x", "carrier_y", "carrier_z", "carrier_roll", "carrier_pitch", "carrier_yaw",
 )  # fmt: skip
 """Joints of the carrier from its base to the hand's root: three slides [m], three hinges [rad]."""
 
+_DENSITY = 500.0  # kg/m^3, of objects whose mass nobody names
 _VERSION = 3  # of the files written here; part of their names
 _HAND = "hand"
-_PADDING = 1.0e-4  # m, size of the pieces that fill up an object: inside another piece, where nothing touches them
+_PADDING = (
+    1.0e-4  # m, size of the pieces that fill up an object: inside another piece, where nothing touches them
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,25 +93,44 @@ def hand_usd(hand: HandModel, *, carrier: CarrierConfig | None = None, folder: P
     return path
 
 
-def object_usds(
-    models: Sequence[ObjectModel], *, mass: float | None = None, folder: Path | None = None
-) -> tuple[Path, ...]:
-    """One file per object, all with the same number of convex pieces; the body frame is the centre of mass.
+@dataclass(frozen=True, eq=False)
+class ObjectBody:
+    """What physics knows of an object; all in its body frame, which is the centre of mass with the object's axes."""
+
+    pieces: tuple[ConvexPiece, ...]
+    mass: float
+    """[kg]."""
+    inertia: NDArray[np.float64]
+    """About the centre of mass [kg m^2], shape [3, 3]."""
+    center_of_mass: NDArray[np.float64]
+    """In the object frame [m], shape [3]."""
+
+    @classmethod
+    def from_model(cls, model: ObjectModel, mass: float | None = None) -> ObjectBody:
+        """The body of an object with uniform density; ``mass`` [kg] or else 500 kg/m^3."""
+        kilograms = _DENSITY * model.volume if mass is None else mass
+        pieces = tuple(
+            ConvexPiece(piece.vertices - model.center_of_mass, piece.faces) for piece in convex_pieces(model)
+        )
+        inertia = model.inertia_unit_density * (kilograms / model.volume)
+        return cls(pieces, kilograms, inertia, np.asarray(model.center_of_mass, dtype=np.float64))
+
+
+def object_usds(bodies: Sequence[ObjectBody], *, folder: Path | None = None) -> tuple[Path, ...]:
+    """One file per object, all with the same number of convex pieces.
 
     Args:
-        models: The objects.
-        mass: Mass of every object [kg]; 500 kg/m^3 times its volume when ``None``.
+        bodies: The objects.
         folder: Where to put the files; a folder in the user's cache by default.
     """
-    pieces = [convex_pieces(model) for model in models]
-    count = max(len(own) for own in pieces)
+    count = max(len(body.pieces) for body in bodies)
     paths = []
-    for model, own in zip(models, pieces, strict=True):
-        kilograms = 500.0 * model.volume if mass is None else mass
-        key = _key(model.mesh_hash, str(count), repr(kilograms), *(p.vertices.tobytes().hex() for p in own))
+    for body in bodies:
+        vertices = (piece.vertices.tobytes().hex() for piece in body.pieces)
+        key = _key(str(count), repr(body.mass), repr(body.inertia.tolist()), *vertices)
         path = (folder or _folder()) / f"object_{key}.usda"
         if not path.exists():
-            _export(_object_stage(model, _filled_up(own, count), kilograms), path)
+            _export(_object_stage(body, _filled_up(body.pieces, count)), path)
         paths.append(path)
     return tuple(paths)
 
@@ -137,7 +159,8 @@ def _quieten(stage: Usd.Stage, below: Usd.Prim, hand: HandModel) -> None:
     """Take gravity off the hand and collisions off pairs of links that touch by construction."""
     paths = [_path_below(below, hand, path) for path in hand.link_paths]
     allowed = {
-        tuple(sorted((int(hand.sphere_link[a]), int(hand.sphere_link[b])))) for a, b in hand.self_collision_pairs()
+        tuple(sorted((int(hand.sphere_link[a]), int(hand.sphere_link[b]))))
+        for a, b in hand.self_collision_pairs()
     }
     for link, path in enumerate(paths):
         prim = stage.OverridePrim(path)
@@ -201,7 +224,9 @@ def _carrier_joint(
     drive = UsdPhysics.DriveAPI.Apply(joint.GetPrim(), "angular" if angular else "linear")
     unit = np.pi / 180.0 if angular else 1.0  # USD's hinges count in degrees
     drive.CreateTypeAttr("force")
-    drive.CreateStiffnessAttr(float(unit * (config.angular_stiffness if angular else config.linear_stiffness)))
+    drive.CreateStiffnessAttr(
+        float(unit * (config.angular_stiffness if angular else config.linear_stiffness))
+    )
     drive.CreateDampingAttr(float(unit * (config.angular_damping if angular else config.linear_damping)))
     drive.CreateMaxForceAttr(float(config.angular_effort if angular else config.linear_effort))
 
@@ -215,17 +240,17 @@ def _filled_up(pieces: Sequence[ConvexPiece], count: int) -> list[ConvexPiece]:
     return [*pieces, *([ConvexPiece(vertices, faces)] * (count - len(pieces)))]
 
 
-def _object_stage(model: ObjectModel, pieces: Sequence[ConvexPiece], mass: float) -> Usd.Stage:
+def _object_stage(body: ObjectBody, pieces: Sequence[ConvexPiece]) -> Usd.Stage:
     stage = Usd.Stage.CreateInMemory()
     _set_units(stage)
     root = UsdGeom.Xform.Define(stage, "/object").GetPrim()
     stage.SetDefaultPrim(root)
     UsdPhysics.RigidBodyAPI.Apply(root)
-    moments, axes = np.linalg.eigh(model.inertia_unit_density * (mass / model.volume))
+    moments, axes = np.linalg.eigh(body.inertia)
     if np.linalg.det(axes) < 0.0:
         axes[:, 0] *= -1.0
     api = UsdPhysics.MassAPI.Apply(root)
-    api.CreateMassAttr(float(mass))
+    api.CreateMassAttr(float(body.mass))
     api.CreateCenterOfMassAttr(Gf.Vec3f(0.0))
     api.CreateDiagonalInertiaAttr(Gf.Vec3f(*(float(value) for value in moments)))
     api.CreatePrincipalAxesAttr(Gf.Quatf(*quaternion_to_wxyz(matrix_to_quaternion(axes))))
@@ -234,19 +259,23 @@ def _object_stage(model: ObjectModel, pieces: Sequence[ConvexPiece], mass: float
     surface.CreateStaticFrictionAttr(1.0)
     surface.CreateDynamicFrictionAttr(1.0)
     for index, piece in enumerate(pieces):
-        mesh = _mesh(stage, f"/object/piece_{index}", piece.vertices - model.center_of_mass, piece.faces)
+        mesh = _mesh(stage, f"/object/piece_{index}", piece.vertices, piece.faces)
         UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
         UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr("convexHull")
         UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
     return stage
 
 
-def _mesh(stage: Usd.Stage, path: str, vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> UsdGeom.Mesh:
+def _mesh(
+    stage: Usd.Stage, path: str, vertices: NDArray[np.float64], faces: NDArray[np.int32]
+) -> UsdGeom.Mesh:
     mesh = UsdGeom.Mesh.Define(stage, path)
     points = np.ascontiguousarray(vertices, dtype=np.float32)
     mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(points))
     mesh.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(faces), 3, dtype=np.int32)))
-    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(faces.ravel(), dtype=np.int32)))
+    mesh.CreateFaceVertexIndicesAttr(
+        Vt.IntArray.FromNumpy(np.ascontiguousarray(faces.ravel(), dtype=np.int32))
+    )
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     mesh.CreateExtentAttr(Vt.Vec3fArray.FromNumpy(np.stack([points.min(axis=0), points.max(axis=0)])))
     return mesh

@@ -1,0 +1,22 @@
+"""Every registered id is made, reset and stepped with two worlds."""
+
+import pytest
+import torch
+
+import warpgrasp.eval.isaaclab as registration
+
+
+@pytest.mark.parametrize("name", sorted(registration.environment_ids()))
+def test_every_id_is_made_reset_and_stepped(make, name):
+    environment = make(name, num_envs=2)
+    observed, _ = environment.reset()
+    generator = torch.Generator().manual_seed(0)
+    shape = environment.action_space.shape
+    for _ in range(3):
+        assert observed["policy"].shape == environment.observation_space.shape
+        assert torch.isfinite(observed["policy"]).all()
+        action = 0.2 * torch.rand(shape, generator=generator)
+        observed, reward, terminated, timed_out, _ = environment.step(action)
+        assert reward.shape == terminated.shape == timed_out.shape == (2,)
+        assert torch.isfinite(reward).all()
+    assert (environment.adapter.link_pose()[..., 3:].norm(dim=-1) - 1.0).abs().max() < 1e-3

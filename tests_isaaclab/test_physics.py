@@ -1,0 +1,114 @@
+"""What the environments simulate: good grasps hold, empty ones drop, equal worlds stay together, tables carry."""
+
+import numpy as np
+import pytest
+import torch
+
+from warpgrasp.dataset import GraspSet
+from warpgrasp.eval.isaaclab.pool import shipped_grasps
+from warpgrasp.hands import load_hand
+
+
+@pytest.fixture(scope="module")
+def mug():
+    """Shipped grasps of the mug, best first."""
+    path = next(path for path in shipped_grasps("allegro") if path.stem == "mug")
+    return GraspSet.load(path)
+
+
+def _verdict_of_mujoco(environment):
+    from warpgrasp.eval.mujoco_engine import MujocoEngine
+
+    return MujocoEngine(workers=2).evaluate(environment.scenes[0], environment.targets)
+
+
+def test_verdicts_agree_with_the_mujoco_engine(make, mug):
+    """Grasps that MuJoCo holds with room to spare are held, those it loses are lost."""
+    environment = make("WarpGrasp-Evaluate-Allegro", num_envs=8, grasps=[mug.best(8)], force=2.0)
+    verdict = environment.evaluate()
+    reference = _verdict_of_mujoco(environment)
+    clear = np.abs(reference.displacement - environment.protocol.position_limit) > 0.02
+    assert clear.sum() >= 12
+    same = (verdict.trial_success == reference.trial_success)[clear]
+    assert same.mean() >= 0.8
+    assert verdict.success_any.sum() >= 3
+    assert verdict.effort_ratio.max() <= 1.0
+    np.testing.assert_allclose(verdict.penetration, reference.penetration, atol=1e-6)
+
+
+def test_a_hand_that_does_not_touch_drops(make, mug):
+    """A hand far away holds nothing, and the object flies as Newton's second law says."""
+    import dataclasses
+
+    few = mug.best(2)
+    away = np.array([0.0, 0.0, 20.0], dtype=np.float32)
+    stages = ("root_position", "pregrasp_root_position", "squeeze_root_position")
+    moved = dataclasses.replace(few, **{name: getattr(few, name) + away for name in stages})
+    environment = make("WarpGrasp-Evaluate-Allegro", num_envs=2, grasps=[moved], force=2.0)
+    verdict = environment.evaluate()
+    assert not verdict.trial_success.any()
+    assert (verdict.contact_count == 0).all()
+    # 2 N on 0.2 kg: half a second forth, a quarter at 5 m/s, half a second until it stands.
+    way = 0.5 * 10.0 * 0.5**2 + 5.0 * 0.25 + 0.5 * 10.0 * 0.5**2
+    np.testing.assert_allclose(verdict.displacement, way, rtol=0.01)
+
+
+def test_equal_worlds_stay_together(make, mug):
+    """Two worlds with the same reset and the same actions; the CPU gives them the same numbers."""
+    twice = GraspSet.concatenate([mug.best(1), mug.best(1)])
+    environment = make("WarpGrasp-Evaluate-Allegro", num_envs=2, grasps=[twice], force=2.0)
+    environment.reset()
+    still = torch.zeros(2, 16)
+    for _ in range(60):
+        environment._advance(still)
+    body, joints = environment.adapter.body_pose(), environment.adapter.joint_position()
+    # World origins differ, so float32 rounds positions differently: what is left after 60 steps.
+    assert (body[0] - body[1]).abs().max() < 1e-3
+    assert (joints[0] - joints[1]).abs().max() < 1e-3
+
+
+def test_links_follow_the_hand_model(make):
+    environment = make("WarpGrasp-Grasp-Robotiq2f140", num_envs=2)
+    environment.reset()
+    hand = load_hand("robotiq_2f140")
+    poses = environment.adapter.link_pose().numpy()
+    for world in range(2):
+        position, _ = hand.forward_kinematics(
+            poses[world, 0, :3],
+            poses[world, 0, 3:],
+            environment.pool.pregrasp_joints[environment.grasp[world]].numpy(),
+        )
+        np.testing.assert_allclose(poses[world, :, :3], position, atol=1e-4)
+
+
+def test_grasp_rewards_are_the_energies_of_the_synthesis(make):
+    """Distance and force closure of a reward step equal the bridge's at the same contacts."""
+    from warpgrasp.torch_bridge import contact_distance
+
+    environment = make("WarpGrasp-Grasp-Allegro", num_envs=3)
+    environment.reset()
+    environment.step(torch.zeros(environment.action_space.shape))
+    contact = environment.contact
+    expected = contact_distance(
+        contact.position, contact.hand_normal, contact.closest_point, contact.object_normal
+    )
+    torch.testing.assert_close(environment.geometry.distance(contact), expected)
+    log = environment.extras["log"]
+    assert log["Reward/distance"].item() == pytest.approx(
+        -environment.cfg.distance_weight * environment._last_distance.clamp(max=1.0).mean().item(), rel=1e-4
+    )
+
+
+def test_objects_rest_on_the_table_and_the_wrist_rises(make):
+    environment = make("WarpGrasp-Lift-Allegro", num_envs=3, closing_time=10.0)
+    environment.reset()
+    action = torch.zeros(environment.action_space.shape)
+    for _ in range(6):
+        environment.step(action)
+    assert environment._rise().abs().max() < 5e-3  # resting poses rest
+    before = environment.adapter.link_pose()[:, 0, 2].clone()
+    action[:, 16 + 2] = 1.0
+    for _ in range(6):
+        environment.step(action)
+    risen = environment.adapter.link_pose()[:, 0, 2] - before
+    assert (risen > 0.5 * 6 * environment.cfg.wrist_position_scale).all()

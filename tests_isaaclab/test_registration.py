@@ -1,0 +1,61 @@
+"""Ids are registered for every hand without importing Isaac Lab; what is missing is named."""
+
+import importlib.metadata
+import subprocess
+import sys
+
+import gymnasium
+import pytest
+
+import warpgrasp.eval.isaaclab as registration
+from warpgrasp.hands import hand_names
+
+
+def test_one_id_per_task_and_hand():
+    ids = registration.environment_ids()
+    assert len(ids) == len(registration.TASKS) * len(hand_names())
+    assert ids["WarpGrasp-Grasp-Allegro"] == ("Grasp", "allegro")
+    assert all(name in gymnasium.registry for name in ids)
+
+
+def test_registering_imports_neither_isaaclab_nor_torch():
+    code = (
+        "import sys, gymnasium, warpgrasp.eval.isaaclab\n"
+        "assert 'WarpGrasp-Lift-Allegro' in gymnasium.registry\n"
+        "loaded = {name.split('.')[0] for name in sys.modules} & {'isaaclab', 'torch', 'newton', 'warp'}\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("version", ["2.3.0", None])
+def test_old_or_missing_isaac_lab_is_refused_with_a_sentence(monkeypatch, version):
+    def answer(name):
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", answer)
+    with pytest.raises(ImportError, match=r"isaaclab >= 3\.0.*warpgrasp\[isaaclab\]"):
+        registration.require_isaaclab()
+
+
+def test_isaac_labs_registry_finds_the_configurations():
+    from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
+
+    cfg = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "env_cfg_entry_point")
+    assert (cfg.hand, cfg.action_space, cfg.observation_space) == ("allegro", 16, 124)
+    agent = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "rsl_rl_cfg_entry_point")
+    assert agent.experiment_name == "warpgrasp_grasp"
+    assert load_cfg_from_registry("WarpGrasp-Lift-Allegro", "skrl_cfg_entry_point")["agent"]["class"] == "PPO"
+
+
+def test_unknown_options_are_named():
+    from warpgrasp.eval.isaaclab.configs import make_config
+
+    with pytest.raises(ValueError, match="no option 'frction'"):
+        make_config("Grasp", frction=1.0)
+    from warpgrasp.eval.isaaclab.adapter import physics_config
+
+    with pytest.raises(ValueError, match="physics must be newton or physx"):
+        physics_config("bullet")

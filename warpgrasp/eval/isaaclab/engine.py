@@ -1,0 +1,85 @@
+"""The engine ``isaaclab`` of ``python -m warpgrasp.evaluate``: Newton inside Isaac Lab, one world per grasp.
+
+The scene it simulates is taken from the compiled MuJoCo scene it is given, piece by piece, so both engines see the same
+object; the hand is the USD asset of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from warpgrasp.eval.isaaclab import require_isaaclab
+from warpgrasp.eval.verdict import Verdict
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.scene import Scene
+    from warpgrasp.eval.targets import HandTargets
+
+__all__ = ["IsaacLabEngine"]
+
+_WORLDS = 64  # on the CPU; more do not run faster and need more memory
+_CUDA_WORLDS = 4096
+
+
+class IsaacLabEngine:
+    """Runs protocols in the Evaluate environment.
+
+    Args:
+        workers: Accepted for symmetry with the other engines; Newton uses the device as it sees fit.
+        device: Device of the simulation: auto, cpu, cuda:0.
+        worlds: Grasps simulated together; 0 chooses by device. Memory and speed, not what is simulated.
+
+    Raises:
+        ImportError: Isaac Lab 3 is not installed.
+    """
+
+    name = "isaaclab"
+
+    def __init__(self, *, workers: int = 0, device: str = "auto", worlds: int = 0) -> None:
+        require_isaaclab()
+        if workers < 0 or worlds < 0:
+            raise ValueError(f"workers and worlds must be at least 0 (got {workers}, {worlds})")
+        self._device = device
+        self._worlds = worlds
+
+    def evaluate(
+        self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
+    ) -> Verdict:
+        """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
+        valid = np.flatnonzero(targets.valid())
+        if not len(valid):
+            return Verdict.invalid(len(targets), len(scene.protocol.trials))
+        parts: list[Verdict] = []
+        width = self._width()
+        for start in range(0, len(valid), width):
+            index = valid[start : start + width]
+            parts.append(self._evaluate_batch(scene, targets.select(index)))
+            if progress is not None:
+                progress(start + len(index))
+        return Verdict.concatenate(parts).scatter(valid, len(targets))
+
+    def _width(self) -> int:
+        import torch
+
+        if self._worlds:
+            return self._worlds
+        on_cuda = self._device.startswith("cuda") or (self._device == "auto" and torch.cuda.is_available())
+        return _CUDA_WORLDS if on_cuda else _WORLDS
+
+    def _evaluate_batch(self, scene: Scene, targets: HandTargets) -> Verdict:
+        from warpgrasp.eval.isaaclab.evaluate_env import EvaluateEnv, EvaluateEnvCfg
+        from warpgrasp.eval.isaaclab.pool import pool_of_targets
+
+        cfg: Any = EvaluateEnvCfg()
+        cfg.hand = str(scene.hand.path)
+        cfg.protocol, cfg.scenes = scene.protocol, [scene]
+        cfg.pool = pool_of_targets(targets, [scene.center_of_mass])
+        cfg.scene.num_envs, cfg.sim.device = len(targets), self._device
+        environment = EvaluateEnv(cfg)
+        try:
+            return environment.evaluate()
+        finally:
+            environment.close()

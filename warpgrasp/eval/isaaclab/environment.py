@@ -1,0 +1,209 @@
+"""What the three environments share: the scene of one hand and one object per world, and the adapter to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import isaaclab.sim as sim_utils
+import numpy as np
+import torch
+from isaaclab.actuators import ImplicitActuatorCfg
+from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
+from isaaclab.envs import DirectRLEnv, DirectRLEnvCfg
+from isaaclab.scene import InteractiveSceneCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+
+from warpgrasp.eval.isaaclab.adapter import SceneAdapter, physics_config
+from warpgrasp.eval.isaaclab.assets import (
+    CARRIER_JOINTS,
+    CarrierConfig,
+    ObjectBody,
+    hand_usd,
+    moving_joint_names,
+    object_usds,
+)
+from warpgrasp.eval.isaaclab.pool import GraspPool, load_pool, shipped_grasps
+from warpgrasp.hands import load_hand
+from warpgrasp.hands.model import HandModel
+
+__all__ = ["HandSceneCfg", "WarpGraspEnv", "WarpGraspEnvCfg"]
+
+
+@configclass
+class HandSceneCfg(InteractiveSceneCfg):
+    """A hand and an object in every world; filled in from the options of the environment."""
+
+    hand: ArticulationCfg | None = None
+    object: RigidObjectCfg | None = None
+    table: RigidObjectCfg | AssetBaseCfg | None = None
+
+
+@configclass
+class WarpGraspEnvCfg(DirectRLEnvCfg):
+    """Options of all environments."""
+
+    hand: str = "allegro"
+    """Shipped hand or path of a USD hand."""
+    grasps: Any = ()
+    """Grasp files (npz) or ``GraspSet``s; the shipped ones when empty."""
+    physics: str = "newton"
+    """``newton``, or ``physx`` with Isaac Sim."""
+    carrier: CarrierConfig | None = None
+    """Arm that moves the root; ``None`` fixes it."""
+    object_mass: float | None = None
+    """[kg]; 500 kg/m^3 when ``None``."""
+    friction: float = 1.0
+    """Coulomb coefficient of every contact."""
+    cone: str = "pyramidal"
+    """Friction cone (Newton): ``pyramidal``, or ``elliptic``, which is several times slower on the CPU."""
+    mujoco_contacts: bool = False
+    """Let MuJoCo find contacts instead of Newton (Newton physics); counts in scenes with one object."""
+    contact_limit: int = 96
+    """Contacts per world (Newton)."""
+    stiffness: float | None = None
+    """Of the hand's drives [Nm/rad or N/m]; the asset's when ``None``. So are the four that follow."""
+    damping: float | None = None
+    effort: float | None = None
+    armature: float | None = None
+    joint_friction: float | None = None
+
+    decimation: int = 1
+    episode_length_s: float = 1.5
+    action_space: Any = 1
+    observation_space: Any = 1
+    state_space: Any = 0
+    sim: SimulationCfg = SimulationCfg(dt=0.005, device="auto", gravity=(0.0, 0.0, 0.0))
+    scene: HandSceneCfg = HandSceneCfg(num_envs=64, env_spacing=1.0)
+    seed: int | None = 0
+
+    def declare_spaces(self) -> None:
+        """Fill in the sizes of actions and observations, which depend on the hand."""
+        hand = load_hand(self.hand)
+        self.action_space = len(hand.joint_names)
+        self.observation_space = self.observation_size(hand)
+
+    def observation_size(self, hand: HandModel) -> int:
+        """Length of an observation."""
+        return 3 * len(hand.joint_names) + 7
+
+
+class WarpGraspEnv(DirectRLEnv):
+    """Base of the environments: builds the scene from the options, holds hand, grasps and adapter."""
+
+    cfg: WarpGraspEnvCfg
+
+    def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
+        if cfg.sim.device == "auto":
+            cfg.sim.device = "cuda:0" if torch.cuda.is_available() else "cpu"
+        self.hand = load_hand(cfg.hand)
+        cfg.declare_spaces()
+        self.pool = self._load_pool(cfg)
+        self.world_object = self._world_objects(cfg).to(cfg.sim.device)
+        self._fill_scene(cfg)
+        super().__init__(cfg, render_mode)
+        self.adapter = SceneAdapter(self.scene, self.hand, self.pool.center_of_mass[self.world_object])
+        self._set_contact()
+        self.all_worlds = torch.arange(self.num_envs, device=self.device)
+        self.joint_lower = self._tensor(self.hand.dof_lower)
+        self.joint_upper = self._tensor(self.hand.dof_upper)
+
+    def _load_pool(self, cfg: WarpGraspEnvCfg) -> GraspPool:
+        files: Sequence[Any] = cfg.grasps or shipped_grasps(self.hand.name)
+        return load_pool(
+            self.hand,
+            files,
+            device=cfg.sim.device,
+            stiffness=per_dof(cfg.stiffness, self.hand.dof_stiffness),
+            effort=per_dof(cfg.effort, self.hand.dof_effort),
+        )
+
+    def _world_objects(self, cfg: WarpGraspEnvCfg) -> torch.Tensor:
+        """Object of each world, shape [W]."""
+        return torch.arange(cfg.scene.num_envs) % len(self.pool.center_of_mass)
+
+    def _bodies(self, cfg: WarpGraspEnvCfg) -> list[ObjectBody]:
+        """The objects as physics knows them, in the order of the pool."""
+        return [ObjectBody.from_model(model, cfg.object_mass) for model in self.pool.models]
+
+    def _set_contact(self) -> None:
+        self.adapter.set_contact(friction=self.cfg.friction)
+
+    def _fill_scene(self, cfg: WarpGraspEnvCfg) -> None:
+        cfg.sim.physics = physics_config(
+            cfg.physics,
+            cone=cfg.cone,
+            contact_limit=cfg.contact_limit,
+            own_contacts=cfg.mujoco_contacts and len(self.pool.center_of_mass) == 1,
+        )
+        cfg.scene.hand = _hand_cfg(cfg, self.hand)
+        paths = object_usds(self._bodies(cfg))
+        cfg.scene.object = RigidObjectCfg(
+            prim_path="{ENV_REGEX_NS}/Object",
+            spawn=_spawn(paths),
+            init_state=RigidObjectCfg.InitialStateCfg(pos=(0.0, 0.0, 0.0)),
+        )
+        index = self.world_object.cpu().numpy()
+        cfg.scene.clone_cfg.clone_strategy = lambda weights, count: index[:count]
+
+    def _tensor(self, values: Any) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+
+def per_dof(value: float | None, own: np.ndarray) -> np.ndarray:
+    """An option for every degree of freedom, or the hand's own values."""
+    return np.asarray(own, dtype=np.float64) if value is None else np.full(len(own), float(value))
+
+
+def _spawn(paths: Sequence[Path]) -> Any:
+    if len(paths) == 1:
+        return sim_utils.UsdFileCfg(usd_path=str(paths[0]))
+    return sim_utils.MultiUsdFileCfg(usd_path=[str(path) for path in paths], random_choice=False)
+
+
+def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
+    names = moving_joint_names(hand)
+    opening = {
+        name: float(
+            hand.joint_multiplier[link] * hand.dof_opening[hand.joint_dof[link]] + hand.joint_offset[link]
+        )
+        for link, name in enumerate(names)
+        if name
+    }
+    drives = {
+        "hand": ImplicitActuatorCfg(
+            joint_names_expr=[_escaped(name) for name in _driven_names(hand, names)],
+            stiffness=cfg.stiffness,
+            damping=cfg.damping,
+            joint_effort_limit=cfg.effort,
+            armature=cfg.armature,
+            friction=cfg.joint_friction,
+        )
+    }
+    if cfg.carrier is not None:
+        opening.update(dict.fromkeys(CARRIER_JOINTS, 0.0))
+        drives["carrier"] = ImplicitActuatorCfg(
+            joint_names_expr=list(CARRIER_JOINTS), stiffness=None, damping=None
+        )
+    return ArticulationCfg(
+        prim_path="{ENV_REGEX_NS}/Hand",
+        spawn=sim_utils.UsdFileCfg(usd_path=str(hand_usd(hand, carrier=cfg.carrier)), fix_root_link=True),
+        init_state=ArticulationCfg.InitialStateCfg(pos=(0.0, 0.0, 0.5), joint_pos=opening),
+        actuators=drives,
+    )
+
+
+def _driven_names(hand: HandModel, names: Sequence[str]) -> list[str]:
+    """Joints with a motor: those that do not follow another one."""
+    followers = (hand.joint_multiplier != 1.0) | (hand.joint_offset != 0.0)
+    seen: dict[int, str] = {}
+    for link, name in enumerate(names):
+        if name and not followers[link]:
+            seen.setdefault(int(hand.joint_dof[link]), name)
+    return list(seen.values())
+
+
+def _escaped(name: str) -> str:
+    return name.replace(".", r"\.")

@@ -1,0 +1,255 @@
+"""What the learning tasks share: resets from pregrasps, residual actions around the open-loop squeeze, observations.
+
+The nominal motion is the trajectory that a grasp file describes: pregrasp, grasp, squeeze. Actions are added to it, so
+that zero actions are the open-loop squeeze, the baseline a policy has to beat.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+
+from warpgrasp.eval.isaaclab.adapter import rotate
+from warpgrasp.eval.isaaclab.contacts import ContactGeometry, Contacts, fingertip_poses, fingertips
+from warpgrasp.eval.isaaclab.environment import WarpGraspEnv, WarpGraspEnvCfg
+from warpgrasp.eval.isaaclab.frames import carrier_from_pose, compose, inverse, multiply, rotation_six
+from warpgrasp.hands.model import HandModel
+
+__all__ = ["LearningEnv", "LearningEnvCfg"]
+
+
+@configclass
+class LearningEnvCfg(WarpGraspEnvCfg):
+    """Options of the learning tasks."""
+
+    decimation: int = 6
+    sim: SimulationCfg = SimulationCfg(
+        dt=1.0 / 120.0, device="auto", gravity=(0.0, 0.0, 0.0), render_interval=6
+    )
+    object_mass: float | None = 0.1
+    """[kg]."""
+    closing_time: float = 0.3
+    """Time of each of the two legs pregrasp -> grasp -> squeeze [s]."""
+    joint_action_scale: float = 0.3
+    """Largest change of a joint target by an action, as a fraction of the joint's range."""
+    wrist_position_scale: float = 0.02
+    """Largest way of the wrist per step [m], where it moves."""
+    wrist_angle_scale: float = 0.06
+    """Largest turn of the wrist per step [rad], where it moves."""
+    drop_distance: float = 0.1
+    """An object further than this from where it should be has been dropped [m]; the episode ends."""
+
+    contact_weight: float = 0.5
+    """Reward of fingers in contact, per finger and step, divided by their number."""
+    force_closure_weight: float = 1.0
+    """Reward ``exp(-E_fc)`` of the contacts there are."""
+    distance_weight: float = 1.0
+    """Penalty of the contact distance energy [1/m]."""
+    task_weight: float = 2.0
+    """Reward of what the task asks for."""
+    action_rate_weight: float = 0.02
+    """Penalty of changes of the action, squared and averaged."""
+    drop_penalty: float = 10.0
+
+    def declare_spaces(self) -> None:
+        super().declare_spaces()
+        if self.carrier is not None:
+            self.action_space += 6
+            self.observation_space += 12
+
+    def observation_size(self, hand: HandModel) -> int:
+        joints, tips = len(hand.joint_names), len(fingertips(hand)[0])
+        fingers = len(hand.contact_candidates("power").finger_names)
+        # joints: position, velocity, target, action; object: 9 pose, 6 velocity, 3 task; tips: 9 each; contact; time
+        return 4 * joints + 18 + 9 * tips + fingers + 1
+
+
+class LearningEnv(WarpGraspEnv):
+    """Base of the learning tasks."""
+
+    cfg: LearningEnvCfg
+
+    def __init__(self, cfg: LearningEnvCfg, render_mode: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cfg, render_mode, **kwargs)
+        self.moves_wrist = cfg.carrier is not None
+        self.geometry = ContactGeometry(self.hand, self.pool.models, self.world_object, self.device)
+        links, positions = fingertips(self.hand)
+        self._tip_link, self._tip_position = (
+            torch.as_tensor(links, device=self.device),
+            self._tensor(positions),
+        )
+        worlds, joints = self.num_envs, len(self.hand.joint_names)
+        self.grasp = torch.zeros(worlds, dtype=torch.long, device=self.device)
+        self.base = torch.zeros(worlds, 7, device=self.device)  # carrier base, or the fixed root
+        self.place = torch.zeros(worlds, 7, device=self.device)  # the object at the reset
+        self.base[:, 6] = self.place[:, 6] = 1.0
+        self.actions = torch.zeros(worlds, cfg.action_space, device=self.device)
+        self.previous_actions = torch.zeros_like(self.actions)
+        self.wrist = torch.zeros(worlds, 6, device=self.device)  # integrated wrist actions
+        self.targets = torch.zeros(worlds, joints, device=self.device)
+        self.contact: Contacts | None = None
+        self.episode_succeeded = torch.zeros(worlds, dtype=torch.bool, device=self.device)
+
+    def _reset_idx(self, env_ids: Any) -> None:
+        worlds = torch.as_tensor(env_ids, device=self.device, dtype=torch.long)
+        if hasattr(self, "grasp"):
+            self._log(worlds)
+        super()._reset_idx(env_ids)
+        if not hasattr(self, "grasp"):
+            return
+        self._draw(worlds)
+        chosen = self.grasp[worlds]
+        self.actions[worlds] = self.previous_actions[worlds] = 0.0
+        self.wrist[worlds] = 0.0
+        self.targets[worlds] = self.pool.pregrasp_joints[chosen]
+        ids = worlds.to(torch.int32)
+        self.adapter.write_object(self.place[worlds], ids)
+        carrier = torch.zeros(len(worlds), 6, device=self.device) if self.moves_wrist else None
+        if self.moves_wrist:
+            self.base[worlds] = compose(self.place[worlds], self.pool.pregrasp_root[chosen])
+        else:
+            self.base[worlds] = compose(self.place[worlds], self.pool.grasp_root[chosen])
+        self.adapter.write_hand(self.base[worlds], self._start_joints(chosen), ids, carrier)
+
+    def _draw(self, worlds: torch.Tensor) -> None:
+        """Choose a grasp and a place of the object for worlds that start anew."""
+        self.grasp[worlds] = self.pool.sample(self.world_object[worlds])
+
+    def _start_joints(self, chosen: torch.Tensor) -> torch.Tensor:
+        return self.pool.pregrasp_joints[chosen]
+
+    def _log(self, worlds: torch.Tensor) -> None:
+        """Success of the episodes that end, in ``extras["log"]``."""
+        ended = worlds[self.episode_length_buf[worlds] > 0]
+        if len(ended):
+            log = self.extras.setdefault("log", {})
+            log["Metrics/success_rate"] = self.episode_succeeded[ended].float().mean()
+            log["Metrics/dropped"] = self.reset_terminated[ended].float().mean()
+
+    @property
+    def time(self) -> torch.Tensor:
+        """Seconds since the reset, shape [W]."""
+        return self.episode_length_buf * self.step_dt
+
+    def _pre_physics_step(self, actions: torch.Tensor) -> None:
+        self.previous_actions = self.actions
+        self.actions = actions.clamp(-1.0, 1.0)
+        joints = len(self.hand.joint_names)
+        first, second = self._legs()
+        pool, chosen = self.pool, self.grasp
+        nominal = pool.pregrasp_joints[chosen]
+        nominal = nominal + first * (pool.grasp_joints[chosen] - nominal)
+        nominal = nominal + second * (pool.squeeze_joints[chosen] - pool.grasp_joints[chosen])
+        reach = self.cfg.joint_action_scale * (self.joint_upper - self.joint_lower)
+        self.targets = nominal + reach * self.actions[:, :joints]
+        carrier = None
+        if self.moves_wrist:
+            self._move_wrist(self.actions[:, joints:])
+            carrier = self._carrier_targets(first)
+        self.adapter.set_targets(self.targets, carrier)
+        self._disturb()
+
+    def _apply_action(self) -> None:
+        """Targets and pushes hold for a whole step; engines keep them."""
+
+    def _legs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """How far the two legs of the nominal motion have gone, each [W, 1] in [0, 1]."""
+        leg = (self.time / self.cfg.closing_time)[:, None]
+        return leg.clamp(0.0, 1.0), (leg - 1.0).clamp(0.0, 1.0)
+
+    def _move_wrist(self, actions: torch.Tensor) -> None:
+        """Add up wrist actions: way along world axes, turn about the carrier's hinges."""
+        back = inverse(self.base)[:, 3:]
+        way = rotate(back, self.cfg.wrist_position_scale * actions[:, :3])
+        self.wrist = self.wrist + torch.cat([way, self.cfg.wrist_angle_scale * actions[:, 3:]], dim=1)
+
+    def _carrier_targets(self, first: torch.Tensor) -> torch.Tensor:
+        chosen = self.grasp
+        reached = carrier_from_pose(self.pool.pregrasp_root[chosen], self.pool.grasp_root[chosen])
+        return first * reached + self.wrist
+
+    def _disturb(self) -> None:
+        """Push the objects; nothing by default."""
+
+    def _get_observations(self) -> dict[str, torch.Tensor]:
+        adapter = self.adapter
+        links, thing = adapter.link_pose(), adapter.object_pose()
+        self.contact = self.geometry.contacts(links, thing)
+        root = links[:, 0]
+        back = inverse(root)
+        seen = compose(back, thing)
+        tips = compose(back[:, None, :], fingertip_poses(links, self._tip_link, self._tip_position))
+        velocity = adapter.object_velocity()
+        middle, half = (
+            0.5 * (self.joint_upper + self.joint_lower),
+            0.5 * (self.joint_upper - self.joint_lower),
+        )
+        half = half.clamp(min=1.0e-3)
+        joints = len(self.hand.joint_names)
+        parts = [
+            (adapter.joint_position() - middle) / half,
+            0.1 * adapter.joint_velocity(),
+            (self.targets - middle) / half,
+            self.actions[:, :joints],
+            10.0 * seen[:, :3],
+            rotation_six(seen[:, 3:]),
+            rotate(back[:, 3:], velocity[:, :3]),
+            0.1 * rotate(back[:, 3:], velocity[:, 3:]),
+            self._task_observation(back),
+            torch.cat([10.0 * tips[..., :3], rotation_six(tips[..., 3:])], dim=-1).flatten(1),
+            self.geometry.finger_contact(self.contact),
+            (self.time / self.cfg.episode_length_s)[:, None],
+        ]
+        if self.moves_wrist:
+            parts += [10.0 * adapter.carrier_position(), self.actions[:, joints:]]
+        return {"policy": torch.cat(parts, dim=1).nan_to_num(0.0, 0.0, 0.0).clamp(-20.0, 20.0)}
+
+    def _task_observation(self, back: torch.Tensor) -> torch.Tensor:
+        """What the task wants, three numbers; ``back`` is the inverse of the root pose."""
+        raise NotImplementedError
+
+    def _task_reward(self) -> torch.Tensor:
+        """In [0, 1], shape [W]."""
+        raise NotImplementedError
+
+    def _dropped(self) -> torch.Tensor:
+        """Whether the object is lost, shape [W]."""
+        raise NotImplementedError
+
+    def _success(self) -> torch.Tensor:
+        """Whether an episode that ends now has succeeded, shape [W]."""
+        raise NotImplementedError
+
+    def _get_dones(self) -> tuple[torch.Tensor, torch.Tensor]:
+        self.contact = self.geometry.contacts(self.adapter.link_pose(), self.adapter.object_pose())
+        lost = self._dropped() | ~torch.isfinite(self.adapter.body_pose()).all(dim=1)
+        over = self.episode_length_buf >= self.max_episode_length
+        self.episode_succeeded = self._success() & ~lost
+        return lost, over
+
+    def _get_rewards(self) -> torch.Tensor:
+        assert self.contact is not None  # set by _get_dones in the same step
+        cfg = self.cfg
+        self._last_distance = self.geometry.distance(self.contact)
+        terms = {
+            "contact": cfg.contact_weight * self.geometry.finger_contact(self.contact).mean(dim=1),
+            "force_closure": cfg.force_closure_weight * torch.exp(-self.geometry.force_closure(self.contact)),
+            "distance": -cfg.distance_weight * self._last_distance.clamp(max=1.0),
+            "task": cfg.task_weight * self._task_reward(),
+            "action_rate": -cfg.action_rate_weight
+            * (self.actions - self.previous_actions).square().mean(dim=1),
+            "drop": -cfg.drop_penalty * self.reset_terminated.float(),
+        }
+        log = self.extras.setdefault("log", {})
+        for name, value in terms.items():
+            log[f"Reward/{name}"] = value.mean()
+        return torch.stack(list(terms.values())).sum(dim=0).nan_to_num(0.0) * self.step_dt
+
+
+def turn_back(quaternion: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Angle between orientations [rad], shape [W]."""
+    back = torch.cat([-reference[:, :3], reference[:, 3:]], dim=1)
+    return 2.0 * torch.acos(multiply(back, quaternion)[:, 3].abs().clamp(max=1.0))

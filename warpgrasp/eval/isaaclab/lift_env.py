@@ -1,0 +1,238 @@
+"""Lift: pick an object up from a table with a hand on a six-joint carrier, and keep it at a height."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import isaaclab.sim as sim_utils
+import numpy as np
+import torch
+import trimesh
+from isaaclab.assets import AssetBaseCfg
+from isaaclab.envs import mdp
+from isaaclab.managers import EventTermCfg, SceneEntityCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+from scipy.spatial.transform import Rotation
+
+from warpgrasp.eval.isaaclab.adapter import rotate
+from warpgrasp.eval.isaaclab.assets import CarrierConfig
+from warpgrasp.eval.isaaclab.frames import multiply
+from warpgrasp.eval.isaaclab.learning_env import LearningEnv, LearningEnvCfg
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.isaaclab.pool import GraspPool
+    from warpgrasp.hands.model import HandModel
+    from warpgrasp.objects import ObjectModel
+
+__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg", "Starts", "table_starts"]
+
+_LOGGER = logging.getLogger(__name__)
+_TABLE = 0.04  # m, thickness
+_CLEARANCE = 0.003  # m, of the hand above the table at pregrasp and grasp
+_POSES = 12  # stable poses tried per object
+
+
+@configclass
+class LiftEventsCfg:
+    """Domain randomisation. Set a term to ``None`` to leave it out."""
+
+    friction = EventTermCfg(
+        func=mdp.randomize_rigid_body_material,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("object"),
+            "static_friction_range": (0.7, 1.2),
+            "dynamic_friction_range": (0.7, 1.2),
+            "restitution_range": (0.0, 0.0),
+            "num_buckets": 64,
+            "make_consistent": True,
+        },
+    )
+    mass = EventTermCfg(
+        func=mdp.randomize_rigid_body_mass,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("object"),
+            "mass_distribution_params": (0.7, 1.5),
+            "operation": "scale",
+        },
+    )
+    gains = EventTermCfg(
+        func=mdp.randomize_actuator_gains,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("hand"),
+            "stiffness_distribution_params": (0.85, 1.15),
+            "damping_distribution_params": (0.85, 1.15),
+            "operation": "scale",
+        },
+    )
+
+
+@configclass
+class LiftEnvCfg(LearningEnvCfg):
+    """Options of the task."""
+
+    episode_length_s: float = 3.0
+    sim: SimulationCfg = SimulationCfg(
+        dt=1.0 / 120.0, device="auto", gravity=(0.0, 0.0, -9.81), render_interval=6
+    )
+    goal_height: float = 0.15
+    """How far the object is to rise [m]."""
+    success_distance: float = 0.05
+    """A lifted object ends this close to the goal height [m]."""
+    place_range: float = 0.05
+    """The object starts this far from the middle of the table at most, along x and y [m]."""
+    events: Any = LiftEventsCfg()
+
+    def declare_spaces(self) -> None:
+        self.carrier = self.carrier or CarrierConfig()
+        super().declare_spaces()
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Pairs of a grasp and a resting pose of its object where the hand is clear of the table."""
+
+    grasp: np.ndarray  # [S] index into the pool
+    height: np.ndarray  # [S] m, of the object frame's origin above the table
+    quaternion: np.ndarray  # [S, 4] xyzw, of the object
+    probability: np.ndarray  # [S] of the resting pose
+
+
+class LiftEnv(LearningEnv):
+    """Lift an object from a table."""
+
+    cfg: LiftEnvCfg
+
+    def __init__(self, cfg: LiftEnvCfg, render_mode: str | None = None, **kwargs: Any) -> None:
+        cfg.scene.table = AssetBaseCfg(
+            prim_path="{ENV_REGEX_NS}/Table",
+            spawn=sim_utils.CuboidCfg(
+                size=(1.0, 1.0, _TABLE), collision_props=sim_utils.UsdPhysicsCollisionCfg()
+            ),
+            init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.5 * _TABLE)),
+        )
+        cfg.scene.env_spacing = max(cfg.scene.env_spacing, 1.5)
+        super().__init__(cfg, render_mode, **kwargs)
+        starts = self._starts
+        self._start_grasp = torch.as_tensor(starts.grasp, device=self.device)
+        self._start_height = self._tensor(starts.height)
+        self._start_turn = self._tensor(starts.quaternion)
+        self._start_weight = self._tensor(starts.probability)
+        self._rest_height = torch.zeros(self.num_envs, device=self.device)
+
+    def _world_objects(self, cfg: LiftEnvCfg) -> torch.Tensor:
+        """Objects that can be picked up, in turn; a grasp pool may hold others."""
+        self._starts = table_starts(self.hand, self.pool)
+        usable = self.pool.object_index[torch.as_tensor(self._starts.grasp)].unique().cpu()
+        if len(usable) < len(self.pool.models):
+            names = [
+                model.name for index, model in enumerate(self.pool.models) if index not in usable.tolist()
+            ]
+            _LOGGER.warning("no grasp of %s is clear of the table; the scene does without", ", ".join(names))
+        return usable[torch.arange(cfg.scene.num_envs) % len(usable)]
+
+    def _set_contact(self) -> None:
+        """Friction is the event term's business, where there is one."""
+        if getattr(self.cfg.events, "friction", None) is None:
+            super()._set_contact()
+
+    def _draw(self, worlds: torch.Tensor) -> None:
+        """A grasp that is clear of the table, the object at rest, turned about the vertical and moved a little."""
+        if not hasattr(self, "_rest_height"):
+            return
+        fits = self.pool.object_index[self._start_grasp][None, :] == self.world_object[worlds][:, None]
+        start = torch.multinomial(fits.float() * self._start_weight[None, :], 1)[:, 0]
+        angle = 2.0 * torch.pi * torch.rand(len(worlds), device=self.device)
+        turn = torch.zeros(len(worlds), 4, device=self.device)
+        turn[:, 2], turn[:, 3] = torch.sin(0.5 * angle), torch.cos(0.5 * angle)
+        place = torch.zeros(len(worlds), 7, device=self.device)
+        place[:, :2] = self.cfg.place_range * (2.0 * torch.rand(len(worlds), 2, device=self.device) - 1.0)
+        place[:, 2] = self._start_height[start]
+        place[:, 3:] = multiply(turn, self._start_turn[start])
+        self.grasp[worlds], self.place[worlds] = self._start_grasp[start], place
+        center = rotate(place[:, 3:], self.adapter.center_of_mass[worlds])
+        self._rest_height[worlds] = place[:, 2] + center[:, 2]
+
+    def _rise(self) -> torch.Tensor:
+        """How far the object has risen [m], shape [W]."""
+        return (self.adapter.body_pose()[:, 2] - self._rest_height).nan_to_num(0.0)
+
+    def _task_observation(self, back: torch.Tensor) -> torch.Tensor:
+        missing = torch.zeros(self.num_envs, 3, device=self.device)
+        missing[:, 2] = self.cfg.goal_height - self._rise()
+        return 10.0 * rotate(back[:, 3:], missing)
+
+    def _task_reward(self) -> torch.Tensor:
+        share = self._rise() / self.cfg.goal_height
+        near = (share - 1.0).abs() * self.cfg.goal_height < self.cfg.success_distance
+        return 0.5 * share.clamp(0.0, 1.0) + 0.5 * near.float()
+
+    def _dropped(self) -> torch.Tensor:
+        return self._rise() < -self.cfg.drop_distance
+
+    def _success(self) -> torch.Tensor:
+        return (self._rise() - self.cfg.goal_height).abs() < self.cfg.success_distance
+
+
+def table_starts(hand: HandModel, pool: GraspPool) -> Starts:
+    """All pairs of a grasp of the pool and a stable pose of its object that keep the hand above the table.
+
+    Raises:
+        ValueError: There is none.
+    """
+    rows: list[tuple[int, float, np.ndarray, float]] = []
+    vertices = [np.asarray(mesh.vertices) for mesh in hand.geometry_mesh]
+    for index, model in enumerate(pool.models):
+        poses = _stable_poses(model)
+        for grasp in np.flatnonzero(pool.object_index.cpu().numpy() == index):
+            points = _hand_points(hand, pool, int(grasp), vertices)
+            for turn, height, probability in poses:
+                if float((points @ turn[2]).min()) + height > _CLEARANCE:
+                    quaternion = Rotation.from_matrix(turn).as_quat()
+                    rows.append((int(grasp), height, quaternion, probability))
+    if not rows:
+        raise ValueError(
+            f"none of the {len(pool)} grasps is clear of a table in any stable pose of its object; generate more grasps"
+        )
+    return Starts(
+        grasp=np.array([row[0] for row in rows], dtype=np.int64),
+        height=np.array([row[1] for row in rows]),
+        quaternion=np.array([row[2] for row in rows]),
+        probability=np.array([row[3] for row in rows]),
+    )
+
+
+def _stable_poses(model: ObjectModel) -> list[tuple[np.ndarray, float, float]]:
+    """Rotation matrix, height of the object frame [m] and probability of the likeliest resting poses."""
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=False).convex_hull
+    transforms, probability = trimesh.poses.compute_stable_poses(
+        mesh, center_mass=np.asarray(model.center_of_mass), sigma=0.0
+    )
+    result = []
+    for transform, chance in zip(transforms[:_POSES], probability[:_POSES], strict=True):
+        turn = np.asarray(transform[:3, :3])
+        height = -float((mesh.vertices @ turn[2]).min()) + 5.0e-4  # dropped by half a millimetre
+        result.append((turn, height, float(chance)))
+    return result
+
+
+def _hand_points(hand: HandModel, pool: GraspPool, grasp: int, vertices: list[np.ndarray]) -> np.ndarray:
+    """Points of the hand's surface at pregrasp and grasp, object frame, shape [N, 3]."""
+    points = []
+    for stage in ("pregrasp", "grasp"):
+        targets = pool.targets
+        link_position, link_quaternion = hand.forward_kinematics(
+            getattr(targets, f"{stage}_position")[grasp],
+            getattr(targets, f"{stage}_quaternion")[grasp],
+            getattr(targets, f"{stage}_joints")[grasp],
+        )
+        turns = Rotation.from_quat(link_quaternion)
+        for geometry, own in enumerate(vertices):
+            link = int(hand.geometry_link[geometry])
+            points.append(turns[link].apply(own) + link_position[link])
+    return np.concatenate(points)
