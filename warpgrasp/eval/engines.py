@@ -28,6 +28,7 @@ class Engine(Protocol):
 
 ENGINES: dict[str, str] = {
     "mujoco": "warpgrasp.eval.mujoco_engine:MujocoEngine",
+    "isaaclab": "warpgrasp.eval.isaaclab.engine:IsaacLabEngine",
 }
 """Name -> module:class. ``auto`` takes the first."""
 
