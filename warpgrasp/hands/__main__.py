@@ -39,17 +39,24 @@ def main(arguments: list[str]) -> int:
 
 
 def _list(names: tuple[str, ...]) -> int:
-    table = Table()
-    for column in ("hand", "dof", "links", "fingers", "patches", "spheres", "grasp types", "thumbnail"):
-        table.add_column(column, overflow="fold")
-    failures = []
+    table = Table(box=None, pad_edge=False)
+    for column in ("hand", "dof", "links", "fingers", "patches", "spheres", "grasp types"):
+        table.add_column(column, no_wrap=column == "hand")
+    pictures, failures = [], []
     for name in names:
         try:
-            table.add_row(*_row(load_hand(name)))
+            hand = load_hand(name)
         except ValueError as error:
             failures.append(str(error))
+            continue
+        table.add_row(*_row(hand))
+        pictures.append(hand.path.with_name(THUMBNAIL))
+    console = Console()
     if table.row_count:
-        Console().print(table)
+        console.print(table)
+    for picture in pictures:
+        if picture.is_file():
+            console.print(f"thumbnail  {picture}", soft_wrap=True, highlight=False)
     for failure in failures:
         _complain(failure)
     return 1 if failures else 0
@@ -59,13 +66,7 @@ def _row(hand: HandModel) -> tuple[str, ...]:
     fingers = ", ".join(hand.fingers) or "-"
     grasp_types = ", ".join(hand.grasp_types) or "-"
     numbers = (hand.dof_count, hand.link_count, fingers, len(hand.patches), len(hand.sphere_link))
-    picture = hand.path.with_name(THUMBNAIL)
-    return (
-        hand.name,
-        *(str(value) for value in numbers),
-        grasp_types,
-        str(picture) if picture.is_file() else "-",
-    )
+    return (hand.name, *(str(value) for value in numbers), grasp_types)
 
 
 def _show(name: str, output: Path | None, size: int) -> int:
