@@ -78,7 +78,7 @@ def test_a_scene_gives_back_the_body_it_was_built_from():
 
 @pytest.mark.parametrize("name", ["allegro", "robotiq_2f140"])
 def test_starts_on_the_table_are_clear_of_it(name):
-    from warpgrasp.eval.isaaclab.lift_env import table_starts
+    from warpgrasp.eval.isaaclab.table import table_starts
 
     hand = load_hand(name)
     pool = load_pool(hand, shipped_grasps(name), device="cpu")

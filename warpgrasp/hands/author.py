@@ -58,7 +58,9 @@ def write_hand(hand: HandDescription, path: Path) -> None:
     stage = Usd.Stage.CreateInMemory()
     _Author(stage, hand).write()
     layer = Sdf.Layer.CreateAnonymous(".usda")
-    layer.TransferContent(stage.GetRootLayer())  # apart from the stage, which would look for the sublayer at once
+    layer.TransferContent(
+        stage.GetRootLayer()
+    )  # apart from the stage, which would look for the sublayer at once
     meshes = Sdf.Layer.CreateAnonymous(".usdc")
     for prim in stage.Traverse():
         _move_long_arrays(layer, meshes, prim.GetPath())
@@ -73,7 +75,11 @@ def _move_long_arrays(layer: Sdf.Layer, meshes: Sdf.Layer, path: Sdf.Path) -> No
     """Move attributes of one prim that text is not made for into the other layer."""
     spec = layer.GetPrimAtPath(path)
     for attribute in list(spec.attributes):
-        if attribute.typeName.isArray and attribute.default is not None and len(attribute.default) > _LONG_ARRAY:
+        if (
+            attribute.typeName.isArray
+            and attribute.default is not None
+            and len(attribute.default) > _LONG_ARRAY
+        ):
             Sdf.CreatePrimInLayer(meshes, path)
             Sdf.CopySpec(layer, attribute.path, meshes, attribute.path)
             spec.RemoveProperty(attribute)

@@ -103,7 +103,9 @@ def _enclosed(rows: NDArray[np.float64]) -> Shape:
     system = np.column_stack([normal, np.ones(len(rows))])
     found = linprog([0.0, 0.0, 0.0, -1.0], system, offset, bounds=[(None, None)] * 3 + [(0.0, 1.0)])
     if not found.success or found.x is None or found.x[3] <= 0.0 or found.x[3] >= 1.0:
-        raise ValueError(f"{len(rows)} planes do not enclose a volume; check the signs of normals and offsets")
+        raise ValueError(
+            f"{len(rows)} planes do not enclose a volume; check the signs of normals and offsets"
+        )
     corners = HalfspaceIntersection(np.column_stack([normal, -offset]), found.x[:3]).intersections
     return convex_shape(corners)
 

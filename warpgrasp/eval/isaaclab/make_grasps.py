@@ -11,14 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warpgrasp.dataset import GraspSet
-from warpgrasp.hands import hand_names, load_hand
+from warpgrasp.eval.isaaclab.pool import load_pool
+from warpgrasp.eval.isaaclab.table import table_starts
+from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
+from warpgrasp.status import GraspStatus
 from warpgrasp.synthesis import SynthesisConfig, synthesize
 
 __all__ = ["main", "make_grasps"]
 
-_SEEDS = 32  # grasps synthesised per object
-_KEPT = 24  # the best of them
+_SEEDS = 48  # grasps synthesised per object
+_KEPT = 16  # the best of them
+_KEPT_ON_TABLE = 8  # and the best others whose hand is clear of a table
 
 
 def make_grasps(hand_name: str, folder: Path, *, step_count: int = 7000) -> list[Path]:
@@ -28,9 +32,21 @@ def make_grasps(hand_name: str, folder: Path, *, step_count: int = 7000) -> list
     models = [load_object(example_object_path(name)) for name in names]
     sets = synthesize(hand, models, SynthesisConfig(grasp_count=_SEEDS, step_count=step_count))
     return [
-        _portable(grasps.best(_KEPT)).save(folder / f"{name}.npz")
+        _portable(_selected(hand, grasps)).save(folder / f"{name}.npz")
         for name, grasps in zip(names, sets, strict=True)
     ]
+
+
+def _selected(hand: HandModel, grasps: GraspSet) -> GraspSet:
+    """The best grasps, and some more that the Lift task can start from."""
+    ordered = grasps.select(grasps.order()[: int((grasps.status == GraspStatus.OK).sum())])
+    chosen = list(range(min(_KEPT, len(ordered))))
+    try:
+        clear = set(table_starts(hand, load_pool(hand, [ordered], device="cpu")).grasp.tolist())
+    except ValueError:  # none is
+        clear = set()
+    chosen += sorted(clear - set(chosen))[:_KEPT_ON_TABLE]
+    return ordered.select(chosen)
 
 
 def _portable(grasps: GraspSet) -> GraspSet:
