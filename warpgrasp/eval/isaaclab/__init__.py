@@ -6,6 +6,8 @@ Lab itself is imported by ``gym.make`` or when a configuration is looked up, not
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 
 from warpgrasp.hands import hand_names
@@ -78,4 +80,11 @@ def _register() -> None:
         )
 
 
+def _register_schemas() -> None:
+    """Make Newton's USD schemas known; once a stage is open it is too late, and mimic joints would be ignored."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("newton_usd_schemas")
+
+
+_register_schemas()
 _register()

@@ -215,6 +215,17 @@ class SceneAdapter:
             model.mujoco.solref_mode.fill_(_SOLREF_AS_GIVEN)
         NewtonManager.add_model_change(ModelFlags.SHAPE_PROPERTIES)
 
+    def stiffen_couplings(self, time_step: float) -> None:
+        """Make mimic joints follow as stiffly as the time step [s] allows; Newton's default lets them yield 0.1 rad."""
+        if _newton_model() is None:
+            return
+        from isaaclab_newton.physics import NewtonManager
+
+        solver = getattr(NewtonManager, "_solver", None)
+        model = getattr(solver, "mjw_model", None)
+        if model is not None and model.eq_solref.size:
+            model.eq_solref.fill_((2.0 * time_step, 1.0))
+
     def _ids(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
 

@@ -104,6 +104,8 @@ class ObjectBody:
     """About the centre of mass [kg m^2], shape [3, 3]."""
     center_of_mass: NDArray[np.float64]
     """In the object frame [m], shape [3]."""
+    contact_dimension: int = 3
+    """3: sliding friction; 4: torsional too. Of two geometries the larger counts, so the object's is enough."""
 
     @classmethod
     def from_model(cls, model: ObjectModel, mass: float | None = None) -> ObjectBody:
@@ -127,7 +129,9 @@ def object_usds(bodies: Sequence[ObjectBody], *, folder: Path | None = None) -> 
     paths = []
     for body in bodies:
         vertices = (piece.vertices.tobytes().hex() for piece in body.pieces)
-        key = _key(str(count), repr(body.mass), repr(body.inertia.tolist()), *vertices)
+        key = _key(
+            str(count), str(body.contact_dimension), repr(body.mass), repr(body.inertia.tolist()), *vertices
+        )
         path = (folder or _folder()) / f"object_{key}.usda"
         if not path.exists():
             _export(_object_stage(body, _filled_up(body.pieces, count)), path)
@@ -262,6 +266,7 @@ def _object_stage(body: ObjectBody, pieces: Sequence[ConvexPiece]) -> Usd.Stage:
         mesh = _mesh(stage, f"/object/piece_{index}", piece.vertices, piece.faces)
         UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
         UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr("convexHull")
+        mesh.GetPrim().CreateAttribute("mjc:condim", Sdf.ValueTypeNames.Int).Set(body.contact_dimension)
         UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
     return stage
 

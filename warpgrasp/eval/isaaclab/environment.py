@@ -15,6 +15,7 @@ from isaaclab.envs import DirectRLEnv, DirectRLEnvCfg
 from isaaclab.scene import InteractiveSceneCfg
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
+from pxr import Usd
 
 from warpgrasp.eval.isaaclab.adapter import SceneAdapter, physics_config
 from warpgrasp.eval.isaaclab.assets import (
@@ -96,6 +97,7 @@ class WarpGraspEnv(DirectRLEnv):
     cfg: WarpGraspEnvCfg
 
     def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
+        _check_schemas()
         if cfg.sim.device == "auto":
             cfg.sim.device = "cuda:0" if torch.cuda.is_available() else "cpu"
         self.hand = load_hand(cfg.hand)
@@ -106,6 +108,7 @@ class WarpGraspEnv(DirectRLEnv):
         super().__init__(cfg, render_mode)
         self.adapter = SceneAdapter(self.scene, self.hand, self.pool.center_of_mass[self.world_object])
         self._set_contact()
+        self.adapter.stiffen_couplings(cfg.sim.dt)
         self.all_worlds = torch.arange(self.num_envs, device=self.device)
         self.joint_lower = self._tensor(self.hand.dof_lower)
         self.joint_upper = self._tensor(self.hand.dof_upper)
@@ -150,6 +153,15 @@ class WarpGraspEnv(DirectRLEnv):
 
     def _tensor(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+
+def _check_schemas() -> None:
+    """Refuse to simulate with joints that lost their couplings."""
+    if not Usd.SchemaRegistry().FindAppliedAPIPrimDefinition("NewtonMimicAPI"):
+        raise RuntimeError(
+            "OpenUSD does not know Newton's schemas, so mimic joints would be ignored: "
+            "import warpgrasp.eval.isaaclab before anything that opens a USD file"
+        )
 
 
 def per_dof(value: float | None, own: np.ndarray) -> np.ndarray:

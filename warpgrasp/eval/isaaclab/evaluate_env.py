@@ -326,4 +326,10 @@ def body_of_scene(scene: Scene) -> ObjectBody:
     axes = torch.as_tensor(quaternion_from_wxyz_batch(model.body_iquat[body]))
     turned = rotate(axes, torch.eye(3, dtype=torch.float64)).numpy().T
     inertia = turned @ np.diag(model.body_inertia[body]) @ turned.T
-    return ObjectBody(tuple(pieces), float(model.body_mass[body]), inertia, scene.center_of_mass)
+    return ObjectBody(
+        tuple(pieces),
+        float(model.body_mass[body]),
+        inertia,
+        scene.center_of_mass,
+        contact_dimension=scene.protocol.contact_dimension,
+    )
