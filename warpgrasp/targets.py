@@ -36,7 +36,7 @@ class TargetConfig:
 
     squeeze_effort: float = 1.0
     """Largest joint torque of the squeeze as a fraction of its effort limit. Measured for Allegro (5 N, ``graspqp``
-    protocol, nine tuning objects): 0.3 holds 86 / 67 % (Succ1 / Succ3), 1.0 holds 91 / 79 %."""
+    protocol, nine tuning objects): 0.3 holds 87 / 67 % (Succ1 / Succ3), 1.0 holds 90 / 78 %; ``docs/quality.md``."""
     clearance: float = 0.01
     """Least distance of the pregrasp hand to the object [m]."""
     opening_steps: int = 4

@@ -17,7 +17,7 @@ __all__ = ["SampleSet", "cluster_mask", "sample_set"]
 
 wp.set_module_options({"enable_backward": False})
 
-_CLUSTER_SIZE = 20  # samples per cluster; measured: 12 to 32 differ by less than 10 %
+_CLUSTER_SIZE = 20  # samples per cluster; on a CPU, clusters of at most 10 cost 40 % more, of 40 the same
 
 
 @wp.struct

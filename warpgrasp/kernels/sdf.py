@@ -23,7 +23,6 @@ __all__ = ["ClosestFeature", "MeshSet", "launch_signed_distance", "mesh_set", "q
 
 wp.set_module_options({"enable_backward": False})
 
-FEATURES_PER_FACE = wp.constant(7)
 _SIGN_WINDING = wp.constant(1)
 # A closest point this near to an edge or vertex (barycentric) takes that feature's pseudo normal. The sign stays right when
 # the point was truly inside the face: a face normal and the pseudo normals of its edges never oppose each other.
