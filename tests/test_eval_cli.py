@@ -19,7 +19,7 @@ from rich.console import Console
 
 from warpgrasp.dataset import GraspSet
 from warpgrasp.eval import convex_pieces as pieces_module
-from warpgrasp.eval import mujoco_engine
+from warpgrasp.eval import mujoco_engine, trial
 from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.eval.report import EvaluationReport
 from warpgrasp.eval.results import CaseResult
@@ -222,7 +222,7 @@ def test_nan_poses_are_counted_and_tell(tmp_path: Path) -> None:
 
 def test_blow_up_is_counted_and_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = robotiq_grasps(tmp_path / "run")
-    monkeypatch.setattr(mujoco_engine, "_FASTEST", 0.01)
+    monkeypatch.setattr(trial, "FASTEST", 0.01)
     run = Run(path, "--workers", 1)
     assert run.code == 1
     assert "blow up" in run.error

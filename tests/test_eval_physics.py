@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from eval_factory import EFFORT, PALM, STIFFNESS, grasps_of, offset_box, pad_grasps, pad_hand
 
-from warpgrasp.eval import mujoco_engine
+from warpgrasp.eval import mujoco_engine, trial
 from warpgrasp.eval.convex_pieces import convex_pieces
 from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
 from warpgrasp.eval.scene import build_scene
+from warpgrasp.eval.state import mocap_targets
 from warpgrasp.eval.targets import SqueezeRule, hand_targets
 from warpgrasp.eval.verdict import FailureReason, Verdict
 from warpgrasp.hands import HandModel, load_hand
@@ -156,7 +157,7 @@ def test_invalid_grasps_are_named_and_leave_the_others_alone(box: ObjectModel) -
 
 
 def test_blow_up_is_a_failure_of_its_own(box: ObjectModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mujoco_engine, "_FASTEST", 1.0)  # m/s
+    monkeypatch.setattr(trial, "FASTEST", 1.0)  # m/s
     verdict = run(box, pad_grasps(box, gap=[0.05], squeeze=0.0), GRASPQP)
     assert verdict.reason[0] == FailureReason.BLOW_UP
     assert not verdict.success_any[0]
@@ -190,8 +191,8 @@ def test_scene_starts_where_our_kinematics_put_the_hand(box: ObjectModel, name: 
     targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
     engine = mujoco_engine.MujocoEngine(workers=1)
     data = mujoco.MjData(scene.model)
-    states = engine._start_states(scene, targets, data)
-    mocap = mujoco_engine._mocap(scene, targets, np.array([0.0]))[:, 0]
+    mocap = mocap_targets(protocol, targets, np.array([0.0]))[:, 0]
+    states = engine._start_states(scene, targets, mocap, data)
     bodies = [scene.model.body("hand_root").id]
     bodies += [scene.model.body(f"link_{link}").id for link in range(1, hand.link_count)]
     for i in range(2):

@@ -1,13 +1,12 @@
 """Evaluate: grasp files through the protocols of :mod:`warpgrasp.eval`, one world per grasp, many objects in one scene.
 
-The protocol dataclasses, what they command at a time and how a run is scored are those of the MuJoCo engine, imported
-from there; this file only moves the numbers in and out of Isaac Lab. An action is added to the joint targets of the
-protocol, so that zeros replay the grasps and a controller of the user's own can be scored in the same way.
+The protocol dataclasses, what they command at a time and how a run is scored are those of all engines
+(:mod:`warpgrasp.eval.trial`); this file only moves the numbers in and out of Isaac Lab. An action is added to the joint
+targets of the protocol, so that zeros replay the grasps and a controller of the user's own can be scored in the same way.
 """
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,26 @@ from warpgrasp.eval.isaaclab.assets import CarrierConfig, ObjectBody
 from warpgrasp.eval.isaaclab.environment import WarpGraspEnv, WarpGraspEnvCfg
 from warpgrasp.eval.isaaclab.frames import carrier_from_pose
 from warpgrasp.eval.isaaclab.pool import GraspPool
-from warpgrasp.eval.mujoco_engine import (
-    MujocoEngine,
-    Recording,
-    _interpolate_joints,
-    _mocap,
-    _push,
-    _settle_steps,
-    _step_count,
-    _verdict,
-)
 from warpgrasp.eval.protocols import PROTOCOLS, Protocol, RootMount
 from warpgrasp.eval.scene import Scene, build_scene, quaternion_from_wxyz_batch, quaternion_to_wxyz_batch
+from warpgrasp.eval.state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.targets import HandTargets
+from warpgrasp.eval.trial import (
+    FASTEST,
+    Recording,
+    joint_targets,
+    push_forces,
+    root_targets,
+    settle_step_count,
+    start_joints,
+    step_count,
+    step_times,
+    trial_verdict,
+)
 from warpgrasp.eval.verdict import StartContact, Verdict
 from warpgrasp.hands import load_hand
 
 __all__ = ["EvaluateEnv", "EvaluateEnvCfg", "body_of_scene"]
-
-_FASTEST = 100.0  # m/s; faster objects were blown away by the solver
 
 
 @configclass
@@ -111,12 +111,12 @@ class EvaluateEnv(WarpGraspEnv):
         still = torch.zeros(self.num_envs, len(self.hand.joint_names), device=self.device)
         runs: list[Recording] = []
         settled: StartContact | None = None
-        settle_steps = _settle_steps(self.protocol)
+        settle_steps = settle_step_count(self.protocol)
         for trial in range(len(self.protocol.trials)):
             self.trial = trial - 1
             self._history.clear()
             self.reset()
-            for step in range(_step_count(self.protocol, self.protocol.trials[trial])):
+            for step in range(step_count(self.protocol, self.protocol.trials[trial])):
                 if trial == 0 and step == settle_steps:
                     settled = self._contacts(settle_steps)
                 self._advance(still)
@@ -138,9 +138,9 @@ class EvaluateEnv(WarpGraspEnv):
         protocol = self.protocol
         self.trial = (self.trial + 1) % len(protocol.trials)
         trial = protocol.trials[self.trial]
-        time = np.arange(_step_count(protocol, trial), dtype=np.float64) * protocol.time_step
-        self._joints = self._tensor(_interpolate_joints(protocol, self.targets, time))
-        self._forces = self._tensor(_push(protocol, trial, time))
+        time = step_times(protocol, 0, step_count(protocol, trial))
+        self._joints = self._tensor(joint_targets(protocol, self.targets, time))
+        self._forces = self._tensor(push_forces(protocol, trial, time))
         self._step = 0
         self._history: list[torch.Tensor] = []
         self._effort = torch.zeros(self.num_envs, device=self.device)
@@ -150,9 +150,7 @@ class EvaluateEnv(WarpGraspEnv):
         )
         self._base, self._roots = base, None
         if protocol.root == RootMount.WELD:
-            view: Any = SimpleNamespace(protocol=protocol)
-            roots = _mocap(view, self.targets, time)
-            roots[:, :, 3:] = quaternion_from_wxyz_batch(roots[:, :, 3:])
+            roots = root_targets(protocol, self.targets, time)
             self._roots = carrier_from_pose(base[:, None, :], self._tensor(roots))
 
     def _reset_idx(self, env_ids: Any) -> None:
@@ -165,9 +163,7 @@ class EvaluateEnv(WarpGraspEnv):
         place = torch.zeros(self.num_envs, 7, device=self.device)
         place[:, 6] = 1.0
         self.adapter.write_object(place, worlds)
-        first = (
-            self.targets.pregrasp_joints if self.protocol.closing_time > 0.0 else self.targets.grasp_joints
-        )
+        first = start_joints(self.protocol, self.targets)
         carrier = None if self._roots is None else self._roots[:, 0]
         self.adapter.write_hand(self._base, self._tensor(first), worlds, carrier)
 
@@ -190,7 +186,7 @@ class EvaluateEnv(WarpGraspEnv):
         torque = self._stiffness * (self._target - position) - self._damping * velocity
         self._effort = torch.maximum(self._effort, (torque.abs() / self._limit).clamp(max=1.0).amax(dim=1))
         fine = torch.isfinite(self._history[-1]).all(dim=1) & torch.isfinite(position).all(dim=1)
-        self._stable &= fine & (adapter.object_velocity()[:, :3].abs() < _FASTEST).all(dim=1)
+        self._stable &= fine & (adapter.object_velocity()[:, :3].abs() < FASTEST).all(dim=1)
 
     def _get_dones(self) -> tuple[torch.Tensor, torch.Tensor]:
         self._record()
@@ -223,10 +219,9 @@ class EvaluateEnv(WarpGraspEnv):
         poses = torch.stack(self._history, dim=1).cpu().numpy().astype(np.float64)
         return Recording(
             position=poses[..., :3],
-            quaternion=quaternion_to_wxyz_batch(poses[..., 3:]),
+            quaternion=poses[..., 3:],
             effort_ratio=self._effort.cpu().numpy().astype(np.float64),
             stable=self._stable.cpu().numpy(),
-            last_state=np.zeros((self.num_envs, 0)),
         )
 
     @property
@@ -248,8 +243,7 @@ class EvaluateEnv(WarpGraspEnv):
 
     def _start_contacts(self) -> StartContact:
         """Contacts at the reset, found by the MuJoCo scene: the same limits for every engine."""
-        closing = self.protocol.closing_time > 0.0
-        joints = self.targets.pregrasp_joints if closing else self.targets.grasp_joints
+        joints = start_joints(self.protocol, self.targets)
         rest = np.zeros((self.num_envs, 7))
         rest[:, :3], rest[:, 6] = self.adapter.center_of_mass.cpu().numpy(), 1.0
         return self._mujoco_contacts(joints, rest, 0.0)
@@ -261,7 +255,6 @@ class EvaluateEnv(WarpGraspEnv):
         return self._mujoco_contacts(joints, body, step * self.protocol.time_step)
 
     def _mujoco_contacts(self, joints: Any, body: Any, time: float) -> StartContact:
-        engine = MujocoEngine(workers=1)
         columns = StartContact(
             np.zeros(self.num_envs), np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.int32)
         )
@@ -270,16 +263,9 @@ class EvaluateEnv(WarpGraspEnv):
             rows = np.flatnonzero(objects == index)
             if not len(rows):
                 continue
-            data = engine._mujoco.MjData(scene.model)
-            mocap = _mocap(scene, self.targets.select(rows), np.array([time]))[:, 0]
-            state = np.zeros((len(rows), 1 + scene.model.nq))
-            qpos = state[:, 1:]
-            qpos[:, scene.joint_qpos] = scene.joint_qpos_values(joints[rows])
-            qpos[:, scene.object_qpos : scene.object_qpos + 3] = body[rows, :3]
-            qpos[:, scene.object_qpos + 3 : scene.object_qpos + 7] = quaternion_to_wxyz_batch(body[rows, 3:])
-            if scene.root_qpos >= 0:
-                qpos[:, scene.root_qpos : scene.root_qpos + 7] = mocap
-            part = engine._contacts(scene, state, mocap, data)
+            mocap = mocap_targets(self.protocol, self.targets.select(rows), np.array([time]))[:, 0]
+            pose = np.concatenate([body[rows, :3], quaternion_to_wxyz_batch(body[rows, 3:])], axis=1)
+            part = scene_contacts(scene, scene_positions(scene, joints[rows], mocap, pose), mocap)
             columns.penetration[rows] = part.penetration
             columns.self_penetration[rows] = part.self_penetration
             columns.contact_count[rows] = part.contact_count
@@ -293,7 +279,6 @@ class EvaluateEnv(WarpGraspEnv):
             runs[0].quaternion[:, :settle_steps],
             runs[0].effort_ratio,
             runs[0].stable,
-            runs[0].last_state,
         )
 
         def joined(name: str) -> Any:  # grasps first, trials second, as the MuJoCo engine orders them
@@ -302,12 +287,14 @@ class EvaluateEnv(WarpGraspEnv):
             )
 
         pushed = Recording(*(joined(name) for name in Recording.__dataclass_fields__))
-        # Each grasp is scored in the frame of its own centre of mass: shift them all to zero.
-        center = self.adapter.center_of_mass.cpu().numpy().astype(np.float64)
-        settle.position[...] -= center[:, None, :]
-        pushed.position[...] -= np.repeat(center, len(runs), axis=0)[:, None, :]
-        view: Any = SimpleNamespace(protocol=self.protocol, center_of_mass=np.zeros(3))
-        return _verdict(view, settle, pushed, start, settled)
+        return trial_verdict(
+            self.protocol,
+            self.adapter.center_of_mass.cpu().numpy().astype(np.float64),
+            settle=settle,
+            pushed=pushed,
+            start=start,
+            settled=settled,
+        )
 
 
 def body_of_scene(scene: Scene) -> ObjectBody:
