@@ -3,8 +3,10 @@
 Kinematics, limits, velocities, masses and inertia: the vendor's URDF of the right hand with large fingers (MIT). A finger's
 second joint follows its first through a four-bar linkage, of which the vendor gives the linear approximation: mimic joints
 carry it. Effort: 9.3 N at the fingertip's 0.102 m, halved, as in the GraspQP evaluation (CoRL 2025) without its factor of
-100. Gains, armature, friction and the fingers' opening pose: that evaluation too; the thumb's zero differs there, its opening
-is ours.
+100. Stiffness, friction and the fingers' opening pose: that evaluation too; the thumb's zero differs there, its opening
+is ours. Damping and armature are ours: the evaluation's (0.1 Nm s/rad, 0.01 kg m^2, none at the thumb's flexion) belong to its
+hundredfold effort. With the real one a finger would need 40 degrees to stop from the vendor's joint speed; at 0.001 kg m^2
+it needs 4. Damping is critical for that inertia.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from warpgrasp.hands.description import (
 
 __all__ = ["describe"]
 
-_EFFORT = 0.474
+_EFFORT, _DAMPING, _ARMATURE = 0.474, 0.25, 0.001
 _VELOCITY, _THUMB_VELOCITY = 8.0677777442, 40.338888721
 _LIMIT, _FOLLOWER_LIMIT, _RATIO = 1.74, 1.844, 1.05851325
 _TIP: Triple = (0.0315541, -0.01044, 0.00014)
@@ -142,8 +144,8 @@ def _joint(
         opening=opening,
         effort=_EFFORT,
         stiffness=10.0,
-        damping=0.1,
-        armature=0.01,
+        damping=_DAMPING,
+        armature=_ARMATURE,
         friction=0.05,
     )
 
@@ -175,9 +177,7 @@ def _thumb_joints() -> tuple[JointDescription, JointDescription]:
         (0.0, _LIMIT),
         0.1,
     )
-    return replace(swivel, velocity=_THUMB_VELOCITY), replace(
-        flexion, stiffness=15.0, damping=0.15, armature=0.0
-    )
+    return replace(swivel, velocity=_THUMB_VELOCITY), replace(flexion, stiffness=15.0)
 
 
 def _patches() -> tuple[PatchDescription, ...]:

@@ -1,8 +1,11 @@
 """Description of the BarrettHand BH8-280; ``python -m warpgrasp.hands.barrett.build`` writes ``hand.usda``.
 
-Kinematics, limits, efforts, couplings and masses: the BH8-280 model of FRoGGeR (MIT, after Barrett's own ROS model, BSD). The
+Kinematics, limits, couplings and masses: the BH8-280 model of FRoGGeR (MIT, after Barrett's own ROS model, BSD). The
 outer phalanx of a finger follows the inner one (worm gears on one motor) and the two spread joints mirror each other: mimic
-joints carry both. Gains: 100 Nm/rad and 0.2 Nm s/rad; armature is ours. Inertia as published; opening pose and annotation
+joints carry both. Efforts: the data sheet's 15 N at the fingertip, 0.12 m from the base joint, instead of the
+model's 30 Nm (the maker's torque sensor in a fingertip spans 1 Nm, 20 N at 5 cm); the spread has the same motor behind
+17.5:1 without worm instead of 125:1 with worm, about 0.5 Nm for both fingers. Gains: 100 Nm/rad and near critical damping
+for the armature, which is ours. Inertia as published; opening pose and annotation
 are ours. Fingers are named as the vendor does; ``finger_3`` is the one that does not spread and acts as the thumb.
 """
 
@@ -29,7 +32,8 @@ from warpgrasp.hands.description import (
 
 __all__ = ["describe"]
 
-_EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _VELOCITY = 30.0, 100.0, 0.2, 0.003, 2.0
+_EFFORT, _SPREAD_EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _VELOCITY = 1.8, 0.5, 100.0, 1.2, 0.003, 2.0
+_SPREAD_DAMPING = 3.0  # turns two whole fingers
 _QUARTER = 1.5708  # the source's quarter turn
 _AXIS: Triple = (0.0, 0.0, -1.0)
 _OUTER_RATIO = 0.3442622950819672  # outer phalanx to inner phalanx
@@ -135,7 +139,11 @@ def _finger_joints(
 def _joints() -> tuple[JointDescription, ...]:
     turned, lifted = (0.0, 0.0, -_QUARTER), (_QUARTER, 0.0, 0.0)
     knuckle: Triple = (-0.05, 0.0, 0.0339)
-    spread = _joint("bh_j11_joint", "bh_palm", "bh_finger_11", (0.025, 0.0, 0.0415), turned, _SPREAD_LIMIT)
+    spread = replace(
+        _joint("bh_j11_joint", "bh_palm", "bh_finger_11", (0.025, 0.0, 0.0415), turned, _SPREAD_LIMIT),
+        effort=_SPREAD_EFFORT,
+        damping=_SPREAD_DAMPING,
+    )
     mirrored = _joint("bh_j21_joint", "bh_palm", "bh_finger_21", (-0.025, 0.0, 0.0415), turned, _SPREAD_LIMIT)
     return (
         *_finger_joints(3, "bh_palm", (0.0, -0.05, 0.0754), (_QUARTER, 0.0, _QUARTER)),

@@ -2,7 +2,8 @@
 
 Kinematics, limits, velocities, efforts and masses: the hand's URDF as collected in dex-urdf (MIT). The published centres
 of mass are the link frames' origins, outside the bodies, so centres and inertia follow from the geometry at the
-published mass. Gains: 100 Nm/rad and 0.2 Nm s/rad; armature and friction are those of a geared servo of this size. Opening
+published mass. Gains: 100 Nm/rad and 1 Nm s/rad (with the evaluation's 0.2 a joint that
+stops from full speed overshoots by 11 degrees); armature and friction are those of a geared servo of this size. Opening
 pose and annotation: ours. Joints bear the motor numbers 0 to 15: index 1 0 2 3 (flexion, side, flexion, flexion), middle 5
 4 6 7, ring 9 8 10 11, thumb 12 to 15.
 """
@@ -31,7 +32,7 @@ from warpgrasp.hands.shapes import moved_shape
 
 __all__ = ["describe"]
 
-_EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _FRICTION, _VELOCITY = 0.95, 100.0, 0.2, 0.002, 0.02, 8.48
+_EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _FRICTION, _VELOCITY = 0.95, 100.0, 1.0, 0.002, 0.02, 8.48
 _TURN = 1.57079  # the source's quarter turn
 _AXIS = (0.0, 0.0, -1.0)
 # name, suffix of the links, motor numbers, knuckle position, distance of the last joint

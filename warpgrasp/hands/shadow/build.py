@@ -1,9 +1,13 @@
 """Description of the Shadow hand; ``python -m warpgrasp.hands.shadow.build`` writes ``hand.usda``.
 
 Kinematics, limits, velocities and masses: the Shadow E3M5 hand with wrist as collected in dex-urdf (Apache-2.0). Its distal
-links weigh 120 and 160 g there, ten times what their volume allows; 12 and 16 g are used instead. Efforts, gains and
-opening pose: the GraspQP evaluation (CoRL 2025); it leaves the distal finger joints (J1) without motor, here they have the
-effort of the tendon that moves J1 and J2. All 24 joints are independent, as in both sources. Inertia follows from the
+links weigh 120 and 160 g there, ten times what their volume allows; 13 and 17 g are used instead. Efforts, stiffness
+and opening pose: the GraspQP evaluation (CoRL 2025); it leaves the distal finger joints (J1) without motor, here they have
+the effort of the tendon that moves J1 and J2. Damping: MuJoCo Menagerie's shadow_hand has 0.05 Nm s/rad and an armature
+of 0.0002 kg m^2 with drives of 1 Nm/rad; the same damping ratio at 100 Nm/rad takes ten times as much. That armature is too
+light for 100 Nm/rad: the effort moves it by 6 degrees within a step of 5 ms, so a joint rattles between its effort limits.
+0.001 kg m^2 (the wrist 0.002) settles, and stands for the motors' geared rotors, which have no published figure.
+All 24 joints are independent, as in both sources. Inertia follows from the
 geometry where the source has none. ``shadow_wristless`` is the same hand from the palm on.
 """
 
@@ -31,7 +35,8 @@ from warpgrasp.hands.shapes import MassProperties
 
 __all__ = ["describe"]
 
-_STIFFNESS, _DAMPING, _WRIST_DAMPING = 100.0, 0.01, 0.05
+_STIFFNESS, _DAMPING, _ARMATURE = 100.0, 0.5, 0.001
+_WRIST_DAMPING, _WRIST_ARMATURE = 2.0, 0.002
 _SPREAD, _FLEX = 0.349065850399, 1.57079632679
 _PAD_ANGLE = math.radians(50.0)
 _TIP_ANGLE = math.radians(65.0)
@@ -118,7 +123,10 @@ def _wrist_joints() -> list[JointDescription]:
         (_hinge("WRJ2", "forearm", "wrist", (0.0, -0.01, 0.21301), (0.0, 1.0, 0.0), swing, 0.0), 4.785),
         (_hinge("WRJ1", "wrist", "palm", (0.0, 0.0, 0.034), (1.0, 0.0, 0.0), nod, 0.0), 2.175),
     )
-    return [replace(joint, effort=effort, damping=_WRIST_DAMPING) for joint, effort in joints]
+    return [
+        replace(joint, effort=effort, damping=_WRIST_DAMPING, armature=_WRIST_ARMATURE)
+        for joint, effort in joints
+    ]
 
 
 def _finger_links(prefix: str) -> list[LinkDescription]:
@@ -177,6 +185,7 @@ def _hinge(
         effort=0.7245 if name[2:] in ("J1", "J2") else 0.9,
         stiffness=_STIFFNESS,
         damping=_DAMPING,
+        armature=_ARMATURE,
     )
 
 
