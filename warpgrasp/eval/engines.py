@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from warpgrasp.eval.targets import HandTargets
     from warpgrasp.eval.verdict import Verdict
 
-__all__ = ["ENGINES", "Engine", "load_engine"]
+__all__ = ["ENGINES", "Engine", "automatic_engine", "load_engine"]
 
 
 class Engine(Protocol):
@@ -28,20 +28,28 @@ class Engine(Protocol):
 
 ENGINES: dict[str, str] = {
     "mujoco": "warpgrasp.eval.mujoco_engine:MujocoEngine",
+    "newton": "warpgrasp.eval.newton_engine:NewtonEngine",
     "isaaclab": "warpgrasp.eval.isaaclab.engine:IsaacLabEngine",
 }
-"""Name -> module:class. ``auto`` takes the first."""
+"""Name -> module:class."""
+
+
+def automatic_engine() -> str:
+    """What ``auto`` stands for: ``newton`` where there is a CUDA device, else ``mujoco``."""
+    import warp as wp
+
+    return "newton" if wp.is_cuda_available() else "mujoco"
 
 
 def load_engine(name: str, *, workers: int = 0) -> Engine:
-    """Engine by name; ``auto`` chooses.
+    """Engine by name; ``auto`` is :func:`automatic_engine`.
 
     Raises:
         ValueError: Unknown name; the message lists the known ones.
         ImportError: What the engine needs is not installed; the message names the extra.
     """
     if name == "auto":
-        name = next(iter(ENGINES))
+        name = automatic_engine()
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}; choose from auto, {', '.join(ENGINES)}")
     module, _, attribute = ENGINES[name].partition(":")
