@@ -138,15 +138,23 @@ class LinkDescription:
 
 
 def rigid_link(
-    name: str, parts: Sequence[Part], mass: float | MassProperties, *, sphere_limit: int = 6
+    name: str,
+    parts: Sequence[Part],
+    mass: float | MassProperties,
+    *,
+    sphere_limit: int = 6,
+    overshoot: float = 0.001,
+    envelope: Sequence[Part] = (),
 ) -> LinkDescription:
     """A link whose self-collision spheres follow from its parts.
 
-    A plain ``mass`` [kg] is spread evenly over the parts: the solid's centre and inertia.
+    A plain ``mass`` [kg] is spread evenly over the parts: the solid's centre and inertia. Spheres stand ``overshoot`` [m]
+    out of the surface; where thin plates enclose a space no other link fits into, they fill the solid ``envelope`` instead.
     """
     shapes = [part.shape for part in parts]
     properties = mass if isinstance(mass, MassProperties) else solid_mass(mass, shapes)
-    spheres = cover_with_spheres(shapes, limit=sphere_limit) if sphere_limit else ()
+    solid = [part.shape for part in envelope] or shapes
+    spheres = cover_with_spheres(solid, limit=sphere_limit, overshoot=overshoot) if sphere_limit else ()
     return LinkDescription(name, tuple(parts), properties, spheres)
 
 

@@ -33,6 +33,7 @@ __all__ = ["describe"]
 
 _WIDTH = 0.0275  # across a finger
 _DEPTH = 0.0196  # from the back of a finger to its inner face
+_OVERSHOOT = 0.002  # of self-collision spheres, so that few are enough
 _EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _FRICTION, _VELOCITY = 1.6, 100.0, 0.22, 0.003, 0.15, 3.14
 _PAD_ANGLE = math.radians(35.0)  # inner face of a phalanx only
 _TIP_ANGLE = math.radians(65.0)
@@ -100,7 +101,8 @@ def _link(
     name: str, mass: float, size: tuple[float, float, float], center: tuple[float, float, float]
 ) -> LinkDescription:
     """A boxy link."""
-    return rigid_link(name, (box(size, center),), mass, sphere_limit=4 if size[2] < 0.03 else 6)
+    limit = 3 if size[2] < 0.03 else 4 if size[2] < 0.05 else 5
+    return rigid_link(name, (box(size, center),), mass, sphere_limit=limit, overshoot=_OVERSHOOT)
 
 
 def _tipped(distal: LinkDescription, tip_mass: float, height: float) -> LinkDescription:
@@ -108,16 +110,36 @@ def _tipped(distal: LinkDescription, tip_mass: float, height: float) -> LinkDesc
     parts = (capsule(0.012, (0.0, 0.0, height - 0.0165), (0.0, 0.0, height - 0.012), material="tip"),)
     tip = rigid_link("tip", parts, tip_mass, sphere_limit=0)
     both = weld(distal, tip, (0.0, 0.0, 0.0))
-    return rigid_link(both.name, both.parts, both.mass, sphere_limit=5)
+    return rigid_link(
+        both.name, both.parts, both.mass, sphere_limit=4 if height < 0.05 else 5, overshoot=_OVERSHOOT
+    )
 
 
 def _palm() -> LinkDescription:
-    return rigid_link("base_link", hulls(*geometry.PALM), 0.4154, sphere_limit=18)
+    across, middle = 0.0358, -0.0091  # between the plates
+    tilt = _FINGERS[2].base_roll
+    return rigid_link(
+        "base_link",
+        (
+            *hulls(*geometry.PALM),
+            # the motors of the three fingers' side joints and of the thumb, and the wall on the ring finger's side
+            box((across, 0.0205, 0.028), (middle, 0.0425, -0.0185), (-tilt, 0.0, 0.0)),
+            box((across, 0.0205, 0.0275), (middle, 0.0, -0.0165)),
+            box((across, 0.0205, 0.028), (middle, -0.0425, -0.0185), (tilt, 0.0, 0.0)),
+            box((across, 0.0185, 0.0255), (middle, 0.0208, -0.0295), (-tilt, 0.0, 0.0)),
+            box((across, 0.004, 0.021), (middle, -0.0508, -0.05)),
+        ),
+        0.4154,
+        sphere_limit=14,
+        overshoot=_OVERSHOOT,
+        envelope=hulls(*geometry.PALM_ENVELOPE),
+    )
 
 
 def _finger_links(finger: _Finger) -> list[LinkDescription]:
     n = finger.first_joint
-    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (_DEPTH, 0.0269, 0.022), (0.0, 0.0, 0.0047))
+    # a little less deep: its back has a recess
+    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (0.0192, 0.0269, 0.022), (0.0002, 0.0, 0.0047))
     return [
         _link(f"link_{n}.0", finger.knuckle_mass, (_DEPTH, _WIDTH, 0.0164), (0.0, 0.0, 0.0082)),
         _link(f"link_{n + 1}.0", 0.065, (_DEPTH, _WIDTH, 0.054), (0.0, 0.0, 0.027)),
@@ -129,9 +151,20 @@ def _finger_links(finger: _Finger) -> list[LinkDescription]:
 def _thumb_links() -> list[LinkDescription]:
     distal = _link("link_15.0", 0.0388, (_DEPTH, 0.0269, 0.04), (0.0, 0.0, 0.01125))
     return [
-        rigid_link("link_12.0", hulls(*geometry.THUMB_BASE), 0.0176, sphere_limit=6),
+        rigid_link("link_12.0", hulls(*geometry.THUMB_BASE), 0.0176, sphere_limit=5, overshoot=_OVERSHOOT),
         _link("link_13.0", 0.0119, (_DEPTH, _WIDTH, 0.0177), (0.0, 0.0, 0.00885)),
-        _link("link_14.0", 0.038, (_DEPTH, _WIDTH, 0.0514), (0.0, 0.0, 0.0257)),
+        rigid_link(
+            "link_14.0",
+            (
+                box((_DEPTH, _WIDTH, 0.027), (0.0, 0.0, 0.0135)),
+                # the cheeks that hold the last joint's motor
+                *(box((_DEPTH, 0.004, 0.0307), (0.0, y, 0.0423)) for y in (-0.0117, 0.0117)),
+            ),
+            0.038,
+            sphere_limit=5,
+            overshoot=_OVERSHOOT,
+            envelope=(box((_DEPTH, _WIDTH, 0.0576), (0.0, 0.0, 0.0288)),),
+        ),
         _tipped(distal, 0.0168, 0.0543),
     ]
 
