@@ -44,6 +44,7 @@ def physics_config(
     cone: str = "pyramidal",
     impedance_ratio: float = 10.0,
     contact_limit: int = 96,
+    iterations: int = 50,
     own_contacts: bool = False,
 ) -> Any:
     """Physics of a simulation.
@@ -53,6 +54,7 @@ def physics_config(
         cone: Friction cone of Newton's MuJoCo solver: ``pyramidal`` or ``elliptic``.
         impedance_ratio: Stiffness of friction relative to normal contact (Newton).
         contact_limit: Contacts per world (Newton).
+        iterations: Most iterations of the solver; it stops when it has converged (Newton).
         own_contacts: Let MuJoCo find contacts instead of Newton; only where all worlds hold the same object.
 
     Raises:
@@ -65,7 +67,7 @@ def physics_config(
             integrator="implicitfast",
             cone=cone,
             impratio=impedance_ratio,
-            iterations=50,
+            iterations=iterations,
             ls_iterations=30,
             njmax=4 * contact_limit,
             nconmax=contact_limit,

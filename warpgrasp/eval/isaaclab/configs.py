@@ -43,7 +43,9 @@ def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEn
         elif name == "device":
             cfg.sim.device = value
         elif hasattr(cfg, name):
-            setattr(cfg, name, value)
+            own = getattr(cfg, name)
+            # Command lines hand over 1.0 for a count or a switch.
+            setattr(cfg, name, type(own)(value) if isinstance(own, int) else value)
         else:
             raise ValueError(
                 f"task {task} has no option {name!r}; its options are the fields of {type(cfg).__name__}"

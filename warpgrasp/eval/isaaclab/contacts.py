@@ -5,6 +5,7 @@ The same on every physics engine, and the same points, distances and force-closu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,11 @@ class Contacts:
     object_normal: torch.Tensor  # [W, P, 3]
     distance: torch.Tensor  # [W, P] m, negative inside
     touching: torch.Tensor  # [W, P] bool
+
+    def put(self, worlds: torch.Tensor, other: Contacts) -> None:
+        """Overwrite some worlds [N] with the contacts ``other`` of N worlds."""
+        for field in dataclasses.fields(self):
+            getattr(self, field.name)[worlds] = getattr(other, field.name)
 
 
 class ContactGeometry:
@@ -76,21 +82,24 @@ class ContactGeometry:
         centers = np.array([model.center_of_mass for model in models])
         self._center = torch.as_tensor(centers, dtype=torch.float32, device=device)
 
-    def contacts(self, link_pose: torch.Tensor, object_pose: torch.Tensor) -> Contacts:
+    def contacts(
+        self, link_pose: torch.Tensor, object_pose: torch.Tensor, worlds: torch.Tensor | None = None
+    ) -> Contacts:
         """Nearest candidate of every patch.
 
         Args:
-            link_pose: Links, shape [W, L, 7].
-            object_pose: Objects, shape [W, 7].
+            link_pose: Links, shape [N, L, 7].
+            object_pose: Objects, shape [N, 7].
+            worlds: The worlds these are of, shape [N]; all in order when ``None``.
         """
-        worlds = len(link_pose)
+        objects = self._world_object if worlds is None else self._world_object[worlds]
         pose = link_pose[:, self._link]
         point = pose[..., :3] + rotate(pose[..., 3:], self._position[None])
         normal = rotate(pose[..., 3:], self._normal[None])
         back = inverse(object_pose)[:, None, :]
         point = back[..., :3] + rotate(back[..., 3:], point)
         normal = rotate(back[..., 3:], normal)
-        index = self._world_object[:, None].expand(worlds, point.shape[1]).reshape(-1)
+        index = objects[:, None].expand(point.shape[:2]).reshape(-1)
         closest, outward, distance = self._surfaces.closest(point.reshape(-1, 3), index)
         shape = point.shape[:2]
         nearest = distance.view(shape)[:, self._slots].argmin(dim=2)

@@ -64,6 +64,8 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
     """Let MuJoCo find contacts instead of Newton (Newton physics); counts in scenes with one object."""
     contact_limit: int = 96
     """Contacts per world (Newton)."""
+    solver_iterations: int = 50
+    """Most iterations of the contact solver, which stops when it has converged (Newton)."""
     stiffness: float | None = None
     """Of the hand's drives [Nm/rad or N/m]; the asset's when ``None``. So are the four that follow."""
     damping: float | None = None
@@ -139,6 +141,7 @@ class WarpGraspEnv(DirectRLEnv):
             cfg.physics,
             cone=cfg.cone,
             contact_limit=cfg.contact_limit,
+            iterations=cfg.solver_iterations,
             own_contacts=cfg.mujoco_contacts and len(self.pool.center_of_mass) == 1,
         )
         cfg.scene.hand = _hand_cfg(cfg, self.hand)

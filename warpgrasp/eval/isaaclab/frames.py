@@ -6,7 +6,16 @@ import torch
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 
-__all__ = ["carrier_from_pose", "compose", "inverse", "multiply", "pose_from_carrier", "rotation_six"]
+__all__ = [
+    "carrier_from_pose",
+    "compose",
+    "inverse",
+    "multiply",
+    "pose_from_carrier",
+    "rotation_six",
+    "rotation_vector",
+    "turned_by",
+]
 
 
 def multiply(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -36,6 +45,21 @@ def rotation_six(quaternion: torch.Tensor) -> torch.Tensor:
     y = x.clone()
     x[..., 0], y[..., 1] = 1.0, 1.0
     return torch.cat([rotate(quaternion, x), rotate(quaternion, y)], dim=-1)
+
+
+def rotation_vector(quaternion: torch.Tensor) -> torch.Tensor:
+    """Axis times angle [rad] of quaternions, [..., 3]; angles up to pi."""
+    axis = torch.where(quaternion[..., 3:] < 0.0, -quaternion[..., :3], quaternion[..., :3])
+    length = axis.norm(dim=-1, keepdim=True)
+    angle = 2.0 * torch.atan2(length, quaternion[..., 3:].abs())
+    return axis * torch.where(length > 1.0e-7, angle / length.clamp(min=1.0e-7), 2.0)
+
+
+def turned_by(vector: torch.Tensor) -> torch.Tensor:
+    """Quaternions of rotation vectors [..., 3] [rad]."""
+    angle = vector.norm(dim=-1, keepdim=True)
+    axis = vector / angle.clamp(min=1.0e-9)
+    return torch.cat([axis * torch.sin(0.5 * angle), torch.cos(0.5 * angle)], dim=-1)
 
 
 def carrier_from_pose(base: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:

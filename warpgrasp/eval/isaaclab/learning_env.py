@@ -15,7 +15,16 @@ from isaaclab.utils import configclass
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.contacts import ContactGeometry, Contacts, fingertip_poses, fingertips
 from warpgrasp.eval.isaaclab.environment import WarpGraspEnv, WarpGraspEnvCfg
-from warpgrasp.eval.isaaclab.frames import carrier_from_pose, compose, inverse, multiply, rotation_six
+from warpgrasp.eval.isaaclab.frames import (
+    carrier_from_pose,
+    compose,
+    inverse,
+    multiply,
+    pose_from_carrier,
+    rotation_six,
+    rotation_vector,
+    turned_by,
+)
 from warpgrasp.hands.model import HandModel
 
 __all__ = ["LearningEnv", "LearningEnvCfg"]
@@ -33,7 +42,11 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     """[kg]."""
     closing_time: float = 0.3
     """Time of each of the two legs pregrasp -> grasp -> squeeze [s]."""
-    joint_action_scale: float = 0.3
+    position_noise: float = 0.0
+    """The object is not where the hand expects it, but up to this far off in every direction [m]."""
+    angle_noise: float = 0.0
+    """It is also turned by up to this angle about a random axis through its centre of mass [rad]."""
+    joint_action_scale: float = 0.1
     """Largest change of a joint target by an action, as a fraction of the joint's range."""
     wrist_position_scale: float = 0.02
     """Largest way of the wrist per step [m], where it moves."""
@@ -63,8 +76,9 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     def observation_size(self, hand: HandModel) -> int:
         joints, tips = len(hand.joint_names), len(fingertips(hand)[0])
         fingers = len(hand.contact_candidates("power").finger_names)
-        # joints: position, velocity, target, action; object: 9 pose, 6 velocity, 3 task; tips: 9 each; contact; time
-        return 4 * joints + 18 + 9 * tips + fingers + 1
+        # joints: position, velocity, target, action; object: 9 pose, 6 velocity, 6 error, 3 task; tips: 9 each;
+        # contact; time
+        return 4 * joints + 24 + 9 * tips + fingers + 1
 
 
 class LearningEnv(WarpGraspEnv):
@@ -91,7 +105,9 @@ class LearningEnv(WarpGraspEnv):
         self.wrist = torch.zeros(worlds, 6, device=self.device)  # integrated wrist actions
         self.targets = torch.zeros(worlds, joints, device=self.device)
         self.contact: Contacts | None = None
+        self._contact_is_old = torch.ones(worlds, dtype=torch.bool, device=self.device)
         self.episode_succeeded = torch.zeros(worlds, dtype=torch.bool, device=self.device)
+        self._outcome = torch.full((worlds, 2), torch.nan, device=self.device)  # of each world's last episode
 
     def _reset_idx(self, env_ids: Any) -> None:
         worlds = torch.as_tensor(env_ids, device=self.device, dtype=torch.long)
@@ -108,11 +124,26 @@ class LearningEnv(WarpGraspEnv):
         ids = worlds.to(torch.int32)
         self.adapter.write_object(self.place[worlds], ids)
         carrier = torch.zeros(len(worlds), 6, device=self.device) if self.moves_wrist else None
-        if self.moves_wrist:
-            self.base[worlds] = compose(self.place[worlds], self.pool.pregrasp_root[chosen])
-        else:
-            self.base[worlds] = compose(self.place[worlds], self.pool.grasp_root[chosen])
+        root = self.pool.pregrasp_root if self.moves_wrist else self.pool.grasp_root
+        self.base[worlds] = compose(self._expected_place(worlds), root[chosen])
         self.adapter.write_hand(self.base[worlds], self._start_joints(chosen), ids, carrier)
+        self._contact_is_old[worlds] = True
+
+    def _expected_place(self, worlds: torch.Tensor) -> torch.Tensor:
+        """Where the hand believes the object to be, shape [N, 7]: near its place, off by the noise."""
+        place = self.place[worlds].clone()
+        if self.cfg.position_noise == 0.0 and self.cfg.angle_noise == 0.0:
+            return place
+        way, axis = torch.randn(2, len(worlds), 3, device=self.device)
+        # Uniform in a ball; the angle is uniform.
+        length, angle = torch.rand(2, len(worlds), 1, device=self.device)
+        way = torch.nn.functional.normalize(way, dim=1) * self.cfg.position_noise * length ** (1.0 / 3.0)
+        turn = turned_by(torch.nn.functional.normalize(axis, dim=1) * self.cfg.angle_noise * angle)
+        center = self.adapter.center_of_mass[worlds]
+        middle = place[:, :3] + rotate(place[:, 3:], center) + way
+        place[:, 3:] = multiply(turn, place[:, 3:])
+        place[:, :3] = middle - rotate(place[:, 3:], center)
+        return place
 
     def _draw(self, worlds: torch.Tensor) -> None:
         """Choose a grasp and a place of the object for worlds that start anew."""
@@ -122,12 +153,14 @@ class LearningEnv(WarpGraspEnv):
         return self.pool.pregrasp_joints[chosen]
 
     def _log(self, worlds: torch.Tensor) -> None:
-        """Success of the episodes that end, in ``extras["log"]``."""
+        """Success of every world's last episode, in ``extras["log"]``; that counts short and long ones alike."""
         ended = worlds[self.episode_length_buf[worlds] > 0]
         if len(ended):
+            held, lost = self.episode_succeeded[ended], self.reset_terminated[ended]
+            self._outcome[ended] = torch.stack([held, lost], dim=1).float()
+            rate = self._outcome.nanmean(dim=0)
             log = self.extras.setdefault("log", {})
-            log["Metrics/success_rate"] = self.episode_succeeded[ended].float().mean()
-            log["Metrics/dropped"] = self.reset_terminated[ended].float().mean()
+            log["Metrics/success_rate"], log["Metrics/dropped"] = rate[0], rate[1]
 
     @property
     def time(self) -> torch.Tensor:
@@ -161,15 +194,53 @@ class LearningEnv(WarpGraspEnv):
         return leg.clamp(0.0, 1.0), (leg - 1.0).clamp(0.0, 1.0)
 
     def _move_wrist(self, actions: torch.Tensor) -> None:
-        """Add up wrist actions: way along world axes, turn about the carrier's hinges."""
-        back = inverse(self.base)[:, 3:]
-        way = rotate(back, self.cfg.wrist_position_scale * actions[:, :3])
-        self.wrist = self.wrist + torch.cat([way, self.cfg.wrist_angle_scale * actions[:, 3:]], dim=1)
+        """Add up wrist actions: way along the axes of the root at the reset, turn about the carrier's hinges."""
+        way, turn = (
+            self.cfg.wrist_position_scale * actions[:, :3],
+            self.cfg.wrist_angle_scale * actions[:, 3:],
+        )
+        self.wrist = self.wrist + torch.cat([self._wrist_way(way), turn], dim=1)
+
+    def _wrist_way(self, way: torch.Tensor) -> torch.Tensor:
+        """Way of the wrist [m] along the axes of the carrier's base, from the axes of the actions, shape [W, 3]."""
+        return way
 
     def _carrier_targets(self, first: torch.Tensor) -> torch.Tensor:
+        return first * self._approach() + self.wrist
+
+    def _approach(self) -> torch.Tensor:
+        """Carrier joints [W, 6] at the grasp; they are zero at the pregrasp."""
         chosen = self.grasp
-        reached = carrier_from_pose(self.pool.pregrasp_root[chosen], self.pool.grasp_root[chosen])
-        return first * reached + self.wrist
+        return carrier_from_pose(self.pool.pregrasp_root[chosen], self.pool.grasp_root[chosen])
+
+    def _grasp_error(self, seen: torch.Tensor) -> torch.Tensor:
+        """How far the object is from where the grasp has it: centre of mass [m] and rotation vector [rad].
+
+        Along the axes of the hand root, shape [W, 6]. A hand that moves by this has the object where the nominal
+        motion expects it now.
+
+        Args:
+            seen: Object in the frame of the hand root, shape [W, 7].
+        """
+        root = self.pool.grasp_root[self.grasp]
+        if self.moves_wrist:
+            first, _ = self._legs()
+            root = pose_from_carrier(self.pool.pregrasp_root[self.grasp], first * self._approach())
+        expected = inverse(root)
+        center = self.adapter.center_of_mass
+        way = seen[:, :3] + rotate(seen[:, 3:], center) - expected[:, :3] - rotate(expected[:, 3:], center)
+        turn = multiply(seen[:, 3:], inverse(expected)[:, 3:])
+        return torch.cat([way, rotation_vector(turn)], dim=1)
+
+    def _update_contact(self) -> None:
+        """Bring contacts up to date where something was reset; the others were found for the rewards."""
+        links, thing, old = self.adapter.link_pose(), self.adapter.object_pose(), self._contact_is_old
+        if self.contact is None or bool(old.all()):
+            self.contact = self.geometry.contacts(links, thing)
+        elif bool(old.any()):
+            worlds = old.nonzero()[:, 0]
+            self.contact.put(worlds, self.geometry.contacts(links[worlds], thing[worlds], worlds))
+        self._contact_is_old = torch.zeros_like(old)
 
     def _disturb(self) -> None:
         """Push the objects; nothing by default."""
@@ -177,7 +248,8 @@ class LearningEnv(WarpGraspEnv):
     def _get_observations(self) -> dict[str, torch.Tensor]:
         adapter = self.adapter
         links, thing = adapter.link_pose(), adapter.object_pose()
-        self.contact = self.geometry.contacts(links, thing)
+        self._update_contact()
+        assert self.contact is not None  # just found
         root = links[:, 0]
         back = inverse(root)
         seen = compose(back, thing)
@@ -198,6 +270,7 @@ class LearningEnv(WarpGraspEnv):
             rotation_six(seen[:, 3:]),
             rotate(back[:, 3:], velocity[:, :3]),
             0.1 * rotate(back[:, 3:], velocity[:, 3:]),
+            torch.tensor([[50.0] * 3 + [5.0] * 3], device=self.device) * self._grasp_error(seen),
             self._task_observation(back),
             torch.cat([10.0 * tips[..., :3], rotation_six(tips[..., 3:])], dim=-1).flatten(1),
             self.geometry.finger_contact(self.contact),
@@ -247,9 +320,3 @@ class LearningEnv(WarpGraspEnv):
         for name, value in terms.items():
             log[f"Reward/{name}"] = value.mean()
         return torch.stack(list(terms.values())).sum(dim=0).nan_to_num(0.0) * self.step_dt
-
-
-def turn_back(quaternion: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Angle between orientations [rad], shape [W]."""
-    back = torch.cat([-reference[:, :3], reference[:, 3:]], dim=1)
-    return 2.0 * torch.acos(multiply(back, quaternion)[:, 3].abs().clamp(max=1.0))

@@ -15,7 +15,7 @@ from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.assets import CarrierConfig
-from warpgrasp.eval.isaaclab.frames import multiply
+from warpgrasp.eval.isaaclab.frames import inverse, multiply
 from warpgrasp.eval.isaaclab.learning_env import LearningEnv, LearningEnvCfg
 from warpgrasp.eval.isaaclab.table import table_starts
 
@@ -137,6 +137,10 @@ class LiftEnv(LearningEnv):
         self.grasp[worlds], self.place[worlds] = self._start_grasp[start], place
         center = rotate(place[:, 3:], self.adapter.center_of_mass[worlds])
         self._rest_height[worlds] = place[:, 2] + center[:, 2]
+
+    def _wrist_way(self, way: torch.Tensor) -> torch.Tensor:
+        """Actions move the wrist along world axes."""
+        return rotate(inverse(self.base)[:, 3:], way)
 
     def _rise(self) -> torch.Tensor:
         """How far the object has risen [m], shape [W]."""

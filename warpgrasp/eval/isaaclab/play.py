@@ -9,14 +9,20 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 import warpgrasp.eval.isaaclab as registration
-from warpgrasp.eval.isaaclab.train import make_environment, make_runner
+from warpgrasp.eval.isaaclab.train import make_environment, make_runner, make_skrl_runner
 
-__all__ = ["PlayOptions", "main", "play"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PlayOptions", "Policy", "load_policy", "main", "play", "successes"]
+
+Policy = Callable[[Any], Any]
+"""Actions [W, A] for the observations of an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +32,9 @@ class PlayOptions:
     task: tyro.conf.Positional[str]
     """Registered id, for example WarpGrasp-Grasp-Allegro."""
     checkpoint: Path | None = None
-    """Policy of rsl_rl; the open-loop squeeze when left out."""
+    """Policy; the open-loop squeeze when left out."""
+    library: Literal["rsl_rl", "skrl"] = "rsl_rl"
+    """Library that trained it."""
     num_envs: int = 64
     """Worlds simulated side by side."""
     episodes: int = 256
@@ -43,66 +51,89 @@ class PlayOptions:
     """Further numeric options of the environment."""
 
 
-def play(options: PlayOptions) -> tuple[float, int]:
-    """Success rate and number of the episodes counted.
-
-    Every world counts its first episodes, the same number each, so that short failures are not counted more often.
+def play(options: PlayOptions) -> torch.Tensor:
+    """Success of every episode counted, shape [episodes], bool; see :func:`successes`.
 
     Raises:
         ValueError: Unknown task or option.
-        ImportError: Isaac Lab or rsl_rl is missing.
+        ImportError: Isaac Lab or the learning library is missing.
     """
     registration.require_isaaclab()
-    import torch
-
     environment = make_environment(options)
     try:
-        policy: Callable[[Any], Any]
-        if options.checkpoint is None:
-            size = environment.action_space.shape
-            policy, step = (
-                (lambda _: torch.zeros(size, device=environment.unwrapped.device)),
-                environment.step,
-            )
-            observed = environment.reset()[0]
-        else:
-            runner, wrapped = make_runner(environment, options.task, None, options.seed)
-            runner.load(str(options.checkpoint))
-            policy, step = runner.get_inference_policy(device=str(wrapped.device)), wrapped.step
-            environment.unwrapped.seed(options.seed)
-            environment.reset()
-            observed = wrapped.get_observations()
-        return _count(environment.unwrapped, policy, step, observed, options.episodes)
+        policy = None if options.checkpoint is None else load_policy(environment, options)
+        return successes(environment, policy, episodes=options.episodes, seed=options.seed)
     finally:
         environment.close()
 
 
-def _count(world: Any, policy: Any, step: Any, observed: Any, episodes: int) -> tuple[float, int]:
+def load_policy(environment: Any, options: PlayOptions) -> Policy:
+    """The mean action of a checkpoint's policy."""
+    if options.library == "skrl":
+        return _skrl_policy(environment, options)
+    from tensordict import TensorDict
+
+    runner, wrapped = make_runner(environment, options.task, None, options.seed)
+    runner.load(str(options.checkpoint))
+    policy = runner.get_inference_policy(device=str(wrapped.device))
+    return lambda observed: policy(TensorDict(observed, batch_size=[wrapped.num_envs]))
+
+
+def _skrl_policy(environment: Any, options: PlayOptions) -> Policy:
+    runner = make_skrl_runner(environment, options.task, None, options.seed)
+    agent = runner.agent
+    agent.load(str(options.checkpoint))
+    agent.enable_training_mode(False)
+
+    def act(observed: Any) -> Any:
+        _, outputs = agent.act(observed["policy"], None, timestep=0, timesteps=0)
+        return outputs["mean_actions"].clamp(-1.0, 1.0)
+
+    return act
+
+
+def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: int) -> torch.Tensor:
+    """Whether each of ``episodes`` episodes succeeds under a policy; zero actions without one.
+
+    Every world plays one episode per round, so that short failures are not counted more often, and the seed of a round
+    fixes where its episodes start and how they are pushed: two policies play the same episodes.
+
+    Returns:
+        Shape [episodes], bool.
+    """
     import torch
 
-    wanted = max(-(-episodes // world.num_envs), 1)
-    counted = torch.zeros(world.num_envs, dtype=torch.long, device=world.device)
-    held = torch.zeros_like(counted)
-    while bool((counted < wanted).any()):
-        with torch.inference_mode():
-            result = step(policy(observed))
-        observed = result[0]
-        ended = world.reset_buf & (counted < wanted)
-        counted += ended.long()
-        held += (ended & world.episode_succeeded).long()
-    return float(held.sum() / counted.sum()), int(counted.sum())
+    world = environment.unwrapped
+    still = torch.zeros(world.num_envs, world.cfg.action_space, device=world.device)
+    rounds = []
+    for index in range(-(-episodes // world.num_envs)):
+        world.seed(seed + index)
+        observed = environment.reset()[0]
+        running, held = torch.ones(2, world.num_envs, dtype=torch.bool, device=world.device)
+        while bool(running.any()):
+            with torch.inference_mode():
+                action = still if policy is None else policy(observed)
+            observed = environment.step(action)[0]
+            held = torch.where(running & world.reset_buf, world.episode_succeeded, held)
+            running = running & ~world.reset_buf
+        rounds.append(held.clone())
+    return torch.cat(rounds)[:episodes].cpu()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = tyro.cli(PlayOptions, args=arguments, prog="python -m warpgrasp.eval.isaaclab.play")
     try:
-        rate, count = play(options)
+        held = play(options)
     except (ValueError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     what = "open-loop squeeze" if options.checkpoint is None else str(options.checkpoint)
-    sys.stdout.write(f"{options.task}: {what} succeeds in {100.0 * rate:.1f} % of {count} episodes\n")
+    rate = float(held.float().mean())
+    error = (rate * (1.0 - rate) / len(held)) ** 0.5
+    sys.stdout.write(
+        f"{options.task}: {what} succeeds in {100.0 * rate:.1f} +- {100.0 * error:.1f} % of {len(held)} episodes\n"
+    )
     return 0
 
 

@@ -17,7 +17,7 @@ import tyro
 
 import warpgrasp.eval.isaaclab as registration
 
-__all__ = ["TrainOptions", "main", "make_runner", "train"]
+__all__ = ["TrainOptions", "main", "make_environment", "make_runner", "make_skrl_runner", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,10 @@ def train(options: TrainOptions) -> Path:
     (folder / "options.json").write_text(json.dumps(vars(options), default=str, indent=1))
     try:
         if options.library == "skrl":
-            _train_skrl(environment, options, folder)
+            runner = make_skrl_runner(environment, options.task, folder, options.seed, options.iterations)
+            if options.checkpoint is not None:
+                runner.agent.load(str(options.checkpoint))
+            runner.run("train")
         else:
             runner, _ = make_runner(environment, options.task, folder, options.seed)
             if options.checkpoint is not None:
@@ -114,24 +117,32 @@ def train(options: TrainOptions) -> Path:
     return folder
 
 
-def _train_skrl(environment: Any, options: TrainOptions, folder: Path) -> None:
+def make_skrl_runner(
+    environment: Any, task: str, folder: Path | None, seed: int, iterations: int | None = None
+) -> Any:
+    """The runner of skrl.
+
+    Raises:
+        ImportError: skrl is missing.
+    """
     try:
         from skrl.utils.runner.torch import Runner
     except ImportError as error:
-        raise ImportError("training with skrl needs skrl: pip install 'warpgrasp[skrl]'") from error
+        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'") from error
     import yaml
     from isaaclab_rl.skrl import SkrlVecEnvWrapper
 
-    kind = registration.environment_ids()[options.task][0].lower()
+    kind = registration.environment_ids()[task][0].lower()
     cfg = yaml.safe_load((Path(__file__).parent / f"skrl_{kind}.yaml").read_text())
-    cfg["seed"] = options.seed
-    cfg["agent"]["experiment"].update(directory=str(folder.parent), experiment_name=folder.name)
-    if options.iterations is not None:
-        cfg["trainer"]["timesteps"] = options.iterations * cfg["agent"]["rollouts"]
-    runner = Runner(SkrlVecEnvWrapper(environment, ml_framework="torch"), cfg)
-    if options.checkpoint is not None:
-        runner.agent.load(str(options.checkpoint))
-    runner.run("train")
+    cfg["seed"] = seed
+    experiment = cfg["agent"]["experiment"]
+    if folder is None:
+        experiment.update(write_interval=0, checkpoint_interval=0)
+    else:
+        experiment.update(directory=str(folder.parent), experiment_name=folder.name)
+    if iterations is not None:
+        cfg["trainer"]["timesteps"] = iterations * cfg["agent"]["rollouts"]
+    return Runner(SkrlVecEnvWrapper(environment, ml_framework="torch"), cfg)
 
 
 def _version(package: str) -> str:
