@@ -249,14 +249,16 @@ def test_penetration_energy(case: Case, blob: Any) -> None:
 
 
 def test_penetration_of_the_convex_pieces(case: Case, blob: Any) -> None:
-    """The kernel on the converted hand, whose pieces are convex: it fills the hollows of a link, so it finds more.
+    """The kernel on the converted hand, whose pieces are convex hulls.
 
-    Allegro's collision meshes are convex but for details; Shadow's fingertips, palm and thumb are not.
+    Allegro's collision meshes are convex but for details (measured 1.00). The hulls of Shadow's visual meshes stand off
+    them by up to 2 mm at the thumb and 1 mm at the middle phalanges (95 % of the surface, report.md), about as deep as
+    the stored grasps penetrate, so that more is found (1.41); deeper penetrations agree (1.03, below).
     """
     problem = problem_of(case, blob, penetration=Penetration(weight=1.0))
     state = evaluated(problem, case.root_pose, case.joint_position, any_contact(case))
     ours, theirs = state.energy.numpy(), case.data["energy_penetration"]
-    lower, upper = {"allegro": (0.9, 1.1), "shadow": (0.95, 1.6)}[case.name]
+    lower, upper = {"allegro": (0.97, 1.03), "shadow": (1.0, 1.5)}[case.name]
     assert lower < ours.sum() / theirs.sum() < upper
     assert np.corrcoef(ours, theirs)[0, 1] > 0.8
 
@@ -306,4 +308,4 @@ def test_kernels_at_random_states(case: Case, blob: Any) -> None:
         published_penetration(case, root, q, points).sum()
         for root, q in zip(variables.root_pose, variables.joint_position, strict=True)
     ]
-    assert 0.9 < kernel["penetration"].sum() / np.sum(theirs) < 1.25
+    assert 0.98 < kernel["penetration"].sum() / np.sum(theirs) < 1.05
