@@ -37,6 +37,7 @@ _OVERSHOOT = 0.002  # of self-collision spheres, so that few are enough
 _EFFORT, _STIFFNESS, _DAMPING, _ARMATURE, _FRICTION, _VELOCITY = 1.6, 100.0, 0.22, 0.003, 0.15, 3.14
 _PAD_ANGLE = math.radians(35.0)  # inner face of a phalanx only
 _TIP_ANGLE = math.radians(65.0)
+_PALM_LOWER = (0.008, -1.0, -1.0)  # the front plate only
 _TIP_DIRECTION = (1.0, 0.0, 0.6)  # the pad and the round end
 
 
@@ -139,7 +140,7 @@ def _palm() -> LinkDescription:
 def _finger_links(finger: _Finger) -> list[LinkDescription]:
     n = finger.first_joint
     # a little less deep: its back has a recess
-    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (0.0192, 0.0269, 0.022), (0.0002, 0.0, 0.0047))
+    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (0.0191, 0.0269, 0.022), (0.00025, 0.0, 0.0047))
     return [
         _link(f"link_{n}.0", finger.knuckle_mass, (_DEPTH, _WIDTH, 0.0164), (0.0, 0.0, 0.0082)),
         _link(f"link_{n + 1}.0", 0.065, (_DEPTH, _WIDTH, 0.054), (0.0, 0.0, 0.027)),
@@ -239,7 +240,9 @@ def _tip_patch(link: int, finger: str, base: float) -> PatchDescription:
 
 
 def _patches() -> tuple[PatchDescription, ...]:
-    patches = [PatchDescription("palm", "base_link", "palm", "palm", (1.0, 0.0, 0.0), _PAD_ANGLE)]
+    patches = [
+        PatchDescription("palm", "base_link", "palm", "palm", (1.0, 0.0, 0.0), _PAD_ANGLE, _PALM_LOWER)
+    ]
     for finger in _FINGERS:
         n = finger.first_joint
         patches += [
