@@ -1,8 +1,8 @@
 """``python -m warpgrasp.evaluate``: shake grasps in a physics engine and report what holds.
 
 Results lie in ``evaluation/<protocol>/`` beside the grasps: one npz file of columns per grasp file, ``results.csv`` and
-``results.json``. Exit codes: 0 all grasps were simulated, 1 files or grasps had to be skipped, 2 wrong usage,
-130 interrupted; the same command continues.
+``results.json``; with ``--compare`` also ``agreement.json`` and the columns of the second engine in a folder. Exit codes: 0
+all grasps were simulated, 1 files or grasps had to be skipped, 2 wrong usage, 130 interrupted; the same command continues.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,6 +21,7 @@ import tyro
 
 from warpgrasp.atomic_file import OutputError, write_text
 from warpgrasp.dataset import GraspSet
+from warpgrasp.eval.agreement import Comparison
 from warpgrasp.eval.cases import EVALUATION_FOLDER, CaseError, GraspCase, grasp_files, load_case
 from warpgrasp.eval.engines import ENGINES, Engine, load_engine
 from warpgrasp.eval.evaluation import EvaluationConfig, evaluate_case
@@ -55,7 +56,9 @@ class EvaluateOptions:
     force: tuple[float, ...] = ()
     """Pushes of the graspqp protocol [N]; 5 by default."""
     engine: EngineName = "auto"
-    """Physics engine; auto takes MuJoCo on all cores."""
+    """Physics engine; auto takes Newton's MuJoCo-Warp solver where there is a CUDA device, else MuJoCo on all cores."""
+    compare: EngineName | None = None
+    """A second engine that judges the same grasps; agreement and Cohen's kappa are reported, and where they differ."""
     workers: int = 0
     """Threads; 0 takes all cores. Results do not depend on it."""
     out: Path | None = None
@@ -125,6 +128,14 @@ class _Run:
         self.report = report
         self.config = options.config()
         self.engine: Engine = load_engine(options.engine, workers=options.workers)
+        self.second: Engine | None = None
+        if options.compare is not None:
+            self.second = load_engine(options.compare, workers=options.workers)
+            if self.second.name == self.engine.name:
+                raise ValueError(
+                    f"--compare needs another engine than --engine (got {self.engine.name} twice)"
+                )
+            self.comparison = Comparison(self.engine.name, self.second.name)
         self.files = grasp_files(options.inputs)
         _check_names(self.files, options.out)
         if options.report:
@@ -145,13 +156,17 @@ class _Run:
                 update(path.stem, index)
                 try:
                     case = load_case(path, hand=self.options.hand)
-                    result = self._result(case, lambda share, i=index, p=path: update(p.stem, i + share))
+                    result, other = self._results(case, _share_of_file(update, path.stem, index))
                 except (CaseError, ValueError) as error:
                     self._fail(path, str(error))
                     continue
                 self._take(case, result)
+                if other is not None:
+                    self.comparison.add(case.path.stem, result, other)
         self._write_summary()
         self.report.table(self.rows)
+        if self.second is not None and self.finished:
+            self.report.comparison(self.comparison)
         for sentence in self._bad_sentences():
             self.report.error(sentence)
         for sentence in self.failures.values():
@@ -165,19 +180,32 @@ class _Run:
         for folder in sorted({path.parent for path in self.finished}):
             self.report.say(f"results  {folder}")
 
-    def _result(self, case: GraspCase, progress: Any) -> CaseResult:
+    def _results(
+        self, case: GraspCase, progress: Callable[[float], None]
+    ) -> tuple[CaseResult, CaseResult | None]:
+        """The result of a file, and that of the engine to compare with if there is one."""
+        folder, second = self._folder(case.path), self.second
+        if second is None:
+            return self._result(case, self.engine, folder, progress), None
+        first = self._result(case, self.engine, folder, lambda share: progress(0.5 * share))
+        beside = folder / f"compared_{second.name}"
+        return first, self._result(case, second, beside, lambda share: progress(0.5 + 0.5 * share))
+
+    def _result(
+        self, case: GraspCase, engine: Engine, folder: Path, progress: Callable[[float], None]
+    ) -> CaseResult:
         """The result of a file: from an earlier run when nothing that decides it has changed, else computed."""
-        path = self._folder(case.path) / case.path.name
+        path = folder / case.path.name
         if self.options.resume and path.exists():
             try:
                 earlier = CaseResult.load(path)
             except ValueError:
                 earlier = None  # damaged: computed again
-            if earlier is not None and earlier.metadata.get("key") == self.config.key(case, self.engine.name):
+            if earlier is not None and earlier.metadata.get("key") == self.config.key(case, engine.name):
                 return earlier
         total = len(case.grasps) * len(self.config.protocols())
         result = evaluate_case(
-            case, self.config, self.engine, progress=lambda done: progress(done / max(total, 1))
+            case, self.config, engine, progress=lambda done: progress(done / max(total, 1))
         )
         result.save(path)
         return result
@@ -249,6 +277,10 @@ class _Run:
             }
             write_text(folder / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
             write_text(folder / "results.csv", _csv(rows, content["protocol"]))
+            if self.second is not None:
+                agreement = {"protocol": content["protocol"], **self.comparison.of(own).content()}
+                text = json.dumps(agreement, indent=2, allow_nan=False)
+                write_text(folder / "agreement.json", text + "\n")
 
 
 def keep_unique_successes(grasps: GraspSet, result: CaseResult) -> GraspSet:
@@ -269,6 +301,10 @@ def _check_names(files: Sequence[Path], out: Path | None) -> None:
         raise ValueError(
             f"--out cannot hold the results of several files named {repeated[0]}; leave --out away"
         )
+
+
+def _share_of_file(update: Callable[[str, float], None], name: str, index: int) -> Callable[[float], None]:
+    return lambda share: update(name, index + share)
 
 
 def _without_nan(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -172,9 +174,12 @@ def _shifted(progress: Callable[[int], None], done: int) -> Callable[[int], None
 
 def _versions() -> dict[str, str]:
     from warpgrasp import __version__
-    from warpgrasp.eval.scene import import_mujoco
 
-    return {"warpgrasp": __version__, "numpy": np.__version__, "mujoco": str(import_mujoco().__version__)}
+    versions = {"warpgrasp": __version__, "numpy": np.__version__}
+    for package in ("mujoco", "mujoco-warp", "newton", "warp-lang"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from warpgrasp.eval.agreement import MEANINGFUL_SHARE, Comparison, Disagreement
 from warpgrasp.eval.results import total_rows
 from warpgrasp.eval.verdict import FailureReason
 
@@ -83,6 +84,45 @@ class EvaluationReport:
             count = sum(int(row[reason.name.lower()]) for row in totals)
             if count and reason != FailureReason.HOLDS:
                 self.say(f"{count} x {_name(reason)}: {reason.sentence}")
+
+    def comparison(self, comparison: Comparison) -> None:
+        """How two engines agree, and each grasp on which they do not."""
+        first, second = comparison.first, comparison.second
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for name in ("F [N]", "verdict", "number", f"{first} %", f"{second} %", "equal %", "kappa", ""):
+            table.add_column(name, justify="left" if name in ("verdict", "") else "right", no_wrap=True)
+        for force in comparison.forces:
+            for name, agreement in comparison.agreements(force).items():
+                shares = (agreement.first_share, agreement.second_share, agreement.observed)
+                kappa = f"{agreement.kappa:.2f}" if np.isfinite(agreement.kappa) else "-"
+                low, high = (100.0 * share for share in MEANINGFUL_SHARE)
+                note = "" if agreement.meaningful else f"says little: not {low:.0f} to {high:.0f} % hold"
+                numbers = [f"{100.0 * share:.0f}" for share in shares]
+                table.add_row(f"{force:g}", name, str(agreement.count), *numbers, kappa, note)
+        self.console.print(table)
+        entries = comparison.disagreements()
+        if not entries:
+            self.say(f"{first} and {second} agree on Succ1 and Succ3 of every grasp.")
+            return
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column("object", overflow="fold")
+        for name in ("grasp", "F [N]", "engine", "holds", "way in each trial [mm]", "contacts", "reason"):
+            table.add_column(name, justify="right" if name in ("grasp", "F [N]", "contacts") else "left")
+        for entry in entries[:_SHOWN_ROWS]:
+            for side, engine in enumerate((first, second)):
+                head = (
+                    (escape(entry.object), str(entry.grasp), f"{entry.force:g}") if side == 0 else ("",) * 3
+                )
+                table.add_row(*head, engine, *_side_cells(entry, side))
+        self.console.print(table)
+        if len(entries) > _SHOWN_ROWS:
+            self.say(f"... and {len(entries) - _SHOWN_ROWS} more, see agreement.json")
+
+
+def _side_cells(entry: Disagreement, side: int) -> list[str]:
+    holds = "".join("+" if held else "-" for held in entry.trial_success[side])
+    ways = " ".join(f"{1000.0 * way:.1f}" for way in entry.displacement[side])
+    return [holds, ways, str(entry.contact_count[side]), _name(entry.reason[side])]
 
 
 _COLUMNS = {
