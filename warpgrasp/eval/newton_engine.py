@@ -73,7 +73,9 @@ class NewtonEngine:
             device = "cuda:0" if wp.is_cuda_available() else "cpu"
         self.device = wp.get_device(device)
         self._worlds = worlds
-        self._batch: _Batch | None = None
+        self._batch: _Batch | None = None  # the last one, with its graph
+        self._contact_limit = _CONTACTS
+        self._fitting = 0  # worlds that fit on the device with this limit, 0 where not known
 
     def evaluate(
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
@@ -83,35 +85,42 @@ class NewtonEngine:
         trial_count = len(scene.protocol.trials)
         if not len(valid):
             return Verdict.invalid(len(targets), trial_count)
+        if self._batch is None or not self._batch.is_of(scene):
+            self._batch, self._contact_limit, self._fitting = None, _CONTACTS, 0
         parts: list[Verdict] = []
-        width = min(len(valid), self._grasps_at_once(scene))
-        for start in range(0, len(valid), width):
+        start = 0
+        while start < len(valid):
+            width = min(len(valid), self._grasps_at_once(scene))
             # The last batch is filled up with its last grasp: every batch has the same arrays and the same graph.
             index = valid[np.minimum(np.arange(start, start + width), len(valid) - 1)]
+            batch = self._batch_of(scene, width)
+            if batch.run(scene, targets.select(index)) and 2 * self._contact_limit <= _MOST_CONTACTS:
+                self._contact_limit, self._fitting = 2 * self._contact_limit, 0
+                continue
             own = min(width, len(valid) - start)
-            parts.append(self._evaluate_batch(scene, targets.select(index), own))
+            parts.append(batch.verdict(scene, targets.select(index[:own])))
+            start += own
             if progress is not None:
-                progress(start + own)
+                progress(start)
         return Verdict.concatenate(parts).scatter(valid, len(targets))
 
-    def _grasps_at_once(self, scene: Scene) -> int:
-        trial_count = len(scene.protocol.trials)
-        if self._worlds:
-            return max(self._worlds // trial_count, 1)
-        if not self.device.is_cuda:
-            return max(_CPU_WORLDS // trial_count, 1)
-        probe = _Batch(self._solver, scene, 1, _CONTACTS, self.device)
-        fitting = _MEMORY_SHARE * self.device.free_memory / max(probe.size_per_world(), 1.0)
-        return max(int(min(fitting, _CUDA_WORLDS)) // trial_count, 1)
-
-    def _evaluate_batch(self, scene: Scene, targets: HandTargets, own: int) -> Verdict:
-        batch = self._batch
-        if batch is None or not batch.fits(scene, len(targets)):
-            batch = _Batch(self._solver, scene, len(targets), _CONTACTS, self.device)
-        while batch.run(scene, targets) and 2 * batch.contact_limit <= _MOST_CONTACTS:
-            batch = _Batch(self._solver, scene, len(targets), 2 * batch.contact_limit, self.device)
+    def _batch_of(self, scene: Scene, grasp_count: int) -> _Batch:
+        limit, batch = self._contact_limit, self._batch
+        if batch is None or (batch.grasp_count, batch.contact_limit) != (grasp_count, limit):
+            self._batch = None  # its memory is free before more is taken
+            batch = _Batch(self._solver, scene, grasp_count, limit, self.device)
         self._batch = batch
-        return batch.verdict(scene, targets, own)
+        return batch
+
+    def _grasps_at_once(self, scene: Scene) -> int:
+        trial_count, worlds = len(scene.protocol.trials), self._worlds or _CPU_WORLDS
+        if self.device.is_cuda and not self._worlds:
+            if not self._fitting:
+                self._batch = None
+                probe = _Batch(self._solver, scene, 1, self._contact_limit, self.device)
+                self._fitting = int(_MEMORY_SHARE * self.device.free_memory / probe.size_per_world())
+            worlds = min(self._fitting, _CUDA_WORLDS)
+        return max(worlds // trial_count, 1)
 
 
 class _Batch:
@@ -147,11 +156,10 @@ class _Batch:
             self._record = self._make_record(model.nq)
             self._layout = _layout(scene)
 
-    def fits(self, scene: Scene, grasp_count: int) -> bool:
-        """Whether these worlds can run ``scene`` for so many grasps."""
+    def is_of(self, scene: Scene) -> bool:
+        """Whether these worlds can run ``scene``."""
         steps = [trials.step_count(scene.protocol, trial) for trial in scene.protocol.trials]
-        same = scene.model is self._host_model and steps == self._steps
-        return same and grasp_count == self.grasp_count
+        return scene.model is self._host_model and steps == self._steps
 
     def size_per_world(self) -> float:
         """Device memory of a world [bytes]."""
@@ -176,11 +184,10 @@ class _Batch:
                     wp.capture_launch(self._graph)
         return bool(self._overflow().any())
 
-    def verdict(self, scene: Scene, targets: HandTargets, own: int) -> Verdict:
-        """Verdict of the first ``own`` grasps of the last run."""
+    def verdict(self, scene: Scene, targets: HandTargets) -> Verdict:
+        """Verdict of the first grasps of the last run, which are those of ``targets``."""
         protocol, trial_count = scene.protocol, len(self._steps)
-        targets = targets.select(slice(0, own))
-        worlds = slice(0, own * trial_count)
+        worlds = slice(0, len(targets) * trial_count)
         body = np.swapaxes(self._record.body.numpy().astype(np.float64)[:, worlds], 0, 1)
         pushed = trials.Recording(
             position=body[:, :, :3],
