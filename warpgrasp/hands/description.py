@@ -144,17 +144,24 @@ def rigid_link(
     *,
     sphere_limit: int = 6,
     overshoot: float = 0.001,
+    bulge: float | None = None,
+    gap: float = 0.0035,
     envelope: Sequence[Part] = (),
 ) -> LinkDescription:
     """A link whose self-collision spheres follow from its parts.
 
-    A plain ``mass`` [kg] is spread evenly over the parts: the solid's centre and inertia. Spheres stand ``overshoot`` [m]
-    out of the surface; where thin plates enclose a space no other link fits into, they fill the solid ``envelope`` instead.
+    A plain ``mass`` [kg] is spread evenly over the parts: the solid's centre and inertia. ``overshoot``, ``bulge`` and
+    ``gap`` as in :func:`~warpgrasp.hands.sphere_cover.cover_with_spheres`; where thin plates enclose a space no other
+    link fits into, spheres fill the solid ``envelope`` instead.
     """
     shapes = [part.shape for part in parts]
     properties = mass if isinstance(mass, MassProperties) else solid_mass(mass, shapes)
     solid = [part.shape for part in envelope] or shapes
-    spheres = cover_with_spheres(solid, limit=sphere_limit, overshoot=overshoot) if sphere_limit else ()
+    spheres = (
+        cover_with_spheres(solid, limit=sphere_limit, overshoot=overshoot, bulge=bulge, gap=gap)
+        if sphere_limit
+        else ()
+    )
     return LinkDescription(name, tuple(parts), properties, spheres)
 
 

@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 _SAMPLE_AREA = 4e-6  # m^2 of surface per sample
 _SAMPLE_RANGE = (300, 2500)  # samples of a link, at least and at most
 _SHRINK_STEPS = 12
+_BALL_POINTS = 80  # on a ball, to see whether it stands out
 
 
 def cover_with_spheres(
@@ -29,6 +30,7 @@ def cover_with_spheres(
     *,
     gap: float = 0.0035,
     overshoot: float = 0.001,
+    bulge: float | None = None,
     share: float = 0.98,
     limit: int = 8,
 ) -> tuple[tuple[float, float, float, float], ...]:
@@ -37,7 +39,8 @@ def cover_with_spheres(
     Args:
         shapes: The link's collision shapes.
         gap: Surface closer than this to a sphere counts as covered [m].
-        overshoot: How far spheres may stand out of the surface [m].
+        overshoot: How far spheres may stand out of the surface where they touch it [m].
+        bulge: Leave out balls that stand out farther than this anywhere, as between the samples of a thin plate [m].
         share: Stop when this share of the surface is covered.
         limit: Most spheres.
     """
@@ -46,6 +49,9 @@ def cover_with_spheres(
     # where two shapes almost touch, a ball may sit in the gap between them
     inside = np.min([shape.inner_distance(center) for shape in shapes], axis=0) < -1e-4
     center, radius = center[inside], radius[inside] + overshoot
+    if bulge is not None:
+        flat = _bulge(shapes, center, radius) < bulge
+        center, radius = center[flat], radius[flat]
     distance = np.linalg.norm(point[None] - center[:, None], axis=2) - radius[:, None]
     covers = distance < gap
     open_points = np.ones(len(point), dtype=bool)
@@ -59,6 +65,17 @@ def cover_with_spheres(
         open_points &= ~covers[best]
     rounded = np.round(np.column_stack([center, radius])[chosen], 5)
     return tuple((float(x), float(y), float(z), float(r)) for x, y, z, r in rounded)
+
+
+def _bulge(shapes: Sequence[Shape], center: FloatArray, radius: FloatArray) -> FloatArray:
+    """How far each ball stands out of the shapes [m] (of a convex shape: out of its planes), shape [N]."""
+    k = np.arange(_BALL_POINTS) + 0.5
+    height, angle = 1.0 - 2.0 * k / _BALL_POINTS, np.pi * (1.0 + np.sqrt(5.0)) * k
+    ring = np.sqrt(1.0 - height**2)
+    direction = np.stack([ring * np.cos(angle), ring * np.sin(angle), height], axis=1)
+    point = (center[:, None] + radius[:, None, None] * direction).reshape(-1, 3)
+    outside = np.min([shape.inner_distance(point) for shape in shapes], axis=0)
+    return np.asarray(outside.reshape(len(center), -1).max(axis=1))
 
 
 def uncovered_depth(shapes: Sequence[Shape], spheres: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from warpgrasp.hands.description import (
@@ -23,6 +24,7 @@ from warpgrasp.hands.description import (
     Part,
     PatchDescription,
     Triple,
+    box,
     hulls,
     rigid_link,
 )
@@ -48,11 +50,17 @@ _THUMB_OPENING = (1.1, 0.5, 0.2, 0.2)
 _IDLE = (-0.25, 0.0, -0.3, -0.2)  # bent back, behind the palm's plane
 _FACE_ANGLE = math.radians(40.0)
 _TIP_ANGLE = math.radians(65.0)
+# a coarser cover than usual with spheres that stand out 2 mm at most: the brackets are thin and many
+_link = partial(rigid_link, gap=0.006, overshoot=0.0015, bulge=0.0021)
 
 
 def describe() -> HandDescription:
     """The whole hand."""
-    links = [rigid_link("palm_lower", hulls(*geometry.PALM), 0.237, sphere_limit=22)]
+    motors = [box((0.024, 0.028, 0.0343), (-0.009, y, -0.01115)) for y in (0.009, -0.0365, -0.0818)]
+    palm = (*hulls(*geometry.PALM), *motors)
+    links = [
+        rigid_link("palm_lower", palm, 0.237, sphere_limit=22, gap=0.008, overshoot=0.0015, bulge=0.0021)
+    ]
     joints: list[JointDescription] = []
     finger_links = _finger_links()
     for finger in _FINGERS:
@@ -91,10 +99,10 @@ def describe() -> HandDescription:
 def _finger_links() -> list[LinkDescription]:
     """Links of one finger; the three fingers differ only in their names."""
     return [
-        rigid_link("mcp_joint", hulls(*geometry.KNUCKLE), 0.044),
-        rigid_link("pip", hulls(*geometry.SIDE_MOTOR), 0.032, sphere_limit=4),
-        rigid_link("dip", hulls(*geometry.MIDDLE), 0.037, sphere_limit=5),
-        rigid_link("fingertip", hulls(*geometry.FINGERTIP, material="tip"), 0.016, sphere_limit=6),
+        _link("mcp_joint", hulls(*geometry.KNUCKLE), 0.044, sphere_limit=6),
+        _link("pip", hulls(*geometry.SIDE_MOTOR), 0.032, sphere_limit=3),
+        _link("dip", hulls(*geometry.MIDDLE), 0.037, sphere_limit=5),
+        _link("fingertip", hulls(*geometry.FINGERTIP, material="tip"), 0.016, sphere_limit=6),
     ]
 
 
@@ -105,10 +113,10 @@ def _thumb_links() -> list[LinkDescription]:
         for part in hulls(*geometry.SIDE_MOTOR)
     ]
     return [
-        rigid_link("thumb_temp_base", motor, 0.032, sphere_limit=4),
-        rigid_link("thumb_pip", hulls(*geometry.THUMB_BRACKET), 0.003, sphere_limit=4),
-        rigid_link("thumb_dip", hulls(*geometry.THUMB_MIDDLE), 0.038),
-        rigid_link("thumb_fingertip", hulls(*geometry.THUMB_TIP, material="tip"), 0.049),
+        _link("thumb_temp_base", motor, 0.032, sphere_limit=3),
+        _link("thumb_pip", hulls(*geometry.THUMB_BRACKET), 0.003, sphere_limit=3),
+        _link("thumb_dip", hulls(*geometry.THUMB_MIDDLE), 0.038, sphere_limit=6),
+        _link("thumb_fingertip", hulls(*geometry.THUMB_TIP, material="tip"), 0.049, sphere_limit=5),
     ]
 
 
@@ -172,7 +180,9 @@ def _thumb_joints() -> list[JointDescription]:
 
 def _patches() -> tuple[PatchDescription, ...]:
     inner, tip = (-1.0, 0.0, 0.0), (-1.0, -0.6, 0.0)
-    patches = [PatchDescription("palm", "palm_lower", "palm", "palm", (0.0, 0.0, -1.0), _FACE_ANGLE)]
+    front = (1.0, 1.0, -0.015)  # not the inside of the palm's back, at the thumb's opening
+    palm = PatchDescription("palm", "palm_lower", "palm", "palm", (0.0, 0.0, -1.0), _FACE_ANGLE, upper=front)
+    patches = [palm]
     for name, suffix, *_ in _FINGERS:
         patches += [
             PatchDescription(
