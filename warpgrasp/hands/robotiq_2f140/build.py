@@ -4,8 +4,8 @@ Kinematics, limits, masses and inertia: ros-industrial's robotiq_arg2f_140_model
 exact parallelograms, so mimic joints carry them: ``finger_joint`` 0 is open, 0.7 closed, and the pads stay parallel.
 Effort and stiffness: the GraspQP evaluation (20 N at 0.125 m); its damping of 0 lets the finger ring, so damping and
 armature here are ours, near critical for the finger's inertia. The rigidly attached outer fingers and pads are merged
-into the links that carry them. Geometry: convex parts fitted to the published dimensions; the pads are the
-published boxes.
+into the links that carry them. Geometry: convex parts fitted to the published dimensions; the
+pads are boxes of 27 x 65 mm, as drawn (the source's collision boxes are 30 x 70 mm).
 
 Fingers are named after the vendor's links: "left" is the one at negative y of the base.
 """
@@ -35,7 +35,7 @@ __all__ = ["describe"]
 
 _BASE = "robotiq_arg2f_base_link"
 _PAD_POSITION = (0.0, 0.0457554015893473, -0.0272203446692936)  # in the inner finger
-_PAD_SIZE = (0.03, 0.07, 0.0075)
+_PAD_SIZE = (0.027, 0.065, 0.0075)
 _OUTER_FINGER_POSITION = (0.0, 0.01821998610742, 0.0260018192872234)  # in the outer knuckle
 _TILT = 2.2957963267948966
 _FACE_ANGLE = math.radians(35.0)
