@@ -6,7 +6,8 @@ table says how many of them an automatic patch coincides with.
     python benchmarks/converter.py [--steps 300] [--grasps 8] [--only NAME ...]
 
 A hand-made contact mesh counts as found when an automatic patch on the same link lies within 6 mm of its middle and looks
-within 45 degrees of the same direction. Extra patches are those on links that have no contact mesh.
+within 45 degrees of the same direction. Some contact meshes are thin plates with both sides, whose mean normal is that of
+neither: of those the side that looks the patch's way counts. Extra patches are those on links that have no contact mesh.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 from hand_models import MODEL_FOLDER, MODELS, RobotModel  # noqa: E402
 
 from warpgrasp import SynthesisConfig, load_object, synthesize  # noqa: E402
-from warpgrasp.hands import HandModel  # noqa: E402
+from warpgrasp.hands import ContactPatch, HandModel  # noqa: E402
 from warpgrasp.hands.convert import ConvertConfig, convert_hand  # noqa: E402
 from warpgrasp.hands.rotations import quaternion_to_matrix, rpy_to_quaternion  # noqa: E402
 
 OBJECT = ROOT.parent / "shared" / "objects" / "ycb_005_tomato_soup_can.obj"
 DISTANCE, COSINE = 6e-3, float(np.cos(np.radians(45.0)))
+TWO_SIDED = 0.3  # size of the mean of a surface's normals below which it has two sides
 
 
 def contact_meshes(model: RobotModel) -> dict[str, trimesh.Trimesh]:
@@ -69,30 +71,40 @@ def middle(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     return center, total / max(float(np.linalg.norm(total)), 1e-12)
 
 
+def same_side(mesh: trimesh.Trimesh, direction: np.ndarray) -> trimesh.Trimesh:
+    """The mesh, or the side of it that looks along ``direction`` where it is a plate with two."""
+    mean = np.average(mesh.face_normals, axis=0, weights=mesh.area_faces)
+    if float(np.linalg.norm(mean)) > TWO_SIDED:
+        return mesh
+    return mesh.submesh([np.flatnonzero(mesh.face_normals @ direction > 0.0)], append=True, repair=False)
+
+
 def coincidence(hand: HandModel, model: RobotModel) -> tuple[int, int, int]:
     """Contact meshes found, contact meshes in all, automatic patches on links without one."""
     meshes = contact_meshes(model)
     frames = {frame.name.removesuffix("_frame"): frame for frame in hand.frames}
     found, used = 0, set()
     for link, mesh in meshes.items():
-        center, normal = middle(mesh.vertices, mesh.faces)
         if link in frames:  # welded to its parent
             frame = frames[link]
             turn = quaternion_to_matrix(frame.quaternion)
-            owner, center, normal = frame.link, frame.position + turn @ center, turn @ normal
+            owner = frame.link
+            mesh = trimesh.Trimesh(frame.position + mesh.vertices @ turn.T, mesh.faces, process=False)
         else:
             owner = hand.link_names.index(link)
         used.add(owner)
-        for patch in hand.patches:
-            if patch.link != owner:
-                continue
-            corner = patch.vertices[patch.faces].mean(axis=1)
-            near = float(np.linalg.norm(corner - center, axis=1).min())
-            if near < DISTANCE and float(middle(patch.vertices, patch.faces)[1] @ normal) > COSINE:
-                found += 1
-                break
+        found += any(coincides(patch, mesh) for patch in hand.patches if patch.link == owner)
     extra = sum(patch.link not in used for patch in hand.patches)
     return found, len(meshes), extra if meshes else 0
+
+
+def coincides(patch: ContactPatch, mesh: trimesh.Trimesh) -> bool:
+    """An automatic patch lies at the middle of a contact mesh and looks the same way."""
+    direction = middle(patch.vertices, patch.faces)[1]
+    side = same_side(mesh, direction)
+    center, normal = middle(side.vertices, side.faces)
+    near = float(np.linalg.norm(patch.vertices[patch.faces].mean(axis=1) - center, axis=1).min())
+    return near < DISTANCE and float(direction @ normal) > COSINE
 
 
 def main() -> None:

@@ -195,9 +195,13 @@ def _guesses(
         ),
         Guess(
             "opening pose",
-            "fingers slightly bent" if layout.gripper else "fingers slightly bent, thumb turned against them",
+            "as straight as the fingers face each other"
+            if layout.gripper
+            else "fingers slightly bent, thumb turned against them",
             opening_confidence,
-            "the thumb's pad looks at the fingertips from a hand's width" if not layout.gripper else "limits",
+            "a wide opening clears the object before and after the grasp"
+            if layout.gripper
+            else "the thumb's pad looks at the fingertips from a hand's width",
         ),
     ]
 

@@ -23,6 +23,7 @@ _LINKAGE_REACH = 0.8  # of the longest finger; a shorter chain that only mimics 
 _TIP_SLAB = 4e-3  # m
 _SEARCH = 3000
 _REFINE = 25
+_LARGEST_BEND = 1.9  # rad from the straight pose; files that allow half a turn do not mean a finger rolled up
 _FINGER_WORDS = (
     ("thumb", ("thumb", "thb", "thmb")),
     ("index", ("index", "idx", "pointer")),
@@ -194,26 +195,36 @@ def study_motion(hand: HandModel, chains: list[Chain]) -> FingerMotion:
     """Find the joint values at which the fingertips come together, by a seeded random search with refinement."""
     random = np.random.default_rng(0)
     straight = np.clip(0.0, hand.dof_lower, hand.dof_upper)
-    span = hand.dof_upper - hand.dof_lower
+    lower, upper = _search_range(hand, straight)
+    span = upper - lower
     used = _dofs_of(hand, [link for chain in chains for link in chain.links])
     free = np.zeros(hand.dof_count)
     free[used] = 1.0
-    candidates = np.where(
-        free, hand.dof_lower + span * random.uniform(size=(_SEARCH, hand.dof_count)), straight
-    )
+    candidates = np.where(free, lower + span * random.uniform(size=(_SEARCH, hand.dof_count)), straight)
     score = _tip_spread(hand, chains, candidates, straight)
     best = candidates[np.argsort(score)[:8]]
     width = 0.25
     for _ in range(_REFINE):
         noise = width * span * free * random.normal(size=(8, 20, hand.dof_count))
         pool = np.concatenate([best, (best[:, None] + noise).reshape(-1, hand.dof_count)])
-        pool = np.clip(pool, hand.dof_lower, hand.dof_upper)
+        pool = np.clip(pool, lower, upper)
         best = pool[np.argsort(_tip_spread(hand, chains, pool, straight), kind="stable")[:8]]
         width *= 0.85
     closed = best[0]
     tips = tip_points(hand, chains, closed[None])[0]
     gaps = [np.linalg.norm(a - b) for i, a in enumerate(tips) for b in tips[:i]]
     return FingerMotion(straight, closed, tips.mean(axis=0), float(np.mean(gaps)) if gaps else 0.0)
+
+
+def _search_range(hand: HandModel, straight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Limits [J] within which fingers close: the joints' own, less where a hinge turns farther than fingers bend."""
+    lower, upper = hand.dof_lower.copy(), hand.dof_upper.copy()
+    for link in np.flatnonzero(hand.joint_type == JointType.REVOLUTE):
+        dof = int(hand.joint_dof[link])
+        if hand.link_joint_names[link] == hand.joint_names[dof]:
+            lower[dof] = max(lower[dof], straight[dof] - _LARGEST_BEND)
+            upper[dof] = min(upper[dof], straight[dof] + _LARGEST_BEND)
+    return lower, upper
 
 
 def _dofs_of(hand: HandModel, links: list[int]) -> list[int]:

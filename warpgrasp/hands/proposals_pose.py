@@ -15,8 +15,9 @@ __all__ = ["HandLayout", "LinkFacing", "inner_directions", "opening_pose", "stud
 FloatArray = NDArray[np.float64]
 
 _FAR_JOINT = 0.75  # weight of a joint that is not at an end of the link when its bending plane is looked for
-_FINGER_BEND = 0.2  # of a finger's flexion range in the opening pose
-_GRIPPER_BENDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+_CONTINUES = 0.4  # weight of an inner side that goes on from the next link's
+_FINGER_BEND = 0.15  # of a finger's flexion range in the opening pose; more starts better, less clears the object
+_GRIPPER_BENDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _OPPOSED = (
     -0.5
 )  # cosine between the inner sides of the lone finger and the others from which they face each other
@@ -59,8 +60,8 @@ def inner_directions(hand: HandModel, chains: list[Chain], motion: FingerMotion)
     rotation, position = (array[0] for array in batch_poses(hand, halfway[None]))
     facings = []
     for chain in chains:
-        row = []
-        for number, link in enumerate(chain.links):
+        row: list[LinkFacing] = []
+        for number, link in reversed(list(enumerate(chain.links))):
             own = rotation[link]
             if number + 1 < len(chain.links):
                 following = chain.links[number + 1]
@@ -74,9 +75,10 @@ def inner_directions(hand: HandModel, chains: list[Chain], motion: FingerMotion)
                 continue
             along = (end - start) / length
             towards = motion.meeting_point - 0.5 * (start + end)
-            inner, confidence = _inner(hand, chain, number, rotation, along, towards)
+            beyond = next((rotation[f.link] @ f.inner for f in reversed(row) if f.length > 0.0), np.zeros(3))
+            inner, confidence = _inner(hand, chain, number, rotation, along, towards, beyond)
             row.append(LinkFacing(link, own.T @ inner, own.T @ along, length, confidence))
-        facings.append(row)
+        facings.append(row[::-1])
     return facings
 
 
@@ -87,17 +89,20 @@ def _inner(
     rotation: FloatArray,
     along: FloatArray,
     towards: FloatArray,
+    beyond: FloatArray,
 ) -> tuple[FloatArray, float]:
     """Inner direction in the root frame, and how well the bending plane agrees with the meeting point.
 
-    The joints at the two ends of a link say best how it bends; those nearer to the palm may only turn the finger.
+    The joints at the two ends of a link say best how it bends; those nearer to the palm may only turn the finger. Where
+    two joints say different things (a thumb's base), the one that continues the inner side of the next link, ``beyond``,
+    is believed.
     """
     wish = towards - (towards @ along) * along
     size = float(np.linalg.norm(wish))
     if size < 1e-6:
         return np.zeros(3), 0.0
     wish /= size
-    best, score = wish, 0.0
+    best, score, most = wish, 0.0, -np.inf
     for place, link in enumerate(chain.links):
         if hand.joint_type[link] != JointType.REVOLUTE:
             continue
@@ -109,8 +114,10 @@ def _inner(
             continue
         swing /= length
         agreement = float(swing @ wish)
-        if weight * abs(agreement) > score:
-            best, score = np.sign(agreement) * swing, weight * abs(agreement)
+        inner = np.sign(agreement) * swing
+        merit = weight * abs(agreement) + _CONTINUES * float(inner @ beyond)
+        if weight * abs(agreement) > 0.5 and merit > most:
+            best, score, most = inner, weight * abs(agreement), merit
     return (best, score) if score > 0.5 else (wish, 0.5)
 
 
@@ -144,7 +151,8 @@ def study_layout(
     flower = parallel < -0.3  # stretched fingers point away from each other, as no thumb does
     if flower or (opposed < -0.3 and parallel > 0.5):
         facing = inner[thumb] + _unit(inner[others].mean(axis=0))
-        normal = _unit(facing if flower else direction.mean(axis=0))
+        both = direction[thumb] + _unit(direction[others].mean(axis=0))
+        normal = _unit(facing if flower else both)  # the sides count alike, however many fingers each has
         thumb_direction = _unit(_reject(base[thumb] - base[others].mean(axis=0), normal))
         return HandLayout(
             names,
