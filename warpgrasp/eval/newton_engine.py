@@ -6,8 +6,9 @@ the scene's MJCF without its no-slip iterations, time step and damping ratio of 
 longer simulate the same thing. Solver, cone, tolerances and contact options are those of the model; MuJoCo Warp computes
 in float32 and finds contacts with its own collision detection.
 
-On CUDA command, step and record are captured as one graph. Contacts found at the same time are stored in any order there,
-so a grasp on the edge of its limits may fall to either side from run to run; on the CPU runs repeat exactly.
+Command, step and record are captured as one graph (three to five times as fast, on the CPU too). On CUDA contacts found at
+the same time are stored in any order, so a grasp on the edge of its limits may fall to either side from run to run; on the
+CPU runs repeat exactly.
 """
 
 from __future__ import annotations
@@ -146,6 +147,8 @@ class _Batch:
         with wp.ScopedDevice(device):
             self._model = solver.put_model(model)
             self._model.opt.warn_overflow = 0  # looked at after the run, and mended
+            if device.is_cuda:  # drivers before CUDA 12.4 cannot capture "until converged"
+                self._model.opt.graph_conditional = wp.is_conditional_graph_supported()
             self._data = solver.make_data(
                 model,
                 nworld=self.world_count,
@@ -171,17 +174,14 @@ class _Batch:
         with wp.ScopedDevice(self._device):
             self._write_commands(scene, targets)
             self._reset(scene, targets)
-            if self._device.is_cuda and self._graph is None:
+            if self._graph is None:
                 self._step()  # compiles and loads the kernels, which a capture cannot
                 with wp.ScopedCapture(self._device) as capture:
                     self._step()
                 self._graph = capture.graph
                 self._reset(scene, targets)
             for _ in range(max(self._steps)):
-                if self._graph is None:
-                    self._step()
-                else:
-                    wp.capture_launch(self._graph)
+                wp.capture_launch(self._graph)
         return bool(self._overflow().any())
 
     def verdict(self, scene: Scene, targets: HandTargets) -> Verdict:
