@@ -15,6 +15,7 @@ from warpgrasp.hands.annotation_file import (
     WristAnnotation,
 )
 from warpgrasp.hands.model import ContactPatch, HandModel
+from warpgrasp.hands.proposals_facing import inner_directions
 from warpgrasp.hands.proposals_geometry import finger_patches, palm_patch, patch_surface
 from warpgrasp.hands.proposals_motion import (
     Chain,
@@ -24,7 +25,7 @@ from warpgrasp.hands.proposals_motion import (
     palm_link,
     study_motion,
 )
-from warpgrasp.hands.proposals_pose import HandLayout, inner_directions, opening_pose, study_layout
+from warpgrasp.hands.proposals_pose import HandLayout, opening_pose, study_layout
 from warpgrasp.hands.sphere_cover import cover_with_spheres
 
 __all__ = ["Guess", "propose"]

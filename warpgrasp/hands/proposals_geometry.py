@@ -12,7 +12,7 @@ from warpgrasp.hands.contact_sampling import MINIMUM_PER_PATCH, sample_candidate
 from warpgrasp.hands.description import PatchDescription
 from warpgrasp.hands.model import ContactPatch, HandModel
 from warpgrasp.hands.patch_mesh import patch_mesh
-from warpgrasp.hands.proposals_pose import LinkFacing
+from warpgrasp.hands.proposals_facing import LinkFacing
 
 __all__ = ["finger_patches", "palm_patch", "patch_surface"]
 

@@ -8,32 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.hands.model import HandModel, JointType
+from warpgrasp.hands.proposals_facing import LinkFacing, joint_axis_in_link
 from warpgrasp.hands.proposals_motion import Chain, FingerMotion, batch_poses
 
-__all__ = ["HandLayout", "LinkFacing", "inner_directions", "opening_pose", "study_layout"]
+__all__ = ["HandLayout", "opening_pose", "study_layout"]
 
 FloatArray = NDArray[np.float64]
 
-_FAR_JOINT = 0.75  # weight of a joint that is not at an end of the link when its bending plane is looked for
-_CONTINUES = 0.4  # weight of an inner side that goes on from the next link's
-_FINGER_BEND = 0.15  # of a finger's flexion range in the opening pose; more starts better, less clears the object
+_FINGER_BEND = (
+    0.15  # of a finger's flexion range in the opening pose; more starts better, less clears the object
+)
 _GRIPPER_BENDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _OPPOSED = (
     -0.5
 )  # cosine between the inner sides of the lone finger and the others from which they face each other
 _THUMB_GAP = 0.09  # m between thumb and fingertips in the opening pose, give or take 3 cm
 _OTHERS = ("index", "middle", "ring", "little")
-
-
-@dataclass(frozen=True, eq=False)
-class LinkFacing:
-    """Inner side of a finger link in its own frame: where it looks when the finger closes, and along the finger."""
-
-    link: int
-    inner: FloatArray
-    along: FloatArray
-    length: float
-    confidence: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,83 +39,6 @@ class HandLayout:
     palm_normal: FloatArray
     left_handed: bool
     confidence: float
-
-
-def inner_directions(hand: HandModel, chains: list[Chain], motion: FingerMotion) -> list[list[LinkFacing]]:
-    """The inner side of every link of every finger, seen halfway between straight and closed.
-
-    A link looks at the point where the fingertips meet, within the plane in which its finger bends.
-    """
-    halfway = 0.5 * (motion.straight + motion.closed)
-    rotation, position = (array[0] for array in batch_poses(hand, halfway[None]))
-    facings = []
-    for chain in chains:
-        row: list[LinkFacing] = []
-        for number, link in reversed(list(enumerate(chain.links))):
-            own = rotation[link]
-            if number + 1 < len(chain.links):
-                following = chain.links[number + 1]
-                end = position[following] + rotation[following] @ hand.joint_child_position[following]
-            else:
-                end = position[link] + own @ chain.tip
-            start = position[link] + own @ hand.joint_child_position[link]
-            length = float(np.linalg.norm(end - start))
-            if length < 1e-4:
-                row.append(LinkFacing(link, np.zeros(3), np.zeros(3), 0.0, 0.0))
-                continue
-            along = (end - start) / length
-            towards = motion.meeting_point - 0.5 * (start + end)
-            beyond = next((rotation[f.link] @ f.inner for f in reversed(row) if f.length > 0.0), np.zeros(3))
-            inner, confidence = _inner(hand, chain, number, rotation, along, towards, beyond)
-            row.append(LinkFacing(link, own.T @ inner, own.T @ along, length, confidence))
-        facings.append(row[::-1])
-    return facings
-
-
-def _inner(
-    hand: HandModel,
-    chain: Chain,
-    number: int,
-    rotation: FloatArray,
-    along: FloatArray,
-    towards: FloatArray,
-    beyond: FloatArray,
-) -> tuple[FloatArray, float]:
-    """Inner direction in the root frame, and how well the bending plane agrees with the meeting point.
-
-    The joints at the two ends of a link say best how it bends; those nearer to the palm may only turn the finger. Where
-    two joints say different things (a thumb's base), the one that continues the inner side of the next link, ``beyond``,
-    is believed.
-    """
-    wish = towards - (towards @ along) * along
-    size = float(np.linalg.norm(wish))
-    if size < 1e-6:
-        return np.zeros(3), 0.0
-    wish /= size
-    best, score, most = wish, 0.0, -np.inf
-    for place, link in enumerate(chain.links):
-        if hand.joint_type[link] != JointType.REVOLUTE:
-            continue
-        weight = 1.0 if place in (number, number + 1) else _FAR_JOINT
-        axis = rotation[link] @ _child_frame_axis(hand, link)
-        swing = np.cross(axis, along)
-        length = float(np.linalg.norm(swing))
-        if length < 0.7:
-            continue
-        swing /= length
-        agreement = float(swing @ wish)
-        inner = np.sign(agreement) * swing
-        merit = weight * abs(agreement) + _CONTINUES * float(inner @ beyond)
-        if weight * abs(agreement) > 0.5 and merit > most:
-            best, score, most = inner, weight * abs(agreement), merit
-    return (best, score) if score > 0.5 else (wish, 0.5)
-
-
-def _child_frame_axis(hand: HandModel, link: int) -> FloatArray:
-    """Joint axis in the child link's own frame (the axis does not move in it)."""
-    from warpgrasp.hands.rotations import rotate
-
-    return rotate(hand.joint_child_quaternion[link], hand.joint_axis[link])
 
 
 def study_layout(
@@ -281,7 +194,7 @@ def _flexion_sign(
     hand: HandModel, link: int, chain: Chain, row: list[LinkFacing], rotation: FloatArray
 ) -> float:
     """Which way a joint bends its finger inward at the straight pose; 0 for one that spreads or turns it."""
-    axis = rotation[link] @ _child_frame_axis(hand, link)
+    axis = rotation[link] @ joint_axis_in_link(hand, link)
     total = 0.0
     for facing in row[chain.links.index(link) :]:
         own = rotation[facing.link]
