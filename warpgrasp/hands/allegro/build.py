@@ -140,7 +140,7 @@ def _palm() -> LinkDescription:
 def _finger_links(finger: _Finger) -> list[LinkDescription]:
     n = finger.first_joint
     # a little less deep: its back has a recess
-    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (0.0191, 0.0269, 0.022), (0.00025, 0.0, 0.0047))
+    distal = _link(f"link_{n + 3}.0", finger.distal_mass, (0.0188, 0.0269, 0.022), (0.0004, 0.0, 0.0047))
     return [
         _link(f"link_{n}.0", finger.knuckle_mass, (_DEPTH, _WIDTH, 0.0164), (0.0, 0.0, 0.0082)),
         _link(f"link_{n + 1}.0", 0.065, (_DEPTH, _WIDTH, 0.054), (0.0, 0.0, 0.027)),
@@ -150,7 +150,7 @@ def _finger_links(finger: _Finger) -> list[LinkDescription]:
 
 
 def _thumb_links() -> list[LinkDescription]:
-    distal = _link("link_15.0", 0.0388, (_DEPTH, 0.0269, 0.04), (0.0, 0.0, 0.01125))
+    distal = _link("link_15.0", 0.0388, (_DEPTH, 0.0265, 0.0394), (0.0, 0.0, 0.01155))
     return [
         rigid_link("link_12.0", hulls(*geometry.THUMB_BASE), 0.0176, sphere_limit=5, overshoot=_OVERSHOOT),
         _link("link_13.0", 0.0119, (_DEPTH, _WIDTH, 0.0177), (0.0, 0.0, 0.00885)),
