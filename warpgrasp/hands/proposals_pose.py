@@ -15,9 +15,7 @@ __all__ = ["HandLayout", "opening_pose", "study_layout"]
 
 FloatArray = NDArray[np.float64]
 
-_FINGER_BEND = (
-    0.15  # of a finger's flexion range in the opening pose; more starts better, less clears the object
-)
+_FINGER_BEND = 0.1  # of a finger's flexion range in the opening pose; a grasp starts bent, a pregrasp wide
 _GRIPPER_BENDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 _OPPOSED = (
     -0.5
