@@ -209,7 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
             output: Folder for hand.usda, annotation.yaml, report.md and hand.png.
             config: How to read the file.
         """
-        return convert_hand(source, output, config)
+        with Console(stderr=True).status(f"converting {source.name} (seconds to half a minute)"):
+            return convert_hand(source, output, config)
 
     try:
         _quiet_warp()
@@ -227,7 +228,10 @@ def main(arguments: list[str] | None = None) -> int:
     unsure = [guess.topic for guess in result.guesses if guess.confidence < 0.5]
     if unsure:
         console.print(f"check these guesses (see {folder / 'report.md'}): {', '.join(unsure)}", markup=False)
-    console.print(f"edit {folder / 'annotation.yaml'} and run again to change them", markup=False)
+    if (folder / "hand.png").is_file():
+        console.print(f"look at {folder / 'hand.png'}", markup=False)
+    console.print(f"edit {folder / 'annotation.yaml'} and run again to change what was guessed", markup=False)
+    console.print(f"then: python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
     return 0
 
 

@@ -17,9 +17,7 @@ FloatArray = NDArray[np.float64]
 
 _FINGER_BEND = 0.1  # of a finger's flexion range in the opening pose; a grasp starts bent, a pregrasp wide
 _GRIPPER_BENDS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
-_OPPOSED = (
-    -0.5
-)  # cosine between the inner sides of the lone finger and the others from which they face each other
+_OPPOSED = -0.5  # cosine between the inner sides of the lone finger and the others that face each other
 _THUMB_GAP = 0.09  # m between thumb and fingertips in the opening pose, give or take 3 cm
 _OTHERS = ("index", "middle", "ring", "little")
 
