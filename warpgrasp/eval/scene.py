@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.eval.protocols import Drive, Protocol, RootMount
+from warpgrasp.eval.protocols import Protocol, RootMount
 from warpgrasp.hands.model import GeometryType, HandModel, JointType
 from warpgrasp.hands.rotations import compose, invert, quaternion_to_wxyz, rotate
 
@@ -232,7 +232,7 @@ def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> li
         body = parent.add_body(name=f"link_{link}", pos=position, quat=quaternion_to_wxyz(quaternion))
         bodies.append(body)
         if hand.joint_type[link] != JointType.FIXED:
-            _add_joint(mujoco, body, hand, link, protocol.drive_of(hand.name))
+            _add_joint(mujoco, body, hand, link, protocol)
     for link, body in enumerate(bodies):
         body.mass = max(float(hand.link_mass[link]), _SMALLEST_MASS)
         body.ipos = hand.link_center_of_mass[link]
@@ -243,7 +243,7 @@ def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> li
     return bodies
 
 
-def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drive: Drive) -> None:
+def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, protocol: Protocol) -> None:
     dof = hand.joint_dof[link]
     kinds = {
         JointType.REVOLUTE: mujoco.mjtJoint.mjJNT_HINGE,
@@ -259,7 +259,11 @@ def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drive: Drive)
         limited=mujoco.mjtLimited.mjLIMITED_TRUE,
     )
     if link in _driving_links(hand):
-        joint.armature = _per_dof(drive.armature, hand.dof_armature)[dof]
+        drive = protocol.drive_of(hand.name)
+        stiffness = _per_dof(drive.stiffness, hand.dof_stiffness)[dof]
+        joint.armature = protocol.resolved_armature(
+            _per_dof(drive.armature, hand.dof_armature)[dof], stiffness
+        )
         joint.frictionloss = _per_dof(drive.friction, hand.dof_friction)[dof]
 
 
