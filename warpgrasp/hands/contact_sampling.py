@@ -25,7 +25,7 @@ IntArray = NDArray[np.int32]
 MINIMUM_PER_PATCH = 8
 _DENSE_PER_CANDIDATE = 24  # points on the patch from which farthest-point sampling picks one candidate
 _BURIED_TOLERANCE = (
-    1e-5  # m; a surface point deeper than this in a sibling shape of the link cannot touch anything
+    5e-6  # m; a surface point deeper than this in a sibling shape of the link cannot touch anything
 )
 _CLEARANCE = (
     1e-3  # m; stepping this far out of the surface must not enter a sibling shape (a notch between two)
