@@ -26,6 +26,7 @@ import trimesh
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import warp as wp  # noqa: E402
 from hand_models import MODEL_FOLDER, MODELS, RobotModel  # noqa: E402
 
 from warpgrasp import SynthesisConfig, load_object, synthesize  # noqa: E402
@@ -118,6 +119,8 @@ def main() -> None:
     options = parser.parse_args()
     if not MODEL_FOLDER.is_dir():
         raise SystemExit(f"the robot models are not at {MODEL_FOLDER}")
+    if hasattr(wp.config, "log_level"):  # not in Warp 1.17
+        wp.config.log_level = wp.LOG_WARNING
     target = load_object(OBJECT)
     print(
         "| model | joints | pieces | patches | convert s | ok grasps | contact gap mm | contact meshes found | extra patches |"
