@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from warpgrasp.hands.model import HandModel
 
-__all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "to_engine_pose"]
+__all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "require_engine", "to_engine_pose"]
 
 _SOLREF_AS_GIVEN = (
     1  # of Newton's attribute mujoco.solref_mode: mujoco.solref counts, not stiffness and damping
@@ -81,6 +81,21 @@ def physics_config(
 
         return PhysxCfg(bounce_threshold_velocity=0.2)
     raise ValueError(f"physics must be newton or physx (got {physics!r})")
+
+
+def require_engine(physics: str) -> None:
+    """Check that the physics engine can run in this process.
+
+    Raises:
+        ImportError: PhysX without a running Isaac Sim.
+    """
+    from isaaclab.utils.version import has_kit
+
+    if physics == "physx" and not has_kit():
+        raise ImportError(
+            "physics='physx' needs Isaac Sim: install it and start isaaclab.app.AppLauncher before the environment is "
+            "made, or take physics='newton', which needs neither"
+        )
 
 
 class SceneAdapter:

@@ -16,11 +16,11 @@ def _algorithm() -> RslRlPpoAlgorithmCfg:
         entropy_coef=0.0,
         num_learning_epochs=5,
         num_mini_batches=4,
-        learning_rate=5.0e-4,
+        learning_rate=1.0e-3,
         schedule="adaptive",
         gamma=0.98,
         lam=0.95,
-        desired_kl=0.01,
+        desired_kl=0.02,
         max_grad_norm=1.0,
     )
 
@@ -40,7 +40,7 @@ class RslRlGrasp(RslRlOnPolicyRunnerCfg):
         hidden_dims=[128, 64],
         activation="elu",
         obs_normalization=True,
-        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.3),
+        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.15),
     )
     critic = RslRlMLPModelCfg(hidden_dims=[128, 64], activation="elu", obs_normalization=True)
     algorithm = _algorithm()

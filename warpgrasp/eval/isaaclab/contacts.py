@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["ContactGeometry", "Contacts", "fingertip_poses", "fingertips"]
+__all__ = ["ContactGeometry", "Contacts", "finger_groups", "fingertip_poses", "fingertips"]
 
 _TOUCH = 0.002  # m; nearer than this counts as contact: convex pieces stand up to this far off the mesh
 _OPEN = 12.0  # energy of a hand that touches with less than two points; above that of any touching one
@@ -143,6 +143,20 @@ class ContactGeometry:
         return contact_distance(
             contacts.position, contacts.hand_normal, contacts.closest_point, contacts.object_normal
         )
+
+
+def finger_groups(hand: HandModel) -> np.ndarray:
+    """Group of each degree of freedom, shape [J]: those that move the same fingers belong together."""
+    fingers: list[set[str]] = [set() for _ in range(hand.dof_count)]
+    for patch in hand.patches:
+        link = patch.link
+        while link >= 0:
+            if hand.joint_dof[link] >= 0:
+                fingers[int(hand.joint_dof[link])].add(patch.finger)
+            link = int(hand.link_parent[link])
+    names = [tuple(sorted(own)) for own in fingers]
+    order = list(dict.fromkeys(names))
+    return np.array([order.index(name) for name in names], dtype=np.int64)
 
 
 def fingertips(hand: HandModel) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 from pxr import Usd
 
-from warpgrasp.eval.isaaclab.adapter import SceneAdapter, physics_config
+from warpgrasp.eval.isaaclab.adapter import SceneAdapter, physics_config, require_engine
 from warpgrasp.eval.isaaclab.assets import (
     CARRIER_JOINTS,
     CarrierConfig,
@@ -100,13 +100,8 @@ class WarpGraspEnv(DirectRLEnv):
 
     def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
         _check_schemas()
-        if cfg.sim.device == "auto":
-            cfg.sim.device = "cuda:0" if torch.cuda.is_available() else "cpu"
-        self.hand = load_hand(cfg.hand)
-        cfg.declare_spaces()
-        self.pool = self._load_pool(cfg)
-        self.world_object = self._world_objects(cfg).to(cfg.sim.device)
-        self._fill_scene(cfg)
+        self._prepare(cfg)
+        require_engine(cfg.physics)
         super().__init__(cfg, render_mode)
         self.adapter = SceneAdapter(self.scene, self.hand, self.pool.center_of_mass[self.world_object])
         self._set_contact()
@@ -114,6 +109,16 @@ class WarpGraspEnv(DirectRLEnv):
         self.all_worlds = torch.arange(self.num_envs, device=self.device)
         self.joint_lower = self._tensor(self.hand.dof_lower)
         self.joint_upper = self._tensor(self.hand.dof_upper)
+
+    def _prepare(self, cfg: WarpGraspEnvCfg) -> None:
+        """Load hand and grasps and fill in the configuration; no physics engine is needed for that."""
+        if cfg.sim.device == "auto":
+            cfg.sim.device = "cuda:0" if torch.cuda.is_available() else "cpu"
+        self.hand = load_hand(cfg.hand)
+        cfg.declare_spaces()
+        self.pool = self._load_pool(cfg)
+        self.world_object = self._world_objects(cfg).to(cfg.sim.device)
+        self._fill_scene(cfg)
 
     def _load_pool(self, cfg: WarpGraspEnvCfg) -> GraspPool:
         files: Sequence[Any] = cfg.grasps or shipped_grasps(self.hand.name)

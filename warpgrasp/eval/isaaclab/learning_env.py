@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.adapter import rotate
-from warpgrasp.eval.isaaclab.contacts import ContactGeometry, Contacts, fingertip_poses, fingertips
+from warpgrasp.eval.isaaclab.contacts import (
+    ContactGeometry,
+    Contacts,
+    finger_groups,
+    fingertip_poses,
+    fingertips,
+)
 from warpgrasp.eval.isaaclab.environment import WarpGraspEnv, WarpGraspEnvCfg
 from warpgrasp.eval.isaaclab.frames import (
     carrier_from_pose,
@@ -25,6 +32,7 @@ from warpgrasp.eval.isaaclab.frames import (
     rotation_vector,
     turned_by,
 )
+from warpgrasp.hands import load_hand
 from warpgrasp.hands.model import HandModel
 
 __all__ = ["LearningEnv", "LearningEnvCfg"]
@@ -46,6 +54,8 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     """The object is not where the hand expects it, but up to this far off in every direction [m]."""
     angle_noise: float = 0.0
     """It is also turned by up to this angle about a random axis through its centre of mass [rad]."""
+    finger_actions: bool = False
+    """One action per finger, which opens or closes it along its own closing motion, instead of one per joint."""
     joint_action_scale: float = 0.1
     """Largest change of a joint target by an action, as a fraction of the joint's range."""
     wrist_position_scale: float = 0.02
@@ -69,6 +79,10 @@ class LearningEnvCfg(WarpGraspEnvCfg):
 
     def declare_spaces(self) -> None:
         super().declare_spaces()
+        hand = load_hand(self.hand)
+        joint_actions = int(finger_groups(hand).max()) + 1 if self.finger_actions else len(hand.joint_names)
+        self.observation_space += joint_actions - self.action_space
+        self.action_space = joint_actions
         if self.carrier is not None:
             self.action_space += 6
             self.observation_space += 12
@@ -100,6 +114,10 @@ class LearningEnv(WarpGraspEnv):
         self.base = torch.zeros(worlds, 7, device=self.device)  # carrier base, or the fixed root
         self.place = torch.zeros(worlds, 7, device=self.device)  # the object at the reset
         self.base[:, 6] = self.place[:, 6] = 1.0
+        groups = finger_groups(self.hand) if cfg.finger_actions else np.arange(joints)
+        self._group = torch.as_tensor(groups, device=self.device)
+        self._joint_actions = int(groups.max()) + 1
+        self._way_of_action = torch.zeros(worlds, joints, device=self.device)  # rad or m
         self.actions = torch.zeros(worlds, cfg.action_space, device=self.device)
         self.previous_actions = torch.zeros_like(self.actions)
         self.wrist = torch.zeros(worlds, 6, device=self.device)  # integrated wrist actions
@@ -121,6 +139,7 @@ class LearningEnv(WarpGraspEnv):
         self.actions[worlds] = self.previous_actions[worlds] = 0.0
         self.wrist[worlds] = 0.0
         self.targets[worlds] = self.pool.pregrasp_joints[chosen]
+        self._way_of_action[worlds] = self._action_ways(chosen)
         ids = worlds.to(torch.int32)
         self.adapter.write_object(self.place[worlds], ids)
         carrier = torch.zeros(len(worlds), 6, device=self.device) if self.moves_wrist else None
@@ -128,6 +147,17 @@ class LearningEnv(WarpGraspEnv):
         self.base[worlds] = compose(self._expected_place(worlds), root[chosen])
         self.adapter.write_hand(self.base[worlds], self._start_joints(chosen), ids, carrier)
         self._contact_is_old[worlds] = True
+
+    def _action_ways(self, chosen: torch.Tensor) -> torch.Tensor:
+        """How far an action of 1 moves each joint target [rad or m], for the grasps ``chosen``, shape [N, J]."""
+        reach = self.cfg.joint_action_scale * (self.joint_upper - self.joint_lower)
+        if not self.cfg.finger_actions:
+            return reach.expand(len(chosen), -1)
+        closing = self.pool.squeeze_joints[chosen] - self.pool.pregrasp_joints[chosen]
+        group = self._group.expand(len(chosen), -1)
+        largest = torch.zeros(len(chosen), self._joint_actions, device=self.device)
+        largest = largest.scatter_reduce(1, group, closing.abs(), "amax").clamp(min=1.0e-3)
+        return reach * closing / largest.gather(1, group)
 
     def _expected_place(self, worlds: torch.Tensor) -> torch.Tensor:
         """Where the hand believes the object to be, shape [N, 7]: near its place, off by the noise."""
@@ -170,17 +200,16 @@ class LearningEnv(WarpGraspEnv):
     def _pre_physics_step(self, actions: torch.Tensor) -> None:
         self.previous_actions = self.actions
         self.actions = actions.clamp(-1.0, 1.0)
-        joints = len(self.hand.joint_names)
         first, second = self._legs()
         pool, chosen = self.pool, self.grasp
         nominal = pool.pregrasp_joints[chosen]
         nominal = nominal + first * (pool.grasp_joints[chosen] - nominal)
         nominal = nominal + second * (pool.squeeze_joints[chosen] - pool.grasp_joints[chosen])
-        reach = self.cfg.joint_action_scale * (self.joint_upper - self.joint_lower)
-        self.targets = nominal + reach * self.actions[:, :joints]
+        own = self.actions[:, : self._joint_actions]
+        self.targets = nominal + self._way_of_action * own[:, self._group]
         carrier = None
         if self.moves_wrist:
-            self._move_wrist(self.actions[:, joints:])
+            self._move_wrist(self.actions[:, self._joint_actions :])
             carrier = self._carrier_targets(first)
         self.adapter.set_targets(self.targets, carrier)
         self._disturb()
@@ -260,12 +289,11 @@ class LearningEnv(WarpGraspEnv):
             0.5 * (self.joint_upper - self.joint_lower),
         )
         half = half.clamp(min=1.0e-3)
-        joints = len(self.hand.joint_names)
         parts = [
             (adapter.joint_position() - middle) / half,
             0.1 * adapter.joint_velocity(),
             (self.targets - middle) / half,
-            self.actions[:, :joints],
+            self.actions[:, : self._joint_actions],
             10.0 * seen[:, :3],
             rotation_six(seen[:, 3:]),
             rotate(back[:, 3:], velocity[:, :3]),
@@ -277,7 +305,7 @@ class LearningEnv(WarpGraspEnv):
             (self.time / self.cfg.episode_length_s)[:, None],
         ]
         if self.moves_wrist:
-            parts += [10.0 * adapter.carrier_position(), self.actions[:, joints:]]
+            parts += [10.0 * adapter.carrier_position(), self.actions[:, self._joint_actions :]]
         return {"policy": torch.cat(parts, dim=1).nan_to_num(0.0, 0.0, 0.0).clamp(-20.0, 20.0)}
 
     def _task_observation(self, back: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import isaaclab.sim as sim_utils
@@ -19,10 +20,29 @@ from warpgrasp.eval.isaaclab.frames import inverse, multiply
 from warpgrasp.eval.isaaclab.learning_env import LearningEnv, LearningEnvCfg
 from warpgrasp.eval.isaaclab.table import table_starts
 
-__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg"]
+__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg", "randomize_place"]
 
 _LOGGER = logging.getLogger(__name__)
 _TABLE = 0.04  # m, thickness
+
+
+def randomize_place(
+    env: LiftEnv, env_ids: torch.Tensor, position_range: tuple[float, float], angle_range: tuple[float, float]
+) -> None:
+    """Event term: where objects will be put on the table, and how they are turned about the vertical.
+
+    Args:
+        env: The environment.
+        env_ids: Worlds that start anew.
+        position_range: Of x and y, from the middle of the table [m].
+        angle_range: [rad].
+    """
+    if not hasattr(env, "place_offset"):  # while the environment is being built
+        return
+    worlds = env.all_worlds[env_ids]
+    low, high = ([bounds[end] for bounds in (position_range, position_range, angle_range)] for end in (0, 1))
+    lower, upper = torch.tensor([low, high], device=env.device)
+    env.place_offset[worlds] = lower + (upper - lower) * torch.rand(len(worlds), 3, device=env.device)
 
 
 @configclass
@@ -60,6 +80,11 @@ class LiftEventsCfg:
             "operation": "scale",
         },
     )
+    place = EventTermCfg(
+        func=randomize_place,
+        mode="reset",
+        params={"position_range": (-0.05, 0.05), "angle_range": (-math.pi, math.pi)},
+    )
 
 
 @configclass
@@ -74,8 +99,6 @@ class LiftEnvCfg(LearningEnvCfg):
     """How far the object is to rise [m]."""
     success_distance: float = 0.05
     """A lifted object ends this close to the goal height [m]."""
-    place_range: float = 0.05
-    """The object starts this far from the middle of the table at most, along x and y [m]."""
     events: Any = LiftEventsCfg()
 
     def declare_spaces(self) -> None:
@@ -104,6 +127,7 @@ class LiftEnv(LearningEnv):
         self._start_turn = self._tensor(starts.quaternion)
         self._start_weight = self._tensor(starts.probability)
         self._rest_height = torch.zeros(self.num_envs, device=self.device)
+        self.place_offset = torch.zeros(self.num_envs, 3, device=self.device)  # x, y [m], angle [rad]
 
     def _world_objects(self, cfg: LiftEnvCfg) -> torch.Tensor:
         """Objects that can be picked up, in turn; a grasp pool may hold others."""
@@ -122,16 +146,16 @@ class LiftEnv(LearningEnv):
             super()._set_contact()
 
     def _draw(self, worlds: torch.Tensor) -> None:
-        """A grasp that is clear of the table, the object at rest, turned about the vertical and moved a little."""
+        """A grasp that is clear of the table, the object at rest where the event term wants it."""
         if not hasattr(self, "_rest_height"):
             return
         fits = self.pool.object_index[self._start_grasp][None, :] == self.world_object[worlds][:, None]
         start = torch.multinomial(fits.float() * self._start_weight[None, :], 1)[:, 0]
-        angle = 2.0 * torch.pi * torch.rand(len(worlds), device=self.device)
+        angle = self.place_offset[worlds, 2]
         turn = torch.zeros(len(worlds), 4, device=self.device)
         turn[:, 2], turn[:, 3] = torch.sin(0.5 * angle), torch.cos(0.5 * angle)
         place = torch.zeros(len(worlds), 7, device=self.device)
-        place[:, :2] = self.cfg.place_range * (2.0 * torch.rand(len(worlds), 2, device=self.device) - 1.0)
+        place[:, :2] = self.place_offset[worlds, :2]
         place[:, 2] = self._start_height[start]
         place[:, 3:] = multiply(turn, self._start_turn[start])
         self.grasp[worlds], self.place[worlds] = self._start_grasp[start], place

@@ -5,6 +5,8 @@ Writes checkpoints and TensorBoard logs to ``logs/<library>/<experiment>/<time>`
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -61,6 +63,8 @@ def make_environment(options: Any) -> Any:
     ids = registration.environment_ids()
     if options.task not in ids:
         raise ValueError(f"unknown task {options.task!r}; choose from {', '.join(ids)}")
+    if options.physics == "physx":
+        _start_isaac_sim()
     given: dict[str, Any] = dict(options.options)
     if options.grasps:
         given["grasps"] = [str(path) for path in options.grasps]
@@ -72,6 +76,12 @@ def make_environment(options: Any) -> Any:
         physics=options.physics,
         **given,
     )
+
+
+def _start_isaac_sim() -> None:
+    """Start the application that PhysX lives in; without Isaac Sim the environment says what is missing."""
+    if importlib.util.find_spec("isaacsim") is not None:
+        importlib.import_module("isaaclab.app").AppLauncher(headless=True)
 
 
 def make_runner(environment: Any, task: str, folder: Path | None, seed: int) -> tuple[Any, Any]:
