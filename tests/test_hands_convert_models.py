@@ -16,6 +16,7 @@ from warpgrasp.hands import HandModel, JointType
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
 from warpgrasp.hands.export import export_hand
 from warpgrasp.hands.export_meshes import vendor_link_names
+from warpgrasp.hands.rotations import rotate
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 
@@ -178,3 +179,29 @@ def test_hand_is_usable(converted: tuple[RobotModel, HandModel]) -> None:
     assert len(hand.self_collision_pairs()) > 0
     axes = [hand.wrist_quaternion]
     assert math.isclose(float(np.linalg.norm(axes[0])), 1.0, abs_tol=1e-6)
+
+
+def test_fingers_alike_get_patches_alike(converted: tuple[RobotModel, HandModel]) -> None:
+    """Index, middle and ring of these hands differ in where they stand, not in their links."""
+    _, hand = converted
+    found = {
+        finger: [p.name.removeprefix(finger) for p in hand.patches if p.finger == finger]
+        for finger in ("index", "middle", "ring")
+        if finger in hand.fingers
+    }
+    if len(found) < 3:
+        pytest.skip("no three fingers side by side")
+    assert found["index"] == found["middle"] == found["ring"]
+
+
+def test_grippers_open_wide(converted: tuple[RobotModel, HandModel]) -> None:
+    """A pregrasp can clear the object only if the opening pose leaves it room: half a can's diameter to either side."""
+    _, hand = converted
+    position, quaternion = hand.forward_kinematics(np.zeros(3), IDENTITY, hand.dof_opening)
+    tips = {
+        patch.finger: position[patch.link] + rotate(quaternion[patch.link], patch.vertices.mean(axis=0))
+        for patch in hand.patches
+        if patch.region == "tip"
+    }
+    apart = max(float(np.linalg.norm(a - b)) for a in tips.values() for b in tips.values())
+    assert apart > 0.06
