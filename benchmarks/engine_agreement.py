@@ -126,7 +126,7 @@ def prepare(options: Options) -> list[Case]:
             (grasps,) = synthesize(hand, [model], config)
             grasps.save(file)
         scene = build_scene(hand, model, convex_pieces(model), PROTOCOLS[options.protocol])
-        cases.append(Case(model.name, scene, hand_targets(hand, grasps, stiffness=scene.stiffness)))
+        cases.append(Case(model.name, scene, hand_targets(hand, grasps, stiffness=scene.drives.stiffness)))
     return cases
 
 

@@ -107,7 +107,7 @@ def main() -> None:
         pieces = convex_pieces(model)
         scene = build_scene(hand, model, pieces, protocol)
         for effort, own in verdicts.items():
-            targets = hand_targets(hand, grasps, stiffness=scene.stiffness, squeeze_effort=effort)
+            targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness, squeeze_effort=effort)
             targets = targets.select(np.tile(np.arange(len(grasps)), options.copies))
             if options.engine == "newton":
                 engine.evaluate(scene, targets)  # compiles the kernels and captures the graph

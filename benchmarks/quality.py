@@ -96,7 +96,7 @@ def physics(
     if force is not None:
         protocol = protocol.with_force(force)
     scene = build_scene(hand, model, convex_pieces(model), protocol)
-    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
     verdict = load_engine("mujoco").evaluate(scene, targets)
     return {
         f"{protocol_name}_success": verdict.trial_success,

@@ -44,7 +44,7 @@ def engine() -> NewtonEngine:
 
 def prepared(model: ObjectModel, grasps: GraspSet, protocol: Protocol) -> tuple[Scene, HandTargets]:
     scene = build_scene(pad_hand(), model, convex_pieces(model), protocol)
-    return scene, hand_targets(pad_hand(), grasps, stiffness=scene.stiffness)
+    return scene, hand_targets(pad_hand(), grasps, stiffness=scene.drives.stiffness)
 
 
 def columns(verdict: Verdict) -> dict[str, np.ndarray]:
@@ -125,7 +125,7 @@ def test_dexgraspbench_closes_on_a_free_object_and_holds_it(box: ObjectModel, en
         squeeze_joint_position=joints - 0.6,  # kp 5: 3 N
     )
     scene = build_scene(hand, box, convex_pieces(box), PROTOCOLS["dexgraspbench"])
-    verdict = engine.evaluate(scene, hand_targets(hand, grasps, stiffness=scene.stiffness))
+    verdict = engine.evaluate(scene, hand_targets(hand, grasps, stiffness=scene.drives.stiffness))
     # Along x two drives of 5 N/m give way to 1 N by 10 cm; friction holds 2 * 0.6 * 3 N across.
     np.testing.assert_array_equal(verdict.trial_success[0], [False, False, True, True, True, True])
 

@@ -44,7 +44,7 @@ def run(
 ) -> Verdict:
     hand = hand or pad_hand()
     scene = build_scene(hand, model, convex_pieces(model), protocol)
-    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
     return mujoco_engine.MujocoEngine(workers=workers, chunk=chunk).evaluate(scene, targets)
 
 
@@ -185,7 +185,7 @@ def test_scene_starts_where_our_kinematics_put_the_hand(box: ObjectModel, name: 
         joint_position=random.uniform(hand.dof_lower, hand.dof_upper, (2, hand.dof_count)),
     )
     scene = build_scene(hand, box, convex_pieces(box), protocol)
-    targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+    targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
     engine = mujoco_engine.MujocoEngine(workers=1)
     data = mujoco.MjData(scene.model)
     mocap = mocap_targets(protocol, targets, np.array([0.0]))[:, 0]

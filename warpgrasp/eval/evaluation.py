@@ -95,7 +95,7 @@ def evaluate_case(
     targets = hand_targets(
         case.hand,
         case.grasps,
-        stiffness=scene.stiffness,
+        stiffness=scene.drives.stiffness,
         rule=config.squeeze,
         squeeze_effort=config.squeeze_effort,
         effort=_dof_effort(scene),

@@ -156,15 +156,6 @@ class Protocol:
         """Drive of the joints of a hand."""
         return self.hand_drives.get(hand_name, self.drive)
 
-    def resolved_armature(self, armature: float, stiffness: float) -> float:
-        """Rotor inertia of a joint in the simulation: at least ``stiffness * time_step^2`` [kg m^2 or kg].
-
-        The drives of our engines are explicit in position: lighter joints oscillate against their own drive within a
-        step and throw the object out. With this inertia, grasps of Shadow (0.2 g m^2, 100 Nm/rad) hold as often at
-        200 Hz as they do at 1 kHz with their own.
-        """
-        return max(armature, stiffness * self.time_step**2)
-
     def sentence(self) -> str:
         """What must stand beside every number: pushes, mass, friction, limits."""
         push = f"{self.force:g} N" if self.force is not None else f"{self.acceleration:g} m/s^2"
@@ -220,8 +211,6 @@ graspqp = Protocol(
     root=RootMount.FIXED,
     hand_drives={
         "allegro": Drive(stiffness=100.0, damping=0.22, effort=1.6, armature=0.003, friction=0.15),
-        "leap": Drive(stiffness=100.0, damping=0.2),
-        "barrett": Drive(stiffness=100.0, damping=0.2),
     },
     time_step=0.005,
     contact_time_constant=0.01,

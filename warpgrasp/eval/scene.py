@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.eval.drives import JointDrives, joint_drives
 from warpgrasp.eval.protocols import Protocol, RootMount
 from warpgrasp.hands.model import GeometryType, HandModel, JointType
 from warpgrasp.hands.rotations import compose, invert, quaternion_to_wxyz, rotate
@@ -73,8 +74,8 @@ class Scene:
     """Degree of freedom of the hand that each actuator drives, in the order of ``ctrl``."""
     effort: FloatArray
     """Effort limit of each actuator [Nm or N]."""
-    stiffness: FloatArray
-    """Stiffness of each degree of freedom of the hand under the protocol [Nm/rad or N/m], shape [J]."""
+    drives: JointDrives
+    """Drives of the degrees of freedom of the hand."""
     hand_geom: NDArray[np.bool_]
     """Whether a geometry of the model belongs to the hand, else to the object."""
 
@@ -119,7 +120,7 @@ def quaternion_from_wxyz_batch(quaternion: FloatArray) -> FloatArray:
 def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: Any) -> Scene:
     moving = np.flatnonzero(hand.joint_type != JointType.FIXED)
     driven = _driving_links(hand)
-    effort = _per_dof(protocol.drive_of(hand.name).effort, hand.dof_effort)
+    drives = joint_drives(hand, protocol)
     free = compiled.joint(_OBJECT)
     body_of_geom = compiled.geom_bodyid
     return Scene(
@@ -135,8 +136,8 @@ def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: An
         ),
         moving_link=moving,
         actuator_dof=np.array([hand.joint_dof[link] for link in driven], dtype=np.int64),
-        effort=np.array([effort[hand.joint_dof[link]] for link in driven]),
-        stiffness=_per_dof(protocol.drive_of(hand.name).stiffness, hand.dof_stiffness),
+        effort=drives.effort[hand.joint_dof[driven]],
+        drives=drives,
         hand_geom=body_of_geom != compiled.body(_OBJECT).id,
     )
 
@@ -163,8 +164,9 @@ def _spec(
     option.impratio = protocol.impedance_ratio
     option.noslip_iterations = protocol.noslip_iterations
     _add_object(mujoco, spec, model, pieces, protocol)
-    bodies = _add_hand(mujoco, spec, hand, protocol)
-    _add_drives(mujoco, spec, hand, protocol)
+    drives = joint_drives(hand, protocol)
+    bodies = _add_hand(mujoco, spec, hand, drives, protocol)
+    _add_drives(mujoco, spec, hand, drives, protocol)
     for first, second in sorted(excluded):
         spec.add_exclude(bodyname1=bodies[first].name, bodyname2=bodies[second].name)
     return spec
@@ -209,7 +211,7 @@ def _add_object(
         )
 
 
-def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> list[Any]:
+def _add_hand(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, protocol: Protocol) -> list[Any]:
     if protocol.root == RootMount.FIXED:
         root = spec.worldbody.add_body(name=_ROOT, mocap=True)
     else:
@@ -232,7 +234,7 @@ def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> li
         body = parent.add_body(name=f"link_{link}", pos=position, quat=quaternion_to_wxyz(quaternion))
         bodies.append(body)
         if hand.joint_type[link] != JointType.FIXED:
-            _add_joint(mujoco, body, hand, link, protocol)
+            _add_joint(mujoco, body, hand, link, drives)
     for link, body in enumerate(bodies):
         body.mass = max(float(hand.link_mass[link]), _SMALLEST_MASS)
         body.ipos = hand.link_center_of_mass[link]
@@ -243,7 +245,7 @@ def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> li
     return bodies
 
 
-def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, protocol: Protocol) -> None:
+def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drives: JointDrives) -> None:
     dof = hand.joint_dof[link]
     kinds = {
         JointType.REVOLUTE: mujoco.mjtJoint.mjJNT_HINGE,
@@ -259,12 +261,8 @@ def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, protocol: Pro
         limited=mujoco.mjtLimited.mjLIMITED_TRUE,
     )
     if link in _driving_links(hand):
-        drive = protocol.drive_of(hand.name)
-        stiffness = _per_dof(drive.stiffness, hand.dof_stiffness)[dof]
-        joint.armature = protocol.resolved_armature(
-            _per_dof(drive.armature, hand.dof_armature)[dof], stiffness
-        )
-        joint.frictionloss = _per_dof(drive.friction, hand.dof_friction)[dof]
+        joint.armature = drives.armature[dof]
+        joint.frictionloss = drives.friction[dof]
 
 
 def _add_geometry(
@@ -295,14 +293,8 @@ def _add_geometry(
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **options)
 
 
-def _add_drives(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> None:
+def _add_drives(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, protocol: Protocol) -> None:
     """Position servos with effort limits on the independent joints, couplings on the mimic joints, effort sensors."""
-    drive = protocol.drive_of(hand.name)
-    stiffness, damping = (
-        _per_dof(drive.stiffness, hand.dof_stiffness),
-        _per_dof(drive.damping, hand.dof_damping),
-    )
-    effort = _per_dof(drive.effort, hand.dof_effort)
     driving = _driving_links(hand)
     for link in driving:
         dof = hand.joint_dof[link]
@@ -312,10 +304,10 @@ def _add_drives(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> 
         actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
         actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
         gain, bias = np.zeros(10), np.zeros(10)
-        gain[0] = stiffness[dof]
-        bias[1], bias[2] = -stiffness[dof], -damping[dof]
+        gain[0] = drives.stiffness[dof]
+        bias[1], bias[2] = -drives.stiffness[dof], -drives.damping[dof]
         actuator.gainprm, actuator.biasprm = gain, bias
-        actuator.forcerange = [-effort[dof], effort[dof]]
+        actuator.forcerange = [-drives.effort[dof], drives.effort[dof]]
         actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
         spec.add_sensor(
             name=_joint_name(link),
@@ -391,10 +383,6 @@ def _equality_data(equality: Any, values: list[float]) -> FloatArray:
 
 def _joint_name(link: int) -> str:
     return f"joint_{link}"
-
-
-def _per_dof(value: float | None, own: FloatArray) -> FloatArray:
-    return np.asarray(own, dtype=np.float64) if value is None else np.full(len(own), float(value))
 
 
 def _six(inertia: FloatArray) -> list[float]:

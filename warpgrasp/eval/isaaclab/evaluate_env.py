@@ -226,14 +226,11 @@ class EvaluateEnv(WarpGraspEnv):
 
     @property
     def _stiffness(self) -> torch.Tensor:
-        return self._tensor(self.scenes[0].stiffness)
+        return self._tensor(self.scenes[0].drives.stiffness)
 
     @property
     def _damping(self) -> torch.Tensor:
-        own = self.protocol.drive_of(self.hand.name).damping
-        return self._tensor(
-            self.hand.dof_damping if own is None else np.full(len(self.hand.dof_damping), own)
-        )
+        return self._tensor(self.scenes[0].drives.damping)
 
     @property
     def _limit(self) -> torch.Tensor:
