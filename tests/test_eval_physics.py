@@ -13,12 +13,13 @@ from eval_factory import EFFORT, PALM, STIFFNESS, grasps_of, offset_box, pad_gra
 
 from warpgrasp.eval import mujoco_engine, trial
 from warpgrasp.eval.convex_pieces import convex_pieces
+from warpgrasp.eval.drives import joint_drives
 from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
 from warpgrasp.eval.scene import build_scene
 from warpgrasp.eval.state import mocap_targets
 from warpgrasp.eval.targets import SqueezeRule, hand_targets
 from warpgrasp.eval.verdict import FailureReason, Verdict
-from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.objects import ObjectModel
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
@@ -168,6 +169,23 @@ def test_rollout_that_diverges_counts_as_blow_up(box: ObjectModel) -> None:
     protocol = dataclasses.replace(GRASPQP, drive=dataclasses.replace(GRASPQP.drive, effort=1.0e12))
     verdict = run(box, pad_grasps(box, gap=[HALF[0]], squeeze=1.0e9), protocol)
     assert verdict.reason[0] == FailureReason.BLOW_UP
+
+
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+@pytest.mark.parametrize("hand_name", hand_names())
+def test_time_step_resolves_every_drive(name: str, hand_name: str) -> None:
+    # Semi-implicit Euler of an undamped oscillator is stable up to a step of 2 / omega; half of that keeps its energy
+    # near that of the exact motion.
+    drives = joint_drives(load_hand(hand_name), PROTOCOLS[name])
+    omega = np.sqrt(drives.stiffness / drives.armature)
+    assert (omega * PROTOCOLS[name].time_step <= 1.0 + 1e-9).all()
+
+
+def test_softer_drive_keeps_the_damping_ratio() -> None:
+    hand = load_hand("allegro")
+    drives = joint_drives(hand, PROTOCOLS["dexgraspbench"])
+    own = hand.dof_damping / (2.0 * np.sqrt(hand.dof_stiffness))
+    np.testing.assert_allclose(drives.damping / (2.0 * np.sqrt(drives.stiffness)), own)
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
