@@ -97,6 +97,30 @@ def test_folder_is_evaluated_with_columns_csv_and_json(tmp_path: Path) -> None:
     assert summary["rows"][0]["grasps"] == len(grasps)
 
 
+def test_objects_of_one_name_in_two_folders_stay_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = robotiq_grasps(tmp_path / "a", count=4)
+    second, _ = robotiq_grasps(tmp_path / "b", count=2)
+
+    class OtherEngine(mujoco_engine.MujocoEngine):
+        name = "other"
+
+    monkeypatch.setattr("warpgrasp.evaluate.load_engine", lambda name, *, workers: (
+        OtherEngine(workers=workers) if name == "newton" else mujoco_engine.MujocoEngine(workers=workers)
+    ))  # fmt: skip
+    run = Run(first.parent, second.parent, "--workers", 1, "--engine", "mujoco", "--compare", "newton")
+    assert run.code == 0, run.error
+    for path, count in ((first, 4), (second, 2)):
+        folder = path.parent / "evaluation" / "graspqp"
+        with open(folder / "results.csv", newline="") as file:
+            assert [int(row["grasps"]) for row in csv.DictReader(file)] == [count]
+        assert [row["grasps"] for row in json.loads((folder / "results.json").read_text())["rows"]] == [count]
+        agreement = json.loads((folder / "agreement.json").read_text())
+        judged = next(entry for entry in agreement["agreement"] if entry["measure"] == "Succ1")
+        assert sum(judged[name] for name in ("both", "first_only", "second_only", "neither")) == count
+
+
 def test_finished_results_are_kept_and_changed_grasps_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,12 +135,14 @@ class _Run:
                 raise ValueError(
                     f"--compare needs another engine than --engine (got {self.engine.name} twice)"
                 )
-            self.comparison = Comparison(self.engine.name, self.second.name)
+            self.comparison = self._no_comparison()
         self.files = grasp_files(options.inputs)
         _check_names(self.files, options.out)
         if options.report:
             import_matplotlib()  # a missing package is found before hours of simulation
-        self.rows: list[dict[str, Any]] = []
+        # By folder of results: objects of one name may lie in several.
+        self.rows: dict[Path, list[dict[str, Any]]] = {}
+        self.comparisons: dict[Path, Comparison] = {}
         self.entries: list[ReportEntry] = []
         self.finished: list[Path] = []
         self.failures: dict[str, str] = {}
@@ -162,9 +164,9 @@ class _Run:
                     continue
                 self._take(case, result)
                 if other is not None:
-                    self.comparison.add(case.path.stem, result, other)
+                    self._compare(case, result, other)
         self._write_summary()
-        self.report.table(self.rows)
+        self.report.table([row for rows in self.rows.values() for row in rows])
         if self.second is not None and self.finished:
             self.report.comparison(self.comparison)
         for sentence in self._bad_sentences():
@@ -210,12 +212,22 @@ class _Run:
         result.save(path)
         return result
 
+    def _no_comparison(self) -> Comparison:
+        assert self.second is not None
+        return Comparison(self.engine.name, self.second.name)
+
+    def _compare(self, case: GraspCase, result: CaseResult, other: CaseResult) -> None:
+        own = self.comparisons.setdefault(self._folder(case.path), self._no_comparison())
+        for comparison in (self.comparison, own):
+            comparison.add(case.path.stem, result, other)
+
     def _take(self, case: GraspCase, result: CaseResult) -> None:
-        self.finished.append(self._folder(case.path) / case.path.name)
+        folder = self._folder(case.path)
+        self.finished.append(folder / case.path.name)
         grasps = case.grasps
         root = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
         rows = result_rows(result, root, (case.hand.dof_lower, case.hand.dof_upper))
-        self.rows += rows
+        self.rows.setdefault(folder, []).extend(rows)
         if self.options.report:
             self.entries.append(ReportEntry(case, result, rows))
         bad = result.bad_count()
@@ -224,7 +236,7 @@ class _Run:
         if self.options.filter:
             kept = keep_unique_successes(grasps, result)
             self.kept += len(kept)
-            kept.save(self._folder(case.path) / "filtered" / case.path.name)
+            kept.save(folder / "filtered" / case.path.name)
 
     def _fail(self, path: Path, sentence: str) -> None:
         self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
@@ -265,8 +277,7 @@ class _Run:
         """``results.csv`` and ``results.json`` in every folder that got results, or in that of the first input."""
         folders = {path.parent for path in self.finished} or {self._folder(self.files[0])}
         for folder in folders:
-            own = {path.stem for path in self.finished if path.parent == folder}
-            rows = [row for row in self.rows if row["object"] in own]
+            rows = self.rows.get(folder, [])
             content = {
                 "protocol": [protocol.sentence() for protocol in self.config.protocols()],
                 "engine": self.engine.name,
@@ -278,7 +289,8 @@ class _Run:
             write_text(folder / "results.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
             write_text(folder / "results.csv", _csv(rows, content["protocol"]))
             if self.second is not None:
-                agreement = {"protocol": content["protocol"], **self.comparison.of(own).content()}
+                comparison = self.comparisons.get(folder, self._no_comparison())
+                agreement = {"protocol": content["protocol"], **comparison.content()}
                 text = json.dumps(agreement, indent=2, allow_nan=False)
                 write_text(folder / "agreement.json", text + "\n")
 

@@ -8,7 +8,7 @@ called meaningful only where both engines hold 30 to 70 % [Cohen 1960; Feinstein
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,10 +135,6 @@ class Comparison:
                 f"{len(second)} at {second.force.tolist()} N; evaluate the same file at the same forces"
             )
         self.pairs.append((name, first, second))
-
-    def of(self, names: Collection[str]) -> Comparison:
-        """The same for some of the objects."""
-        return Comparison(self.first, self.second, [pair for pair in self.pairs if pair[0] in names])
 
     @property
     def forces(self) -> tuple[float, ...]:
