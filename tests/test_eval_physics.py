@@ -164,11 +164,24 @@ def test_blow_up_is_a_failure_of_its_own(box: ObjectModel, monkeypatch: pytest.M
     assert not verdict.success_any[0]
 
 
-def test_rollout_that_diverges_counts_as_blow_up(box: ObjectModel) -> None:
+def test_rollout_that_diverges_counts_as_blow_up_and_says_nothing_else(
+    box: ObjectModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where MuJoCo would write its log
+    warn: list[str] = []
+    mujoco.set_mju_user_warning(warn.append)
     # Plates driven together with a force that no contact can integrate.
     protocol = dataclasses.replace(GRASPQP, drive=dataclasses.replace(GRASPQP.drive, effort=1.0e12))
-    verdict = run(box, pad_grasps(box, gap=[HALF[0]], squeeze=1.0e9), protocol)
-    assert verdict.reason[0] == FailureReason.BLOW_UP
+    grasps = pad_grasps(box, gap=[HALF[0]] * 4, squeeze=1.0e9)
+    try:
+        verdict = run(box, grasps, protocol, workers=2)
+        assert mujoco.get_mju_user_warning() == warn.append  # a user's own handler is put back
+    finally:
+        mujoco.set_mju_user_warning(None)
+    assert (verdict.reason == FailureReason.BLOW_UP).all()
+    assert warn == []
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "MUJOCO_LOG.TXT").exists()
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))

@@ -8,7 +8,8 @@ number of workers.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class MujocoEngine:
         valid = np.flatnonzero(targets.valid())
         trial_count = len(scene.protocol.trials)
         parts: list[Verdict] = []
-        with self._mujoco.rollout.Rollout(nthread=self.workers) as pool:
+        with _no_warnings(self._mujoco), self._mujoco.rollout.Rollout(nthread=self.workers) as pool:
             data = [self._mujoco.MjData(scene.model) for _ in range(self.workers)]
             for start in range(0, len(valid), self._chunk):
                 index = valid[start : start + self._chunk]
@@ -127,6 +128,17 @@ class MujocoEngine:
         joints = trials.start_joints(scene.protocol, targets)
         state[:, 1 : 1 + model.nq] = scene_positions(scene, joints, mocap)
         return state
+
+
+@contextmanager
+def _no_warnings(mujoco: Any) -> Iterator[None]:
+    """Take MuJoCo's warnings off the terminal and out of ``MUJOCO_LOG.TXT``: the verdict says what became unstable."""
+    previous = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(previous)
 
 
 def _control_spec(mujoco: Any) -> int:
