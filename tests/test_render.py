@@ -107,6 +107,23 @@ def test_gallery_shows_the_best_of_every_object_first(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["gallery.png"]
 
 
+@pytest.mark.parametrize("size", [64, 96, 420])
+def test_gallery_text_has_a_strip_of_its_own(tmp_path: Path, size: int) -> None:
+    failed = replace(pinch_grasps(1), status=np.array([GraspStatus.PREGRASP_NOT_CLEAR]))
+    tile = render.GalleryTile(failed, 0, HAND, CUBE, title="Typography")  # type: ignore[arg-type]
+    with Image.open(render.write_gallery(tmp_path / "gallery.png", [tile], size=size)) as image:
+        sheet = np.array(image)
+    gap, strip = max(size // 70, 2), render._strip_height(size)
+    picture = sheet[gap + strip :, gap : gap + size][:size]
+    np.testing.assert_array_equal(picture, render.render_grasp(failed, 0, HAND, CUBE, size=size))  # type: ignore[arg-type]
+    label = sheet[gap : gap + strip, gap : gap + size]
+    ink = ~_is_background(label)
+    assert ink.any()
+    if size >= 96:  # the letters themselves are not cut off
+        assert not ink[0].any()
+        assert not ink[-1].any()
+
+
 def test_wrong_arguments_are_refused_with_the_value(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got none"):
         render.write_gallery(tmp_path / "a.png", [])

@@ -68,9 +68,7 @@ _INK = (40, 42, 46)
 _FIELD_OF_VIEW = np.radians(28.0)
 _DIRECTION_COUNT = 160
 _MARGIN = 1.13  # of the picture around hand and object
-_LABEL_SHARE = (
-    0.09  # of half the picture's height: how far the subject moves down to leave room for the label
-)
+_STRIP_SHARE = 0.15  # of a tile's width: height of the strip for its text, above the picture
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def write_gallery(
         path: Output file.
         tiles: What to show, row by row.
         columns: Tiles per row.
-        size: Edge of a tile in pixels.
+        size: Edge of a picture in pixels; a strip for its text stands above it.
         device: Warp device that casts the rays.
 
     Raises:
@@ -136,9 +134,10 @@ def _gallery(tiles: Sequence[GalleryTile], *, columns: int, size: int, device: w
         raise ValueError(f"columns must be at least 1 (got {columns})")
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
-    gap, footer = max(size // 70, 2), max(size // 11, 24)
+    gap, footer, strip = max(size // 70, 2), max(size // 11, 24), _strip_height(size)
+    height = size + strip
     sheet = Image.new(
-        "RGB", (columns * (size + gap) + gap, rows * (size + gap) + gap + footer), (255, 255, 255)
+        "RGB", (columns * (size + gap) + gap, rows * (height + gap) + gap + footer), (255, 255, 255)
     )
     object_meshes: dict[int, MeshArrays] = {}  # one BVH per object, however many tiles show it
     fingers: dict[str, None] = {}
@@ -150,9 +149,9 @@ def _gallery(tiles: Sequence[GalleryTile], *, columns: int, size: int, device: w
             tile.grasps, tile.index, tile.hand, object_meshes[key], tile.object_model, size, device
         )
         row, column = divmod(i, columns)
-        picture = Image.fromarray(pixels)
-        _draw_label(picture, tile)
-        sheet.paste(picture, (gap + column * (size + gap), gap + row * (size + gap)))
+        left, top = gap + column * (size + gap), gap + row * (height + gap)
+        sheet.paste(_label(tile, size), (left, top))
+        sheet.paste(Image.fromarray(pixels), (left, top + strip))
         fingers.update(dict.fromkeys(finger_of_contact(tile.grasps, tile.index, tile.hand)))
     _draw_legend(sheet, list(fingers), footer)
     return sheet
@@ -292,7 +291,6 @@ def _framed_camera(points: FloatArray, direction: FloatArray, right: FloatArray,
         center_y += (low.min() + low.max()) / 2 * (distance - depth.mean())
     reach = np.maximum(np.abs(x - center_x), np.abs(y - center_y))
     distance = float((depth + _MARGIN * reach / tangent).max())
-    center_y += _LABEL_SHARE * tangent * (distance - float(depth.mean()))
     camera = CameraPose()
     camera.position = wp.vec3(*(center_x * right + center_y * up + distance * direction))
     camera.right, camera.up, camera.forward = wp.vec3(*right), wp.vec3(*up), wp.vec3(*-direction)
@@ -300,18 +298,26 @@ def _framed_camera(points: FloatArray, direction: FloatArray, right: FloatArray,
     return camera
 
 
-def _draw_label(picture: Image.Image, tile: GalleryTile) -> None:
-    draw = ImageDraw.Draw(picture)
-    size = picture.width
-    margin = size // 28
+def _strip_height(size: int) -> int:
+    """Height of the strip of text of a tile; small tiles need more of it, because letters have a least size."""
+    return max(round(_STRIP_SHARE * size), 30)
+
+
+def _label(tile: GalleryTile, size: int) -> Image.Image:
+    """The strip above a picture: title, then number, energy and, where it is not OK, status."""
+    strip = Image.new("RGB", (size, _strip_height(size)), _BACKGROUND)
+    draw = ImageDraw.Draw(strip)
+    margin, bottom = size // 28, strip.height - 2
     title = tile.title or tile.object_model.name
-    draw.text((margin, margin), title[:40], fill=_INK, font=_font(size // 22))
+    draw.text((margin, strip.height // 2), title[:40], fill=_INK, font=_font(size // 22), anchor="ld")
     energy, status = tile.grasps.energy[tile.index], GraspStatus(int(tile.grasps.status[tile.index]))
-    text = f"grasp {tile.index}   energy {energy:.3g}"
-    draw.text((margin, margin + size // 17), text, fill=(110, 112, 116), font=_font(size // 28))
-    if status != GraspStatus.OK:
-        text = status.name.lower().replace("_", " ")
-        draw.text((margin, size - margin), text, fill=(190, 40, 30), font=_font(size // 28), anchor="ls")
+    text, font = f"grasp {tile.index}   energy {energy:.3g}", _font(size // 28)
+    warning = "" if status == GraspStatus.OK else status.name.lower().replace("_", " ")
+    room = size - 3 * margin - draw.textlength(warning, font=font)
+    if not warning or draw.textlength(text, font=font) <= room:  # on a small tile only the warning
+        draw.text((margin, bottom), text, fill=(110, 112, 116), font=font, anchor="ld")
+    draw.text((size - margin, bottom), warning, fill=(190, 40, 30), font=font, anchor="rd")
+    return strip
 
 
 def _draw_legend(sheet: Image.Image, fingers: Sequence[str], height: int) -> None:
