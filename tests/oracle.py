@@ -176,7 +176,7 @@ class GraspOracle:
         first, second = self.pairs[:, 0], self.pairs[:, 1]
         radius = self.hand.sphere_radius
         gap = np.linalg.norm(center[first] - center[second], axis=1)
-        return float(np.sum(np.maximum(0.0, radius[first] + radius[second] - gap)))
+        return float(np.sum(np.maximum(0.0, radius[first] + radius[second] + term.margin - gap)))
 
     def _joint_limits(self, term: JointLimits, posed: PosedHand) -> float:
         q = posed.joint_position

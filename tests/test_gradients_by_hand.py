@@ -210,7 +210,7 @@ def test_penetration(box: ObjectModel) -> None:
 
 def test_self_penetration(box: ObjectModel) -> None:
     q = 0.9
-    grasp = Posed(box, only(self_penetration=SelfPenetration(weight=1.0)), q)
+    grasp = Posed(box, only(self_penetration=SelfPenetration(weight=1.0, margin=0.0)), q)
     left, left_slope = _point(np.array([0.0, 0.0, LENGTH]), -WIDTH, 1.0, q, (0.0, 0.0, 0.0))
     right, right_slope = _point(np.array([0.0, 0.0, LENGTH]), WIDTH, RATIO, q, (0.0, 0.0, 0.0))
     gap = float(np.linalg.norm(left - right))

@@ -286,7 +286,7 @@ def test_kernels_at_random_states(case: Case, blob: Any) -> None:
     terms = {
         "distance": Distance(weight=1.0),
         "penetration": Penetration(weight=1.0),
-        "self_penetration": SelfPenetration(weight=1.0),
+        "self_penetration": SelfPenetration(weight=1.0, margin=0.0),
         "joint_limits": JointLimits(weight=1.0),
     }
     problem = problem_of(case, blob, hand, **terms)

@@ -1,4 +1,6 @@
-"""Self penetration of the hand by spheres on its links, ``sum max(0, r_i + r_j - |x_i - x_j|)`` over non-adjacent links."""
+"""Self penetration of the hand by spheres on its links, ``sum max(0, r_i + r_j + margin - |x_i - x_j|)`` over non-adjacent
+links. Sphere pairs are grouped by the links they join; a group whose links' bounding spheres are apart costs one test.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import warp as wp
+from numpy.typing import NDArray
 
 from warpgrasp.kernels.contact import add_point_force
 from warpgrasp.kernels.kinematics import vec6
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
 
 __all__ = ["HandSpheres", "hand_spheres", "launch_self_penetration", "launch_self_penetration_taped"]
+
+IntArray = NDArray[np.int32]
+FloatArray = NDArray[np.float64]
 
 wp.set_module_options({"enable_backward": True})
 
@@ -25,7 +31,10 @@ class HandSpheres:
     link: wp.array(dtype=wp.int32)  # [S]
     position: wp.array(dtype=wp.vec3)  # [S] m, link frame
     radius: wp.array(dtype=wp.float32)  # [S] m
-    pair: wp.array2d(dtype=wp.int32)  # [P, 2]
+    pair: wp.array2d(dtype=wp.int32)  # [P, 2], those of two links side by side
+    group_start: wp.array(dtype=wp.int32)  # [G + 1] first pair of each pair of links
+    bound_position: wp.array(dtype=wp.vec3)  # [L] m, link frame; bounding sphere of the spheres of a link
+    bound_radius: wp.array(dtype=wp.float32)  # [L] m
 
 
 def hand_spheres(hand: HandModel, device: Any) -> HandSpheres:
@@ -34,15 +43,41 @@ def hand_spheres(hand: HandModel, device: Any) -> HandSpheres:
     result.link = wp.array(hand.sphere_link, dtype=wp.int32, device=device)
     result.position = wp.array(hand.sphere_position, dtype=wp.vec3, device=device)
     result.radius = wp.array(hand.sphere_radius, dtype=wp.float32, device=device)
-    pairs = np.asarray(hand.self_collision_pairs(), dtype=np.int32).reshape(-1, 2)
+    pairs, group_start = _by_links(np.asarray(hand.self_collision_pairs()).reshape(-1, 2), hand.sphere_link)
     result.pair = wp.array(pairs, dtype=wp.int32, device=device)
+    result.group_start = wp.array(group_start, dtype=wp.int32, device=device)
+    position, radius = _link_bounds(hand)
+    result.bound_position = wp.array(position, dtype=wp.vec3, device=device)
+    result.bound_radius = wp.array(radius, dtype=wp.float32, device=device)
     return result
+
+
+def _by_links(pairs: IntArray, sphere_link: IntArray) -> tuple[IntArray, IntArray]:
+    """The pairs sorted by the links they join, the lower link first, and where each pair of links starts."""
+    links = sphere_link[pairs]
+    pairs = np.where((links[:, :1] <= links[:, 1:]), pairs, pairs[:, ::-1])
+    links = np.sort(links, axis=1)
+    order = np.lexsort((links[:, 1], links[:, 0]))
+    _, start = np.unique(links[order], axis=0, return_index=True)
+    return pairs[order], np.append(start, len(pairs))
+
+
+def _link_bounds(hand: HandModel) -> tuple[FloatArray, FloatArray]:
+    """A sphere around the spheres of every link; links without spheres get radius 0."""
+    position, radius = np.zeros((hand.link_count, 3)), np.zeros(hand.link_count)
+    for link in np.unique(hand.sphere_link):
+        own = hand.sphere_link == link
+        centers, radii = hand.sphere_position[own], hand.sphere_radius[own]
+        position[link] = 0.5 * (centers.min(axis=0) + centers.max(axis=0))
+        radius[link] = np.max(np.linalg.norm(centers - position[link], axis=1) + radii)
+    return position, radius
 
 
 @wp.kernel(enable_backward=False)
 def _self_penetration(
     spheres: HandSpheres,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    margin: float,
     weight: float,
     # outputs
     center: wp.array2d(dtype=wp.vec3),  # [B, S] scratch
@@ -55,25 +90,35 @@ def _self_penetration(
             link_pose[grasp, spheres.link[sphere]], spheres.position[sphere]
         )
     total = float(0.0)
-    for pair in range(spheres.pair.shape[0]):
-        i = spheres.pair[pair, 0]
-        j = spheres.pair[pair, 1]
-        reach = spheres.radius[i] + spheres.radius[j]
-        offset = center[grasp, i] - center[grasp, j]
-        squared = wp.dot(offset, offset)
-        if squared < reach * reach:
-            distance = wp.sqrt(squared)
-            total += reach - distance
-            force = (-weight / wp.max(distance, 1.0e-9)) * offset
-            zero = wp.vec3(0.0, 0.0, 0.0)
-            add_point_force(link_wrench, grasp, spheres.link[i], center[grasp, i], force, zero)
-            add_point_force(link_wrench, grasp, spheres.link[j], center[grasp, j], -force, zero)
+    for group in range(spheres.group_start.shape[0] - 1):
+        first = spheres.group_start[group]
+        a = spheres.link[spheres.pair[first, 0]]
+        b = spheres.link[spheres.pair[first, 1]]
+        apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
+            link_pose[grasp, b], spheres.bound_position[b]
+        )
+        bound = spheres.bound_radius[a] + spheres.bound_radius[b] + margin
+        if wp.dot(apart, apart) < bound * bound:
+            for pair in range(first, spheres.group_start[group + 1]):
+                i = spheres.pair[pair, 0]
+                j = spheres.pair[pair, 1]
+                reach = spheres.radius[i] + spheres.radius[j] + margin
+                offset = center[grasp, i] - center[grasp, j]
+                squared = wp.dot(offset, offset)
+                if squared < reach * reach:
+                    distance = wp.sqrt(squared)
+                    total += reach - distance
+                    force = (-weight / wp.max(distance, 1.0e-9)) * offset
+                    zero = wp.vec3(0.0, 0.0, 0.0)
+                    add_point_force(link_wrench, grasp, a, center[grasp, i], force, zero)
+                    add_point_force(link_wrench, grasp, b, center[grasp, j], -force, zero)
     energy[grasp] = total
 
 
 def launch_self_penetration(
     spheres: HandSpheres,
     link_pose: wp.array,
+    margin: float,
     weight: float,
     *,
     center: wp.array,
@@ -84,7 +129,7 @@ def launch_self_penetration(
     wp.launch(
         _self_penetration,
         dim=link_pose.shape[0],
-        inputs=[spheres, link_pose, weight],
+        inputs=[spheres, link_pose, margin, weight],
         outputs=[center, energy, link_wrench],
         device=link_pose.device,
     )
@@ -94,6 +139,7 @@ def launch_self_penetration(
 def _self_penetration_taped(
     spheres: HandSpheres,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    margin: float,
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
 ):
@@ -103,17 +149,19 @@ def _self_penetration_taped(
     offset = wp.transform_point(link_pose[grasp, spheres.link[i]], spheres.position[i]) - wp.transform_point(
         link_pose[grasp, spheres.link[j]], spheres.position[j]
     )
-    overlap = spheres.radius[i] + spheres.radius[j] - wp.length(offset)
+    overlap = spheres.radius[i] + spheres.radius[j] + margin - wp.length(offset)
     if overlap > 0.0:
         wp.atomic_add(energy, grasp, overlap)
 
 
-def launch_self_penetration_taped(spheres: HandSpheres, link_pose: wp.array, *, energy: wp.array) -> None:
+def launch_self_penetration_taped(
+    spheres: HandSpheres, link_pose: wp.array, margin: float, *, energy: wp.array
+) -> None:
     """Add the self-penetration energy [m] of every grasp to ``energy`` [B]; taped."""
     wp.launch(
         _self_penetration_taped,
         dim=(link_pose.shape[0], spheres.pair.shape[0]),
-        inputs=[spheres, link_pose],
+        inputs=[spheres, link_pose, margin],
         outputs=[energy],
         device=link_pose.device,
     )
