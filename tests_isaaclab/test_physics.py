@@ -112,3 +112,21 @@ def test_objects_rest_on_the_table_and_the_wrist_rises(make):
         environment.step(action)
     risen = environment.adapter.link_pose()[:, 0, 2] - before
     assert (risen > 0.5 * 6 * environment.cfg.wrist_position_scale).all()
+
+
+def test_event_terms_randomise_the_table_task(make):
+    """Friction, mass and gains differ between worlds, the pose between resets; without the term it does not."""
+    environment = make("WarpGrasp-Lift-Robotiq2f140", num_envs=6, closing_time=10.0)
+    environment.reset()
+    first = environment.place[:, :2].clone()
+    assert first.abs().max() <= 0.05 + 1e-6
+    assert (first[0] - first[1]).abs().max() > 1e-4
+    environment.reset()
+    assert (environment.place[:, :2] - first).abs().max() > 1e-4
+    robot, thing = environment.scene["hand"], environment.scene["object"]
+    for values in (
+        thing.data.body_mass.torch,
+        robot.data.joint_stiffness.torch[:, robot.joint_names.index("carrier_x")],
+    ):
+        assert values.flatten().std() > 0.0
+    assert set(environment.event_manager.active_terms["reset"]) == {"place"}

@@ -44,7 +44,7 @@ def test_isaac_labs_registry_finds_the_configurations():
     from isaaclab_tasks.utils.parse_cfg import load_cfg_from_registry
 
     cfg = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "env_cfg_entry_point")
-    assert (cfg.hand, cfg.action_space, cfg.observation_space) == ("allegro", 16, 124)
+    assert (cfg.hand, cfg.action_space, cfg.observation_space) == ("allegro", 16, 130)
     agent = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "rsl_rl_cfg_entry_point")
     assert agent.experiment_name == "warpgrasp_grasp"
     assert load_cfg_from_registry("WarpGrasp-Lift-Allegro", "skrl_cfg_entry_point")["agent"]["class"] == "PPO"
@@ -59,3 +59,21 @@ def test_unknown_options_are_named():
 
     with pytest.raises(ValueError, match="physics must be newton or physx"):
         physics_config("bullet")
+
+
+def test_physx_is_configured_without_isaac_sim():
+    """Everything up to the start of the simulation; then one sentence says what is missing."""
+    from isaaclab_physx.physics import PhysxCfg
+
+    from warpgrasp.eval.isaaclab.configs import make_config
+    from warpgrasp.eval.isaaclab.lift_env import LiftEnv
+
+    cfg = make_config("Lift", "robotiq_2f140", physics="physx", num_envs=4, device="cpu")
+    environment = LiftEnv.__new__(LiftEnv)
+    environment._prepare(cfg)
+    assert isinstance(cfg.sim.physics, PhysxCfg)
+    assert cfg.scene.hand.spawn.usd_path.endswith(".usda")
+    assert set(cfg.scene.hand.actuators) == {"hand", "carrier"}
+    assert cfg.scene.object.spawn.usd_path
+    with pytest.raises(ImportError, match="physics='physx' needs Isaac Sim: install it and start"):
+        gymnasium.make("WarpGrasp-Grasp-Robotiq2f140", physics="physx", num_envs=2, device="cpu")

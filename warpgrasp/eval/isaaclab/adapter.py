@@ -68,9 +68,11 @@ def physics_config(
             cone=cone,
             impratio=impedance_ratio,
             iterations=iterations,
-            ls_iterations=30,
+            ls_iterations=50,
             njmax=4 * contact_limit,
             nconmax=contact_limit,
+            # MuJoCo itself takes up to four points where two flat sides meet; Newton's import takes one otherwise.
+            enable_multiccd=own_contacts,
             # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.
             use_mujoco_contacts=own_contacts,
         )

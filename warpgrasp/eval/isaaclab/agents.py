@@ -20,7 +20,7 @@ def _algorithm() -> RslRlPpoAlgorithmCfg:
         schedule="adaptive",
         gamma=0.98,
         lam=0.95,
-        desired_kl=0.02,
+        desired_kl=0.04,
         max_grad_norm=1.0,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
     """[kg]; 500 kg/m^3 when ``None``."""
     friction: float = 1.0
     """Coulomb coefficient of every contact."""
+    torsional_friction: float = 0.0
+    """Coefficient of friction against twisting, of every contact [m] (Newton)."""
     cone: str = "pyramidal"
     """Friction cone (Newton): ``pyramidal``, or ``elliptic``, which is several times slower on the CPU."""
     mujoco_contacts: bool = False
@@ -66,12 +69,13 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
     """Contacts per world (Newton)."""
     solver_iterations: int = 50
     """Most iterations of the contact solver, which stops when it has converged (Newton)."""
-    stiffness: float | None = None
-    """Of the hand's drives [Nm/rad or N/m]; the asset's when ``None``. So are the four that follow."""
-    damping: float | None = None
-    effort: float | None = None
-    armature: float | None = None
-    joint_friction: float | None = None
+    stiffness: Any = None
+    """Of the hand's drives [Nm/rad or N/m]: one number, or one per independent joint; the asset's when ``None``. So are
+    the four that follow."""
+    damping: Any = None
+    effort: Any = None
+    armature: Any = None
+    joint_friction: Any = None
 
     decimation: int = 1
     episode_length_s: float = 1.5
@@ -136,10 +140,12 @@ class WarpGraspEnv(DirectRLEnv):
 
     def _bodies(self, cfg: WarpGraspEnvCfg) -> list[ObjectBody]:
         """The objects as physics knows them, in the order of the pool."""
-        return [ObjectBody.from_model(model, cfg.object_mass) for model in self.pool.models]
+        bodies = [ObjectBody.from_model(model, cfg.object_mass) for model in self.pool.models]
+        dimension = 4 if cfg.torsional_friction > 0.0 else 3
+        return [dataclasses.replace(body, contact_dimension=dimension) for body in bodies]
 
     def _set_contact(self) -> None:
-        self.adapter.set_contact(friction=self.cfg.friction)
+        self.adapter.set_contact(friction=self.cfg.friction, torsional=self.cfg.torsional_friction)
 
     def _fill_scene(self, cfg: WarpGraspEnvCfg) -> None:
         cfg.sim.physics = physics_config(
@@ -172,9 +178,10 @@ def _check_schemas() -> None:
         )
 
 
-def per_dof(value: float | None, own: np.ndarray) -> np.ndarray:
-    """An option for every degree of freedom, or the hand's own values."""
-    return np.asarray(own, dtype=np.float64) if value is None else np.full(len(own), float(value))
+def per_dof(value: Any, own: np.ndarray) -> np.ndarray:
+    """An option, one number or one per degree of freedom, for every degree of freedom, or the hand's own values."""
+    given = own if value is None else value
+    return np.broadcast_to(np.asarray(given, dtype=np.float64), (len(own),))
 
 
 def _spawn(paths: Sequence[Path]) -> Any:
@@ -192,14 +199,22 @@ def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
         for link, name in enumerate(names)
         if name
     }
+    driven = {dof: _escaped(name) for dof, name in _driven_names(hand, names).items()}
+
+    def by_name(value: Any) -> dict[str, float] | None:
+        if value is None:
+            return None
+        values = per_dof(value, hand.dof_stiffness)
+        return {name: float(values[dof]) for dof, name in driven.items()}
+
     drives = {
         "hand": ImplicitActuatorCfg(
-            joint_names_expr=[_escaped(name) for name in _driven_names(hand, names)],
-            stiffness=cfg.stiffness,
-            damping=cfg.damping,
-            joint_effort_limit=cfg.effort,
-            armature=cfg.armature,
-            friction=cfg.joint_friction,
+            joint_names_expr=list(driven.values()),
+            stiffness=by_name(cfg.stiffness),
+            damping=by_name(cfg.damping),
+            joint_effort_limit=by_name(cfg.effort),
+            armature=by_name(cfg.armature),
+            friction=by_name(cfg.joint_friction),
         )
     }
     if cfg.carrier is not None:
@@ -215,14 +230,14 @@ def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
     )
 
 
-def _driven_names(hand: HandModel, names: Sequence[str]) -> list[str]:
-    """Joints with a motor: those that do not follow another one."""
+def _driven_names(hand: HandModel, names: Sequence[str]) -> dict[int, str]:
+    """Joint with the motor of each degree of freedom: one that does not follow another."""
     followers = (hand.joint_multiplier != 1.0) | (hand.joint_offset != 0.0)
     seen: dict[int, str] = {}
     for link, name in enumerate(names):
         if name and not followers[link]:
             seen.setdefault(int(hand.joint_dof[link]), name)
-    return list(seen.values())
+    return seen
 
 
 def _escaped(name: str) -> str:

@@ -15,6 +15,7 @@ from isaaclab.utils import configclass
 from numpy.typing import NDArray
 
 from warpgrasp.eval.convex_pieces import ConvexPiece, convex_pieces
+from warpgrasp.eval.drives import joint_drives
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.assets import CarrierConfig, ObjectBody
 from warpgrasp.eval.isaaclab.environment import WarpGraspEnv, WarpGraspEnvCfg
@@ -47,7 +48,9 @@ class EvaluateEnvCfg(WarpGraspEnvCfg):
     """Options of the replay."""
 
     cone: str = "elliptic"
+    mujoco_contacts: bool = True
     contact_limit: int = 56
+    solver_iterations: int = 100
     protocol: Any = "graspqp"
     """Name of a protocol, or a :class:`~warpgrasp.eval.protocols.Protocol`."""
     force: float | None = None
@@ -70,9 +73,9 @@ class EvaluateEnv(WarpGraspEnv):
 
     def __init__(self, cfg: EvaluateEnvCfg, render_mode: str | None = None, **kwargs: Any) -> None:
         self.protocol = cfg.resolved_protocol()
-        drive = self.protocol.drive_of(load_hand(cfg.hand).name)
-        cfg.stiffness, cfg.damping, cfg.effort = drive.stiffness, drive.damping, drive.effort
-        cfg.armature, cfg.joint_friction = drive.armature, drive.friction
+        drives = joint_drives(load_hand(cfg.hand), self.protocol)
+        cfg.stiffness, cfg.damping, cfg.effort = drives.stiffness, drives.damping, drives.effort
+        cfg.armature, cfg.joint_friction = drives.armature, drives.friction
         cfg.object_mass, cfg.friction = self.protocol.object_mass, self.protocol.friction
         cfg.carrier = CarrierConfig() if self.protocol.root == RootMount.WELD else None
         cfg.decimation, cfg.sim.dt = 1, self.protocol.time_step

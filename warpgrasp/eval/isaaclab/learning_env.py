@@ -37,6 +37,8 @@ from warpgrasp.hands.model import HandModel
 
 __all__ = ["LearningEnv", "LearningEnvCfg"]
 
+_ALIGNED = (0.02, 0.3)  # m, rad; an object this far off earns e^-1
+
 
 @configclass
 class LearningEnvCfg(WarpGraspEnvCfg):
@@ -58,6 +60,10 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     """One action per finger, which opens or closes it along its own closing motion, instead of one per joint."""
     joint_action_scale: float = 0.1
     """Largest change of a joint target by an action, as a fraction of the joint's range."""
+    action_smoothing: float = 0.7
+    """Share of the last step in a moving average of the joint actions: exploration does not shake what is held."""
+    joint_action_rate: float = 0.0
+    """Where not zero, joint actions add up, like those of the wrist: by this share of their reach per step."""
     wrist_position_scale: float = 0.02
     """Largest way of the wrist per step [m], where it moves."""
     wrist_angle_scale: float = 0.06
@@ -71,6 +77,8 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     """Reward ``exp(-E_fc)`` of the contacts there are."""
     distance_weight: float = 1.0
     """Penalty of the contact distance energy [1/m]."""
+    alignment_weight: float = 0.5
+    """Reward of the object lying in the hand as the grasp has it, within 2 cm and 0.3 rad."""
     task_weight: float = 2.0
     """Reward of what the task asks for."""
     action_rate_weight: float = 0.02
@@ -117,11 +125,17 @@ class LearningEnv(WarpGraspEnv):
         groups = finger_groups(self.hand) if cfg.finger_actions else np.arange(joints)
         self._group = torch.as_tensor(groups, device=self.device)
         self._joint_actions = int(groups.max()) + 1
+        self._smooth = torch.zeros(worlds, self._joint_actions, device=self.device)
         self._way_of_action = torch.zeros(worlds, joints, device=self.device)  # rad or m
         self.actions = torch.zeros(worlds, cfg.action_space, device=self.device)
         self.previous_actions = torch.zeros_like(self.actions)
         self.wrist = torch.zeros(worlds, 6, device=self.device)  # integrated wrist actions
         self.targets = torch.zeros(worlds, joints, device=self.device)
+        self._wanted = torch.zeros(
+            worlds, joints + 6 * self.moves_wrist, device=self.device
+        )  # this step's targets
+        self._sent = self._wanted  # the last step's
+        self._substep = 0
         self.contact: Contacts | None = None
         self._contact_is_old = torch.ones(worlds, dtype=torch.bool, device=self.device)
         self.episode_succeeded = torch.zeros(worlds, dtype=torch.bool, device=self.device)
@@ -137,7 +151,7 @@ class LearningEnv(WarpGraspEnv):
         self._draw(worlds)
         chosen = self.grasp[worlds]
         self.actions[worlds] = self.previous_actions[worlds] = 0.0
-        self.wrist[worlds] = 0.0
+        self.wrist[worlds] = self._smooth[worlds] = 0.0
         self.targets[worlds] = self.pool.pregrasp_joints[chosen]
         self._way_of_action[worlds] = self._action_ways(chosen)
         ids = worlds.to(torch.int32)
@@ -206,16 +220,31 @@ class LearningEnv(WarpGraspEnv):
         nominal = nominal + first * (pool.grasp_joints[chosen] - nominal)
         nominal = nominal + second * (pool.squeeze_joints[chosen] - pool.grasp_joints[chosen])
         own = self.actions[:, : self._joint_actions]
-        self.targets = nominal + self._way_of_action * own[:, self._group]
+        if self.cfg.joint_action_rate > 0.0:
+            self._smooth = (self._smooth + self.cfg.joint_action_rate * own).clamp(-1.0, 1.0)
+        else:
+            self._smooth = own.lerp(self._smooth, self.cfg.action_smoothing)
+        self.targets = nominal + self._way_of_action * self._smooth[:, self._group]
         carrier = None
         if self.moves_wrist:
             self._move_wrist(self.actions[:, self._joint_actions :])
             carrier = self._carrier_targets(first)
-        self.adapter.set_targets(self.targets, carrier)
+        self._sent = torch.where((self.episode_length_buf == 0)[:, None], self._start_command(), self._wanted)
+        self._wanted = self.targets if carrier is None else torch.cat([self.targets, carrier], dim=1)
+        self._substep = 0
         self._disturb()
 
+    def _start_command(self) -> torch.Tensor:
+        """Joint and carrier targets at a reset, shape [W, J] or [W, J + 6]."""
+        start = self._start_joints(self.grasp)
+        return torch.cat([start, torch.zeros_like(self.wrist)], dim=1) if self.moves_wrist else start
+
     def _apply_action(self) -> None:
-        """Targets and pushes hold for a whole step; engines keep them."""
+        """Targets move evenly through a step: jumps would shake what the hand holds. Pushes hold for the step."""
+        self._substep += 1
+        command = torch.lerp(self._sent, self._wanted, min(self._substep / self.cfg.decimation, 1.0))
+        joints = self.targets.shape[1]
+        self.adapter.set_targets(command[:, :joints], command[:, joints:] if self.moves_wrist else None)
 
     def _legs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """How far the two legs of the nominal motion have gone, each [W, 1] in [0, 1]."""
@@ -260,6 +289,13 @@ class LearningEnv(WarpGraspEnv):
         way = seen[:, :3] + rotate(seen[:, 3:], center) - expected[:, :3] - rotate(expected[:, 3:], center)
         turn = multiply(seen[:, 3:], inverse(expected)[:, 3:])
         return torch.cat([way, rotation_vector(turn)], dim=1)
+
+    def _alignment(self) -> torch.Tensor:
+        """1 where the object lies in the hand as the nominal motion has it, less elsewhere, shape [W]."""
+        seen = compose(inverse(self.adapter.link_pose()[:, 0]), self.adapter.object_pose())
+        error = self._grasp_error(seen).nan_to_num(1.0)
+        scale = error.new_tensor([_ALIGNED[0]] * 3 + [_ALIGNED[1]] * 3)
+        return torch.exp(-(error / scale).square().sum(dim=1))
 
     def _update_contact(self) -> None:
         """Bring contacts up to date where something was reset; the others were found for the rewards."""
@@ -339,6 +375,7 @@ class LearningEnv(WarpGraspEnv):
             "contact": cfg.contact_weight * self.geometry.finger_contact(self.contact).mean(dim=1),
             "force_closure": cfg.force_closure_weight * torch.exp(-self.geometry.force_closure(self.contact)),
             "distance": -cfg.distance_weight * self._last_distance.clamp(max=1.0),
+            "alignment": cfg.alignment_weight * self._alignment(),
             "task": cfg.task_weight * self._task_reward(),
             "action_rate": -cfg.action_rate_weight
             * (self.actions - self.previous_actions).square().mean(dim=1),

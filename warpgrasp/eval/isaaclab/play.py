@@ -47,6 +47,8 @@ class PlayOptions:
     """Grasp files (repeatable); the shipped ones when left out."""
     physics: Literal["newton", "physx"] = "newton"
     """Physics engine; physx needs Isaac Sim."""
+    cone: Literal["pyramidal", "elliptic"] = "pyramidal"
+    """Friction cone (Newton); the one of the training."""
     options: dict[str, float] = field(default_factory=dict)
     """Further numeric options of the environment."""
 

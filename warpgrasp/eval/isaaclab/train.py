@@ -46,6 +46,8 @@ class TrainOptions:
     """Folder of logs and checkpoints."""
     physics: Literal["newton", "physx"] = "newton"
     """Physics engine; physx needs Isaac Sim."""
+    cone: Literal["pyramidal", "elliptic"] = "pyramidal"
+    """Friction cone (Newton); elliptic holds better and costs time per possible contact on the CPU."""
     options: dict[str, float] = field(default_factory=dict)
     """Further numeric options of the environment: --options push_force 3 episode_length_s 2."""
 
@@ -74,6 +76,7 @@ def make_environment(options: Any) -> Any:
         device=options.device,
         seed=options.seed,
         physics=options.physics,
+        cone=options.cone,
         **given,
     )
 
