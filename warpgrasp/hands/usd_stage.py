@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ __all__ = [
     "vendor_name",
 ]
 
+# OpenUSD takes schemas only before its first stage; after ours, Newton would not see mimic joints.
+with contextlib.suppress(ImportError):
+    importlib.import_module("newton_usd_schemas")
 
 FloatArray = NDArray[np.float64]
 
