@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from warpgrasp import atomic_file
 from warpgrasp.dataset import GraspSet
 from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.grasp_usd import read_grasp_usd
-from warpgrasp.hands import HandModel
+from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.objects import ObjectModel
 from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
 from warpgrasp.report import Report
@@ -118,8 +119,21 @@ def test_defaults_are_the_papers_settings_and_the_demo_is_small() -> None:
     assert options.synthesis_config() == SynthesisConfig()
     assert isinstance(options.optimizer, OptimizerMalaStar)
     demo = generate.parse_options([])
-    assert (demo.grasp_count, demo.step_count, demo.folder) == (8, 1000, Path("grasps/demo"))
+    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 1000, Path("grasps/demo"))
     assert generate.parse_options(["--steps", "50"]).step_count == 50, "what is given wins over the demo"
+
+
+def test_hands_of_users_have_output_folders_of_their_own(shell: Shell) -> None:
+    """Every converted hand is a file ``hand.usda``: the folder is named after the hand, not after the file."""
+    mesh = shell.mesh("ball.stl")
+    for name in ("robotiq_2f140", "barrett"):
+        folder = shell.folder / f"of_{name}"
+        shutil.copytree(
+            load_hand(name).path.parent, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+        )
+        hand = str(folder / "hand.usda")
+        assert shell(mesh, "--hand", hand, "--grasps", "2", "--steps", "2", "--contacts", "2") == 0
+        assert (shell.folder / "grasps" / f"{name}_power" / "ball.npz").exists()
 
 
 def test_presets_come_first_and_every_nested_value_is_reachable() -> None:

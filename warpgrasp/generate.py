@@ -12,18 +12,15 @@ import hashlib
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Any
 
-import tyro
 import warp as wp
 
 from warpgrasp.atomic_file import OutputError
 from warpgrasp.dataset import GraspSet
-from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.generate_options import GenerateOptions, parse_options
 from warpgrasp.hands import HandModel, load_hand
-from warpgrasp.initialize import InitializeConfig
 from warpgrasp.objects import (
     ObjectError,
     ObjectModel,
@@ -31,12 +28,10 @@ from warpgrasp.objects import (
     example_object_path,
     load_object,
 )
-from warpgrasp.optimizer import OPTIMIZER_PRESETS, OptimizerMala, OptimizerMalaStar
 from warpgrasp.render import best_tiles, write_gallery
 from warpgrasp.report import Report
 from warpgrasp.run_folder import ObjectRow, RunFolder, to_json
 from warpgrasp.synthesis import SynthesisConfig, bytes_per_grasp, synthesize
-from warpgrasp.targets import TargetConfig
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
 
@@ -45,102 +40,6 @@ _CPU_BATCH = 32  # grasps; a larger batch is not faster on a CPU and would lose 
 _CUDA_BATCH = 65536
 _MEMORY_SHARE = 0.7  # of the free memory a batch may take
 _BYTES_PER_FACE = 400  # BVH, indices, pseudo normals and corners
-
-if TYPE_CHECKING:
-    EnergyName = str
-    OptimizerName = str
-else:  # choices are checked and listed by the command line parser
-    EnergyName = Literal[tuple(ENERGY_PRESETS)]
-    OptimizerName = Literal[tuple(OPTIMIZER_PRESETS)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerateOptions:
-    """Synthesise dexterous grasps of a robot hand on object meshes.
-
-    Without objects: a demo on three shipped objects (8 grasps each, 1000 steps). Options given are kept.
-    """
-
-    objects: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, USD, USDA, USDC, USDZ), or names of shipped objects: bottle, duck,
-    mug."""
-    hand: str = "allegro"
-    """Name of a shipped hand, or the path of a hand's USD file."""
-    grasp_type: str = "power"
-    """Which parts of the hand touch the object: power, precision or pinch."""
-    energy_name: Annotated[EnergyName, tyro.conf.arg(name="energy")] = "graspqp"
-    """Preset of the energy; --energy.* options change single values of it."""
-    optimizer_name: Annotated[OptimizerName, tyro.conf.arg(name="optimizer")] = "mala-star"
-    """Optimiser; --optimizer.* options change single values of it."""
-    contact_count: Annotated[int, tyro.conf.arg(name="contacts")] = 12
-    """Active contacts of a grasp."""
-    grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
-    """Grasps per object."""
-    step_count: Annotated[int, tyro.conf.arg(name="steps")] = 7000
-    """Optimiser steps; every schedule scales with them."""
-    sample_count: Annotated[int, tyro.conf.arg(name="samples")] = 2500
-    """Object surface samples of the penetration term."""
-    seed: int = 0
-    """Seed of all random numbers."""
-    device: str = "auto"
-    """auto (CUDA if there is one), cpu, cuda, cuda:1, ..."""
-    out: Path | None = None
-    """Output folder (default: grasps/demo, or grasps/HAND_GRASP-TYPE when objects are named)."""
-    scale: float = 1.0
-    """Factor from the file's lengths to metres, for example 0.001 for millimetres."""
-    target_size: bool = False
-    """Rescale every object so that its smallest extent is at most 8 cm and its largest at least 7 cm."""
-    resume: bool = True
-    """Skip objects that are finished in the output folder; --no-resume starts over."""
-    energy: EnergyConfig = field(default_factory=EnergyConfig)
-    """Energy terms and their weights."""
-    optimizer: OptimizerMala = field(default_factory=OptimizerMalaStar)
-    """Hyper-parameters of the optimiser."""
-    initialize: InitializeConfig = field(default_factory=InitializeConfig)
-    """Distribution of the seed grasps."""
-    targets: TargetConfig = field(default_factory=TargetConfig)
-    """Pregrasp and squeeze targets."""
-
-    def synthesis_config(self) -> SynthesisConfig:
-        """Return the part that the synthesis reads."""
-        names = (entry.name for entry in dataclasses.fields(SynthesisConfig))
-        return SynthesisConfig(**{name: getattr(self, name) for name in names})
-
-    @property
-    def folder(self) -> Path:
-        """Output folder, with the default filled in."""
-        if self.out is not None:
-            return self.out
-        return Path("grasps") / (f"{Path(self.hand).stem}_{self.grasp_type}" if self.objects else "demo")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Presets:
-    energy: EnergyName = "graspqp"
-    optimizer: OptimizerName = "mala-star"
-
-
-def parse_options(arguments: Sequence[str]) -> GenerateOptions:
-    """Parse the command line: presets first, then single values on top of them.
-
-    Raises:
-        SystemExit: Wrong usage (code 2) or ``--help`` (code 0); the message is already printed.
-        ValueError: A value is out of range.
-    """
-    program = "python -m warpgrasp.generate"
-    without_help = [argument for argument in arguments if argument not in ("-h", "--help")]
-    presets, _ = tyro.cli(_Presets, args=without_help, prog=program, return_unknown_args=True, add_help=False)
-    default = GenerateOptions(
-        energy_name=presets.energy,
-        optimizer_name=presets.optimizer,
-        energy=ENERGY_PRESETS[presets.energy](),
-        optimizer=OPTIMIZER_PRESETS[presets.optimizer](),
-    )
-    options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=default)
-    if not options.objects:
-        demo = dataclasses.replace(default, grasp_count=8, step_count=1000)
-        options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=demo)
-    return options
 
 
 def main(arguments: Sequence[str] | None = None, *, report: Report | None = None) -> int:
@@ -178,7 +77,9 @@ class _Run:
         self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
         self.device = _device(options.device)
-        self.folder = RunFolder(options.folder, _settings(options, self.hand), resume=options.resume)
+        self.folder = RunFolder(
+            options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
+        )
         self.rows: list[ObjectRow] = []
         self.failures: dict[str, str] = {}
         self.skipped = 0

@@ -22,16 +22,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
 
 from warpgrasp.atomic_file import OutputError, replace_file
 from warpgrasp.dataset import GraspSet
+from warpgrasp.grasp_usd_columns import (
+    GRASP_ATTRIBUTES,
+    attribute_name,
+    column_from_usd,
+    column_to_usd,
+    gf_quatf_wxyz_from_xyzw,
+    stack_column,
+    vec3f_array,
+    xyzw_from_gf_quat_wxyz,
+)
 from warpgrasp.hands.annotation import VENDOR_NAME
 from warpgrasp.render import finger_color, finger_of_contact
 from warpgrasp.status import GraspStatus
@@ -52,42 +60,9 @@ __all__ = [
 VARIANT_SET = "grasp"
 """Name of the variant set on ``/World`` that chooses the grasp."""
 
-_PREFIX = "warpgrasp:"
 _METADATA = "warpgrasp"
 _TYPES = Sdf.ValueTypeNames
 _FORCE_LENGTH = 0.03  # m, of the line that shows the largest contact force
-
-# Column -> attribute type of what belongs to one grasp. Column names become camelCase attribute names.
-_ATTRIBUTES: dict[str, Sdf.ValueTypeName] = {
-    "root_position": _TYPES.Point3f,
-    "root_quaternion": _TYPES.Quatf,
-    "joint_position": _TYPES.FloatArray,
-    "pregrasp_root_position": _TYPES.Point3f,
-    "pregrasp_root_quaternion": _TYPES.Quatf,
-    "pregrasp_joint_position": _TYPES.FloatArray,
-    "squeeze_root_position": _TYPES.Point3f,
-    "squeeze_root_quaternion": _TYPES.Quatf,
-    "squeeze_joint_position": _TYPES.FloatArray,
-    "contact_index": _TYPES.IntArray,
-    "contact_position": _TYPES.Point3fArray,
-    "contact_normal": _TYPES.Normal3fArray,
-    "contact_force": _TYPES.Vector3fArray,
-    "energy": _TYPES.Float,
-    "energy_terms": _TYPES.FloatArray,
-    "status": _TYPES.Int,
-}
-
-
-def gf_quatf_wxyz_from_xyzw(quaternion: npt.ArrayLike) -> Gf.Quatf:
-    """Quaternion xyzw, as everywhere in this package, to ``Gf.Quatf``, which takes the real part first."""
-    x, y, z, w = (float(value) for value in np.asarray(quaternion))
-    return Gf.Quatf(w, x, y, z)
-
-
-def xyzw_from_gf_quat_wxyz(quaternion: Gf.Quatf | Gf.Quatd) -> tuple[float, float, float, float]:
-    """``Gf.Quatf`` or ``Gf.Quatd`` (real part first) to xyzw."""
-    x, y, z = quaternion.GetImaginary()
-    return float(x), float(y), float(z), float(quaternion.GetReal())
 
 
 def write_grasp_usd(
@@ -143,12 +118,12 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
         metadata = json.loads(layer.customLayerData[_METADATA])
         scope = layer.GetPrimAtPath("/World/Grasps")
         names: dict[str, Any] = {
-            name: tuple(scope.attributes[_attribute(name)].default)
+            name: tuple(scope.attributes[attribute_name(name)].default)
             for name in ("joint_names", "energy_term_names")
         }
         prims = list(scope.nameChildren)
-        columns = {name: [_read(prim, name) for prim in prims] for name in _ATTRIBUTES}
-        contact_count = int(scope.attributes[_attribute("contact_count")].default)
+        columns = {name: [column_from_usd(prim, name) for prim in prims] for name in GRASP_ATTRIBUTES}
+        contact_count = int(scope.attributes[attribute_name("contact_count")].default)
     except (Tf.ErrorException, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a grasp stage of warpgrasp ({error}); generate it again.") from error
     lengths = {
@@ -156,7 +131,7 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
         "contact": contact_count,
         "terms": len(names["energy_term_names"]),
     }
-    shaped: dict[str, Any] = {name: _stack(name, values, lengths) for name, values in columns.items()}
+    shaped: dict[str, Any] = {name: stack_column(name, values, lengths) for name, values in columns.items()}
     return GraspSet(**shaped, **names, metadata=metadata)
 
 
@@ -184,14 +159,14 @@ def _fill(
         prim = Sdf.PrimSpec(world, name, Sdf.SpecifierDef, "Xform")
         prim.referenceList.prependedItems = [Sdf.Reference(reference)]
     scope = Sdf.PrimSpec(world, "Grasps", Sdf.SpecifierDef, "Scope")
-    _set(scope, _attribute("joint_names"), _TYPES.StringArray, Vt.StringArray(list(grasps.joint_names)))
+    _set(scope, attribute_name("joint_names"), _TYPES.StringArray, Vt.StringArray(list(grasps.joint_names)))
     _set(
         scope,
-        _attribute("energy_term_names"),
+        attribute_name("energy_term_names"),
         _TYPES.StringArray,
         Vt.StringArray(list(grasps.energy_term_names)),
     )
-    _set(scope, _attribute("contact_count"), _TYPES.Int, int(grasps.contact_index.shape[1]))
+    _set(scope, attribute_name("contact_count"), _TYPES.Int, int(grasps.contact_index.shape[1]))
     names = [f"grasp_{i:04d}" for i in range(len(grasps))]
     for index, name in enumerate(names):
         _write_grasp(Sdf.PrimSpec(scope, name, Sdf.SpecifierDef, "Xform"), grasps, index)
@@ -210,8 +185,8 @@ def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
     position = Gf.Vec3d(*(float(v) for v in grasps.root_position[index]))
     quaternion = Gf.Quatd(gf_quatf_wxyz_from_xyzw(grasps.root_quaternion[index]))
     _set_pose(prim, position, quaternion)
-    for name, kind in _ATTRIBUTES.items():
-        _set(prim, _attribute(name), kind, _to_usd(kind, getattr(grasps, name)[index]))
+    for name, kind in GRASP_ATTRIBUTES.items():
+        _set(prim, attribute_name(name), kind, column_to_usd(kind, getattr(grasps, name)[index]))
     status = GraspStatus(int(grasps.status[index]))
     prim.SetInfo("comment", f"{status.name}: {status.sentence}")
 
@@ -266,7 +241,7 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
     )
     position, force = position[shown], force[shown]
     points = Sdf.PrimSpec(variant, "Contacts", Sdf.SpecifierDef, "Points")
-    _set(points, "points", _TYPES.Point3fArray, _vectors(position), custom=False)
+    _set(points, "points", _TYPES.Point3fArray, vec3f_array(position), custom=False)
     _set(points, "widths", _TYPES.FloatArray, Vt.FloatArray(len(position), 0.006), custom=False)
     _set_colors(points, colors)
     largest = float(np.linalg.norm(force, axis=1).max())
@@ -277,7 +252,7 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
     lines = Sdf.PrimSpec(variant, "Forces", Sdf.SpecifierDef, "BasisCurves")
     ends = np.stack([tail, position], axis=1).reshape(-1, 3)
     _set(lines, "type", _TYPES.Token, "linear", custom=False, uniform=True)
-    _set(lines, "points", _TYPES.Point3fArray, _vectors(ends), custom=False)
+    _set(lines, "points", _TYPES.Point3fArray, vec3f_array(ends), custom=False)
     _set(lines, "curveVertexCounts", _TYPES.IntArray, Vt.IntArray(len(position), 2), custom=False)
     _set(lines, "widths", _TYPES.FloatArray, Vt.FloatArray(2 * len(position), 0.0015), custom=False)
     _set_colors(lines, colors)
@@ -352,51 +327,6 @@ def _set(
 ) -> None:
     variability = Sdf.VariabilityUniform if uniform else Sdf.VariabilityVarying
     Sdf.AttributeSpec(prim, name, kind, variability, custom).default = value
-
-
-def _attribute(column: str) -> str:
-    first, *rest = column.split("_")
-    return _PREFIX + first + "".join(word.capitalize() for word in rest)
-
-
-def _to_usd(kind: Sdf.ValueTypeName, value: Any) -> Any:
-    if kind == _TYPES.Quatf:
-        return gf_quatf_wxyz_from_xyzw(value)
-    if kind == _TYPES.Point3f:
-        return Gf.Vec3f(*(float(v) for v in value))
-    if kind == _TYPES.Float:
-        return float(value)
-    if kind == _TYPES.Int:
-        return int(value)
-    if kind == _TYPES.FloatArray:
-        return Vt.FloatArray.FromNumpy(np.ascontiguousarray(value))
-    if kind == _TYPES.IntArray:
-        return Vt.IntArray.FromNumpy(np.ascontiguousarray(value))
-    return _vectors(value)
-
-
-def _vectors(values: npt.NDArray[np.float32]) -> Vt.Vec3fArray:
-    return Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(values, dtype=np.float32).reshape(-1, 3))
-
-
-def _read(prim: Sdf.PrimSpec, column: str) -> Any:
-    value = prim.attributes[_attribute(column)].default
-    return xyzw_from_gf_quat_wxyz(value) if isinstance(value, Gf.Quatf) else np.array(value)
-
-
-def _stack(column: str, values: Sequence[Any], lengths: dict[str, int]) -> npt.NDArray[Any]:
-    """Stack one column; its row shape comes from the file, so that a set without grasps keeps its columns."""
-    kind = _ATTRIBUTES[column]
-    if kind in (_TYPES.Float, _TYPES.Int):
-        shape: tuple[int, ...] = ()
-    elif kind in (_TYPES.FloatArray, _TYPES.IntArray):
-        word = next(word for word in ("terms", "contact", "joint") if word in column)
-        shape = (lengths[word],)
-    elif kind in (_TYPES.Quatf, _TYPES.Point3f):
-        shape = (4,) if kind == _TYPES.Quatf else (3,)
-    else:
-        shape = (lengths["contact"], 3)
-    return np.array(values, dtype=np.float64).reshape(len(values), *shape)
 
 
 def _relative(asset: Path, stage: Path) -> str:
