@@ -1,5 +1,7 @@
-"""Self penetration of the hand by spheres on its links, ``sum max(0, r_i + r_j + margin - |x_i - x_j|)`` over non-adjacent
-links. Sphere pairs are grouped by the links they join; a group whose links' bounding spheres are apart costs one test.
+"""Self penetration of the hand by spheres on its links, ``sum max(0, r_i + r_j + margin - |x_i - x_j|)``.
+
+Pairs of neighbouring links do not count. Sphere pairs are grouped by the links they join; a group whose links' bounding
+spheres are apart costs one test.
 """
 
 from __future__ import annotations
