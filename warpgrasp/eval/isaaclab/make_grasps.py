@@ -36,12 +36,12 @@ __all__ = ["main", "make_grasps"]
 _LOGGER = logging.getLogger(__name__)
 _ENOUGH = 7  # of nine trials
 _FEWEST = 8  # grasps kept if too few hold
-_SEEDS = 64  # grasps synthesised per object
+_SEEDS = 48  # grasps synthesised per object
 _KEPT = 16  # the best of those that hold
 _KEPT_ON_TABLE = 8  # and the best others whose hand is clear of a table
 
 
-def make_grasps(hand_name: str, folder: Path, *, step_count: int = 3500) -> list[Path]:
+def make_grasps(hand_name: str, folder: Path, *, step_count: int = 3000) -> list[Path]:
     """Synthesise power grasps of a hand on the shipped objects; the best go to ``folder``, one file per object."""
     hand = load_hand(hand_name)
     names = example_object_names()
@@ -77,7 +77,7 @@ def _held_trials(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> NDArr
     count = np.zeros(len(grasps), dtype=np.int64)
     for protocol in (graspqp, dexgraspbench):
         scene = build_scene(hand, model, pieces, protocol)
-        targets = hand_targets(hand, grasps, stiffness=scene.stiffness)
+        targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness, effort=scene.drives.effort)
         count += MujocoEngine().evaluate(scene, targets).trial_success.sum(axis=1)
     return count
 

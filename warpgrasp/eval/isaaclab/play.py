@@ -73,7 +73,7 @@ def load_policy(environment: Any, options: PlayOptions) -> Policy:
     """The mean action of a checkpoint's policy."""
     if options.library == "skrl":
         return _skrl_policy(environment, options)
-    from tensordict import TensorDict
+    from tensordict import TensorDict  # type: ignore[import-not-found, unused-ignore]
 
     runner, wrapped = make_runner(environment, options.task, None, options.seed)
     runner.load(str(options.checkpoint))
@@ -132,9 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     what = "open-loop squeeze" if options.checkpoint is None else str(options.checkpoint)
     rate = float(held.float().mean())
-    error = (rate * (1.0 - rate) / len(held)) ** 0.5
+    spread = (rate * (1.0 - rate) / len(held)) ** 0.5
     sys.stdout.write(
-        f"{options.task}: {what} succeeds in {100.0 * rate:.1f} +- {100.0 * error:.1f} % of {len(held)} episodes\n"
+        f"{options.task}: {what} succeeds in {100.0 * rate:.1f} +- {100.0 * spread:.1f} % of {len(held)} episodes\n"
     )
     return 0
 
