@@ -14,9 +14,9 @@ from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdShade
 
 from warpgrasp.eval import convex_pieces as pieces_module
 from warpgrasp.eval.convex_pieces import ConvexPiece, convex_pieces
-from warpgrasp.objects import ObjectModel, load_object, target_scale
+from warpgrasp.objects import ObjectError, ObjectModel, load_object, target_scale
 from warpgrasp.objects.__main__ import main
-from warpgrasp.objects.assets import AssetConfig, asset_names, make_object_asset
+from warpgrasp.objects.assets import AssetConfig, asset_names, make_object_asset, mesh_files
 from warpgrasp.objects.usd_write import gf_quatf_wxyz_of_axes
 from warpgrasp.usd_assets import object_asset
 
@@ -89,10 +89,51 @@ def test_asset_of_a_shared_or_shipped_object_is_the_same_solid(tmp_path: Path) -
     assert report.mesh_hash == load_object(source).mesh_hash
 
 
+def test_long_arrays_lie_in_a_crate_file_beside_the_text(tmp_path: Path, capsys: Any) -> None:
+    source = tmp_path / "ball.stl"
+    trimesh.creation.icosphere(subdivisions=2, radius=0.03).export(source)
+    report = make_object_asset(source, tmp_path / "out")
+    path = Path(report.path)
+    assert {file.name for file in path.parent.iterdir()} == {"ball.usda", "ball_meshes.usdc"}
+    assert len(path.read_text()) < 3000
+    assert mesh_files([path.parent]) == [path]  # the layer is a part of the asset, no object of its own
+    binary = make_object_asset(source, tmp_path / "binary", config=AssetConfig(suffix=".usdc"))
+    assert binary.mesh_hash == report.mesh_hash == load_object(path).mesh_hash
+    assert [file.name for file in (tmp_path / "binary").iterdir()] == ["ball.usdc"]
+    (path.parent / "ball_meshes.usdc").unlink()
+    with pytest.raises(ObjectError, match=r"its meshes lie in .*ball_meshes\.usdc, which is missing"):
+        load_object(path)
+
+
+def test_text_files_with_their_arrays_inside_still_load(tmp_path: Path) -> None:
+    """Assets made before: one text file, no normals."""
+    report = make_object_asset(write_l(tmp_path), tmp_path / "out")
+    stage = Usd.Stage.Open(report.path)
+    for prim in stage.Traverse():
+        prim.RemoveProperty("normals")
+    stage.Flatten().Export(str(tmp_path / "old.usda"))
+    assert load_object(tmp_path / "old.usda").mesh_hash == report.mesh_hash
+
+
+def test_every_mesh_has_normals_and_creases_stay_sharp(tmp_path: Path) -> None:
+    stage = Usd.Stage.Open(make_object_asset(write_l(tmp_path), tmp_path / "out").path)
+    meshes = [UsdGeom.Mesh(prim) for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh)]
+    assert len(meshes) == 3
+    for mesh in meshes:
+        assert mesh.GetNormalsInterpolation() == UsdGeom.Tokens.faceVarying
+        corners = np.array(mesh.GetPointsAttr().Get())[np.array(mesh.GetFaceVertexIndicesAttr().Get())]
+        a, b, c = corners.reshape(-1, 3, 3).transpose(1, 0, 2)
+        flat = np.cross(b - a, c - a)
+        flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+        normals = np.array(mesh.GetNormalsAttr().Get()).reshape(-1, 3, 3)
+        np.testing.assert_allclose(normals, np.repeat(flat[:, None], 3, axis=1), atol=1e-5)
+
+
 def test_grasp_stages_reference_the_asset_itself(tmp_path: Path) -> None:
     report = make_object_asset(write_l(tmp_path), tmp_path / "out")
     copied = object_asset(load_object(report.path), tmp_path / "assets")
     assert copied.suffix == ".usda"
+    assert load_object(copied).mesh_hash == report.mesh_hash
     assert Usd.Stage.Open(str(copied)).GetPrimAtPath("/angle/collision/piece_001").IsValid()
 
 

@@ -20,7 +20,7 @@ from warpgrasp.objects import (
     load_object,
     target_scale,
 )
-from warpgrasp.objects.geometry import farthest_point_indices, mass_properties
+from warpgrasp.objects.geometry import corner_normals, farthest_point_indices, mass_properties
 from warpgrasp.objects.usd import triangulate_polygons
 
 SHARED = Path(__file__).parents[2] / "shared" / "objects"
@@ -321,6 +321,34 @@ def test_feature_normals_agree_with_a_plain_loop() -> None:
         expected += [vertex_sum[face[k]] for k in range(3)]
         expected = [vector / np.linalg.norm(vector) for vector in expected]
         np.testing.assert_allclose(normals[index], expected, atol=1e-6)
+
+
+def test_corner_normals_are_smooth_around_a_cylinder_and_flat_on_its_caps() -> None:
+    solid = trimesh.creation.cylinder(radius=0.02, height=0.05, sections=32)
+    normals = corner_normals(solid.vertices, solid.faces)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=2), 1.0, atol=1e-12)
+    cap = np.abs(solid.face_normals[:, 2]) > 0.5
+    np.testing.assert_allclose(
+        normals[cap], np.repeat(solid.face_normals[cap][:, None], 3, axis=1), atol=1e-6
+    )
+    outward = solid.vertices[solid.faces[~cap]] * [1.0, 1.0, 0.0] / 0.02
+    np.testing.assert_allclose(normals[~cap], outward, atol=0.04)  # of the true cylinder, not of its facets
+    ball = trimesh.creation.icosphere(subdivisions=3)
+    np.testing.assert_allclose(
+        corner_normals(ball.vertices, ball.faces), ball.vertices[ball.faces], atol=0.01
+    )
+
+
+def test_corner_normals_keep_creases_and_do_not_mind_broken_meshes() -> None:
+    box = trimesh.creation.box()
+    flat = np.repeat(box.face_normals[:, None], 3, axis=1)
+    np.testing.assert_allclose(corner_normals(box.vertices, box.faces), flat, atol=1e-6)
+    # One face turned around, one doubled, one without area.
+    faces = np.concatenate([box.faces, box.faces[3:4], [[0, 1, 1]]])
+    faces[0] = faces[0, ::-1]
+    broken = corner_normals(box.vertices, faces)
+    np.testing.assert_allclose(np.linalg.norm(broken, axis=2), 1.0, atol=1e-6)
+    np.testing.assert_allclose(broken[0], -flat[0], atol=1e-6)
 
 
 def test_feature_normals_of_a_face_without_area_are_its_neighbours() -> None:

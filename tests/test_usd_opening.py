@@ -106,6 +106,22 @@ def test_extents_and_topology(path: Path) -> None:
             assert valid, reason
             assert mesh.GetOrientationAttr().Get() == UsdGeom.Tokens.rightHanded
             assert mesh.GetSubdivisionSchemeAttr().Get() == UsdGeom.Tokens.none
+            size = {UsdGeom.Tokens.uniform: len(counts), UsdGeom.Tokens.faceVarying: len(indices)}
+            normals = np.array(mesh.GetNormalsAttr().Get())
+            assert len(normals) == size[mesh.GetNormalsInterpolation()]
+            np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-5)
+
+
+@EVERY_ASSET
+def test_long_arrays_are_not_text(path: Path) -> None:
+    stage = open_quietly(path)
+    text = stage.GetRootLayer()
+    assert list(text.subLayerPaths) == [f"./{path.stem}_meshes.usdc"]
+    for prim in stage.Traverse():
+        spec = text.GetPrimAtPath(prim.GetPath())
+        for attribute in spec.attributes if spec else ():
+            if attribute.typeName.isArray:
+                assert attribute.default is None or len(attribute.default) <= 64, attribute.path
 
 
 @EVERY_ASSET

@@ -41,11 +41,11 @@ from warpgrasp.hands.rotations import (
     rpy_to_quaternion,
 )
 from warpgrasp.hands.shapes import GeometryType, Shape, TriMesh
+from warpgrasp.usd_layers import mesh_layer_path, split_long_arrays
 
 __all__ = ["prim_name", "write_hand"]
 
 _DEGREES = 180.0 / math.pi
-_LONG_ARRAY = 64  # entries; more are better stored in a crate file
 
 
 def prim_name(vendor_name: str) -> str:
@@ -57,32 +57,10 @@ def write_hand(hand: HandDescription, path: Path) -> None:
     """Write the asset and its meshes beside it; the folder must exist and old files are replaced."""
     stage = Usd.Stage.CreateInMemory()
     _Author(stage, hand).write()
-    layer = Sdf.Layer.CreateAnonymous(".usda")
-    layer.TransferContent(
-        stage.GetRootLayer()
-    )  # apart from the stage, which would look for the sublayer at once
-    meshes = Sdf.Layer.CreateAnonymous(".usdc")
-    for prim in stage.Traverse():
-        _move_long_arrays(layer, meshes, prim.GetPath())
+    layer, meshes = split_long_arrays(stage, path)
     if not meshes.empty:
-        name = f"{path.stem}_meshes.usdc"
-        meshes.Export(str(path.with_name(name)))
-        layer.subLayerPaths.append(f"./{name}")
+        meshes.Export(str(mesh_layer_path(path)))
     layer.Export(str(path))
-
-
-def _move_long_arrays(layer: Sdf.Layer, meshes: Sdf.Layer, path: Sdf.Path) -> None:
-    """Move attributes of one prim that text is not made for into the other layer."""
-    spec = layer.GetPrimAtPath(path)
-    for attribute in list(spec.attributes):
-        if (
-            attribute.typeName.isArray
-            and attribute.default is not None
-            and len(attribute.default) > _LONG_ARRAY
-        ):
-            Sdf.CreatePrimInLayer(meshes, path)
-            Sdf.CopySpec(layer, attribute.path, meshes, attribute.path)
-            spec.RemoveProperty(attribute)
 
 
 class _Author:

@@ -50,7 +50,7 @@ class ObjectOptions:
     target_size: bool = False
     """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm [GraspQP]."""
     binary: bool = False
-    """Write .usdc instead of the text format .usda."""
+    """Write one .usdc file instead of .usda (text) with its meshes in a .usdc file beside it."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
 

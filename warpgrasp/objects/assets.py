@@ -17,6 +17,7 @@ from warpgrasp.objects.geometry import mass_properties
 from warpgrasp.objects.model import load_object
 from warpgrasp.objects.read import MESH_SUFFIXES, USD_SUFFIXES
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
+from warpgrasp.usd_layers import mesh_layer_path
 
 if TYPE_CHECKING:
     from warpgrasp.objects.model import ObjectModel
@@ -47,7 +48,7 @@ class AssetConfig:
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
     suffix: str = ".usda"
-    """``.usda`` (text) or ``.usdc`` (binary)."""
+    """``.usda`` (text, its long arrays in ``*_meshes.usdc`` beside it) or ``.usdc`` (one binary file)."""
 
     def __post_init__(self) -> None:
         if self.density is not None and self.mass is not None:
@@ -183,7 +184,7 @@ def _metadata(model: ObjectModel) -> dict[str, Any]:
 
 
 def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
-    """Mesh files of a list of files and folders, each once, sorted within a folder.
+    """Mesh files of a list of files and folders, each once, sorted within a folder, without the mesh layers of assets.
 
     Raises:
         ValueError: No input, or a folder without meshes.
@@ -195,6 +196,8 @@ def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
     for path in map(Path, inputs):
         if path.is_dir():
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+            parts = {mesh_layer_path(file) for file in found if file.suffix == ".usda"}
+            found = [file for file in found if file not in parts]
             if not found:
                 raise ValueError(f"{path} holds no meshes ({', '.join(known)}); name a folder that does")
             files += found

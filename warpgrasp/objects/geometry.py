@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "MassProperties",
+    "corner_normals",
     "face_areas",
     "farthest_point_indices",
     "feature_normals",
@@ -122,18 +123,65 @@ def feature_normals(vertices: Floats, faces: Ints) -> NDArray[np.float32]:
     degenerate = ~normals.any(axis=1)
     normals[degenerate] = _unit(edge_sum[degenerate].sum(axis=1), np.array([0.0, 0.0, 1.0]))
 
-    corners = vertices[faces]
-    to_next = _unit(np.roll(corners, -1, axis=1) - corners, np.zeros(3))
-    to_previous = _unit(np.roll(corners, 1, axis=1) - corners, np.zeros(3))
-    # atan2 keeps its accuracy for the needle-thin angles of scanned meshes, where arccos loses half the digits.
-    sine = np.linalg.norm(np.cross(to_next, to_previous), axis=2)
-    angle = np.arctan2(sine, np.einsum("fki,fki->fk", to_next, to_previous))
+    angle = _corner_angles(vertices[faces])
     angle[degenerate] = 0.0
     weighted = (angle[:, :, None] * normals[:, None, :]).reshape(-1, 3)
     vertex_sum = _scatter(faces.reshape(-1), weighted, len(vertices))[faces]
 
     own = normals[:, None, :]
     return np.concatenate([own, _unit(edge_sum, own), _unit(vertex_sum, own)], axis=1).astype(np.float32)
+
+
+def _corner_angles(corners: Floats) -> Floats:
+    """Angle [rad] at every corner of triangles [F, 3, 3], shape [F, 3]."""
+    to_next = _unit(np.roll(corners, -1, axis=1) - corners, np.zeros(3))
+    to_previous = _unit(np.roll(corners, 1, axis=1) - corners, np.zeros(3))
+    # atan2 keeps its accuracy for the needle-thin angles of scanned meshes, where arccos loses half the digits.
+    sine = np.linalg.norm(np.cross(to_next, to_previous), axis=2)
+    angle: Floats = np.arctan2(sine, np.einsum("fki,fki->fk", to_next, to_previous))
+    return angle
+
+
+def corner_normals(vertices: Floats, faces: Ints, *, crease: float = np.pi / 4.0) -> Floats:
+    """Normals to draw a mesh with: smooth where it is smooth, creases kept.
+
+    The faces around a vertex fall into groups, separated by edges at which the surface bends by more than ``crease``
+    [rad] or which do not join two faces. A corner gets the angle-weighted mean normal of its group.
+
+    Args:
+        vertices: [m], shape [V, 3].
+        faces: Vertex indices, shape [F, 3].
+        crease: Angle between the normals of two faces from which their edge is sharp [rad].
+
+    Returns:
+        Unit normals, shape [F, 3, 3]: of every face's three corners.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int64)
+    normal = feature_normals(vertices, faces)[:, 0].astype(np.float64)
+    corner = np.arange(faces.size).reshape(-1, 3)
+    start, end = corner.reshape(-1), np.roll(corner, -1, axis=1).reshape(-1)  # corners of every half edge
+    vertex = faces.reshape(-1)
+    edge = np.sort(np.stack([vertex[start], vertex[end]], axis=1), axis=1)
+    _, index, count = np.unique(
+        edge[:, 0] * len(vertices) + edge[:, 1], return_inverse=True, return_counts=True
+    )
+    order = np.argsort(index.reshape(-1), kind="stable")
+    order = order[count[index.reshape(-1)[order]] == 2].reshape(-1, 2)
+    one, two = order[:, 0], order[:, 1]
+    smooth = np.einsum("ei,ei->e", normal[one // 3], normal[two // 3]) >= np.cos(crease)
+    smooth &= vertex[start[one]] == vertex[end[two]]  # else the faces are wound against each other
+    one, two = one[smooth], two[smooth]
+    links = np.concatenate([[start[one], end[two]], [end[one], start[two]]], axis=1)
+    graph = coo_array(
+        (np.ones(links.shape[1], np.int8), (links[0], links[1])), shape=(faces.size, faces.size)
+    )
+    group_count, group = connected_components(graph, directed=False)
+    weighted = _corner_angles(vertices[faces])[:, :, None] * normal[:, None, :]
+    mean = _scatter(group, weighted.reshape(-1, 3), group_count)[group].reshape(-1, 3, 3)
+    return _unit(mean, normal[:, None, :])
 
 
 def sample_surface(

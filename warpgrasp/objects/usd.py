@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pxr import Tf, Usd, UsdGeom
+from pxr import Tf, Usd, UsdGeom, UsdUtils
 
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.read import Part, RawMesh, merge_parts
@@ -57,6 +57,11 @@ def read_usd(path: Path) -> RawMesh:
         if any(prim.IsA(UsdGeom.Points) for prim in stage.Traverse()):
             raise ObjectError(
                 f"{path}: holds a point cloud and no triangle; reconstruct a surface mesh first."
+            )
+        missing = UsdUtils.ComputeAllDependencies(str(path))[2]
+        if missing:
+            raise ObjectError(
+                f"{path}: its meshes lie in {missing[0]}, which is missing; put that file back."
             )
         raise ObjectError(
             f"{path}: holds no visible Mesh or solid gprim (0 faces); export the geometry with it."

@@ -8,7 +8,8 @@ Layout::
         /piece_000 ...   collision meshes, approximation "convexHull"
       /material          colour and friction
 
-Without pieces the mesh itself collides, by the approximation named. Metres, kilograms, z up.
+Without pieces the mesh itself collides, by the approximation named. Metres, kilograms, z up. Beside a text file
+``<name>.usda`` its long arrays stand in ``<name>_meshes.usdc``, a sublayer; a binary file holds all.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
 from warpgrasp.atomic_file import OutputError, replace_file
 from warpgrasp.hands.rotations import matrix_to_quaternion
+from warpgrasp.objects.geometry import corner_normals
+from warpgrasp.usd_layers import mesh_layer_path, split_long_arrays
 
 __all__ = ["DEFAULT_COLOR", "ObjectAsset", "gf_quatf_wxyz_of_axes", "write_object_asset"]
 
@@ -67,10 +70,10 @@ class ObjectAsset:
 
 
 def write_object_asset(path: Path, asset: ObjectAsset) -> None:
-    """Write the file, whole or not at all.
+    """Write the file, and beside a text file that of its long arrays, each whole or not at all.
 
     Args:
-        path: ``.usda`` (text) or ``.usdc`` (binary).
+        path: ``.usda`` (text and, where there are long arrays, ``*_meshes.usdc`` beside it) or ``.usdc`` (binary).
         asset: What to write.
 
     Raises:
@@ -120,6 +123,10 @@ def _write_mesh(stage: Any, path: str, vertices: Floats, faces: NDArray[np.integ
     mesh.GetFaceVertexCountsAttr().Set(Vt.IntArray(len(faces), 3))
     indices = np.ascontiguousarray(faces, dtype=np.int32).reshape(-1)
     mesh.GetFaceVertexIndicesAttr().Set(Vt.IntArray.FromNumpy(indices))
+    normals = corner_normals(np.array(points, np.float64), faces).reshape(-1, 3)
+    normals = np.ascontiguousarray(np.round(normals, 6) + 0.0, dtype=np.float32)  # + 0: no negative zeros
+    mesh.GetNormalsAttr().Set(Vt.Vec3fArray.FromNumpy(normals))
+    mesh.SetNormalsInterpolation(UsdGeom.Tokens.faceVarying)
     mesh.GetSubdivisionSchemeAttr().Set(UsdGeom.Tokens.none)
     mesh.GetExtentAttr().Set(UsdGeom.PointBased.ComputeExtent(points))
     return mesh
@@ -162,9 +169,19 @@ def _write_material(
 
 
 def _export(stage: Any, path: Path) -> None:
+    """Write the layers of a stage; the file that names the other comes last."""
+    layer = stage.GetRootLayer()
+    if path.suffix.lower() == ".usda":
+        layer, meshes = split_long_arrays(stage, path)
+        if not meshes.empty:
+            _export_layer(meshes, mesh_layer_path(path))
+    _export_layer(layer, path)
+
+
+def _export_layer(layer: Any, path: Path) -> None:
     with replace_file(path) as temporary:
         try:
-            written = stage.GetRootLayer().Export(str(temporary))
+            written = layer.Export(str(temporary))
         except Tf.ErrorException as error:
             raise OutputError(f"cannot write {path}: {error}.") from error
         if not written:
