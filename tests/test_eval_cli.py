@@ -85,12 +85,15 @@ def test_folder_is_evaluated_with_columns_csv_and_json(tmp_path: Path) -> None:
     assert result.force.tolist() == [1.0, 5.0]
     assert result.columns["trial_success"].shape == (len(grasps), 2, 3)
     assert result.verdict(0).reason[-1] == 6  # the last one misses
-    for name in ("penetration_depth", "self_penetration_depth", "intersection_volume", "epsilon_quality"):
+    for name in (
+        "penetration_depth", "self_penetration_depth", "intersection_volume", "epsilon_quality", "simulation_displacement"
+    ):  # fmt: skip
         assert np.isfinite(result.columns[name]).all()
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["force"]) for row in rows] == [1.0, 5.0]
     assert "graspqp: 5 N" in rows[1]["protocol"]
+    assert 0.0 <= float(rows[0]["mean_simulation_displacement"]) < 0.1
     assert 0.0 <= float(rows[0]["succ3"]) <= float(rows[0]["succ1"]) <= 1.0
     summary = json.loads((folder / "results.json").read_text())
     assert summary["rows"][0]["object"] == "cube"

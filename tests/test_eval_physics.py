@@ -14,11 +14,12 @@ from eval_factory import EFFORT, PALM, STIFFNESS, grasps_of, offset_box, pad_gra
 from warpgrasp.eval import mujoco_engine, trial
 from warpgrasp.eval.convex_pieces import convex_pieces
 from warpgrasp.eval.drives import joint_drives
+from warpgrasp.eval.evaluation import simulation_displacement
 from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
 from warpgrasp.eval.scene import build_scene
 from warpgrasp.eval.state import mocap_targets
 from warpgrasp.eval.targets import SqueezeRule, hand_targets
-from warpgrasp.eval.verdict import FailureReason, Verdict
+from warpgrasp.eval.verdict import FailureReason, StartContact, Verdict
 from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.objects import ObjectModel
 
@@ -162,6 +163,54 @@ def test_blow_up_is_a_failure_of_its_own(box: ObjectModel, monkeypatch: pytest.M
     verdict = run(box, pad_grasps(box, gap=[0.05], squeeze=0.0), GRASPQP)
     assert verdict.reason[0] == FailureReason.BLOW_UP
     assert not verdict.success_any[0]
+
+
+@pytest.mark.parametrize("name", ["graspqp", "dexgraspbench"])
+def test_simulation_displacement_counts_from_the_closed_hand_and_without_a_push(
+    box: ObjectModel, name: str
+) -> None:
+    """An object that is held stays, and so does one that the hand does not reach, however hard the trials push."""
+    hand, protocol = pad_hand(), PROTOCOLS[name]
+    grasps = pad_grasps(box, gap=[HALF[0], 0.06], squeeze=0.3 * DEEP)
+    scene = build_scene(hand, box, convex_pieces(box), protocol)
+    targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
+    engine = mujoco_engine.MujocoEngine(workers=1)
+    way = simulation_displacement(engine, scene, targets)
+    assert way.shape == (2,)
+    assert way[0] < 2.0e-4  # held
+    assert way[1] == pytest.approx(0.0, abs=1.0e-9)  # not touched, and no gravity
+    rest = protocol.at_rest(0.5)
+    assert rest.push_force == 0.0
+    assert trial.settle_step_count(rest) == round((rest.closed_time + 0.5) / rest.time_step)
+
+
+def test_settle_displacement_is_the_way_since_the_hand_has_closed(box: ObjectModel) -> None:
+    protocol = PROTOCOLS["dexgraspbench"].at_rest(1.0)
+    closed, count = 200, trial.settle_step_count(protocol)  # 0.8 s at 4 ms
+    center = np.array([0.1, 0.0, 0.0])
+    position = np.tile(center, (3, count, 1))
+    position[:, :closed, 2] += np.linspace(0.0, 0.02, closed)  # while closing
+    position[:, closed:, 2] += 0.02
+    position[1, closed:, 0] += np.linspace(0.0, 0.004, count - closed)  # in the closed hand
+    quaternion = np.tile([0.0, 0.0, 0.0, 1.0], (3, count, 1))
+    stable = np.array([True, True, False])
+    settle = trial.Recording(position, quaternion, np.zeros(3), stable)
+    zero = np.zeros(3)
+    contact = StartContact(zero, zero, np.zeros(3, dtype=np.int32))
+
+    def displacement(of: Protocol, motion: trial.Recording) -> Any:
+        return trial.trial_verdict(
+            of, center, settle=motion, pushed=motion, start=contact, settled=contact
+        ).settle_displacement
+
+    np.testing.assert_allclose(displacement(protocol, settle), [0.0, 0.004, np.nan], atol=1e-12)
+    # A hand that starts closed: since the reset.
+    started = dataclasses.replace(protocol, closing_time=0.0)
+    np.testing.assert_allclose(displacement(started, settle)[:2], [0.02, np.hypot(0.02, 0.004)], atol=1e-12)
+    pushed_at_once = dataclasses.replace(
+        settle, position=position[:, :closed], quaternion=quaternion[:, :closed]
+    )
+    assert np.isnan(displacement(PROTOCOLS["dexgraspbench"], pushed_at_once)).all()
 
 
 def test_rollout_that_diverges_counts_as_blow_up_and_says_nothing_else(

@@ -71,7 +71,7 @@ class EvaluateOptions:
     """With --squeeze torque: rescale the largest torque to this fraction of its limit; above 1 the target lies deeper
     and the drive saturates at the limit."""
     all_metrics: bool = False
-    """Also compute intersection volume, epsilon and volume of the wrench space."""
+    """Also compute simulation displacement, intersection volume, epsilon and volume of the wrench space."""
     filter: bool = False
     """Write the grasps that hold in all trials at the largest force and are unique into filtered/, best first."""
     report: bool = False

@@ -26,13 +26,15 @@ from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality, vol
 from warpgrasp.eval.protocols import Protocol
 from warpgrasp.eval.results import RESULT_VERSION, CaseResult, result_key
 from warpgrasp.eval.scene import Scene, build_scene
-from warpgrasp.eval.targets import SqueezeRule, hand_targets
+from warpgrasp.eval.targets import HandTargets, SqueezeRule, hand_targets
 
 if TYPE_CHECKING:
     from warpgrasp.eval.engines import Engine
 
-__all__ = ["EvaluationConfig", "evaluate_case", "grasp_metrics"]
+__all__ = ["REST_TIME", "EvaluationConfig", "evaluate_case", "grasp_metrics", "simulation_displacement"]
 
+REST_TIME = 1.0
+"""Time over which the simulation displacement is measured [s]."""
 _METRIC_FRICTION = 0.2  # of the wrench space, that of the force-closure energy
 
 
@@ -111,6 +113,8 @@ def evaluate_case(
             )
         )
     metrics = grasp_metrics(case, targets.valid(), all_metrics=config.all_metrics)
+    if config.all_metrics:
+        metrics["simulation_displacement"] = simulation_displacement(engine, scene, targets)
     metadata = {
         "result_version": RESULT_VERSION,
         "key": config.key(case, engine.name),
@@ -127,6 +131,20 @@ def evaluate_case(
     }
     forces = [protocol.push_force for protocol in config.protocols()]
     return CaseResult.from_verdicts(forces, verdicts, metrics, metadata)
+
+
+def simulation_displacement(
+    engine: Engine, scene: Scene, targets: HandTargets, *, duration: float = REST_TIME
+) -> NDArray[np.float64]:
+    """How far the object drifts in a hand that has closed and that nothing pushes [m], shape [N].
+
+    The simulation displacement of Hasson et al. (2019) and [FGD]: way of the centre of mass in a simulator within a
+    given time, counted from when the hand is closed. Mass, friction, drives and stiffness of contacts are those of the
+    protocol, which has no gravity: grasps are not bound to a direction. What gravity does is the displacement in the
+    trials of ``dexgraspbench``. NaN for invalid grasps and unstable simulations.
+    """
+    rest = dataclasses.replace(scene, protocol=scene.protocol.at_rest(duration))
+    return engine.evaluate(rest, targets).settle_displacement
 
 
 def grasp_metrics(

@@ -152,6 +152,23 @@ class Protocol:
             )
         return dataclasses.replace(self, force=float(force))
 
+    @property
+    def closed_time(self) -> float:
+        """When the hand has been told to be closed [s] after the reset."""
+        return 2.0 * self.closing_time
+
+    def at_rest(self, duration: float) -> Protocol:
+        """The same without a push: the hand closes and holds for ``duration`` [s].
+
+        Its only trial ends with a push of no size, which tells the engines where the rest ends.
+        """
+        start = self.closed_time + duration
+        end = start + self.time_step
+        trial = Trial(
+            name="rest", duration=end, pushes=(Push(start=start, end=end, direction=(0.0, 0.0, 1.0)),)
+        )
+        return dataclasses.replace(self, trials=(trial,), force=0.0, acceleration=None)
+
     def drive_of(self, hand_name: str) -> Drive:
         """Drive of the joints of a hand."""
         return self.hand_drives.get(hand_name, self.drive)

@@ -30,7 +30,7 @@ from warpgrasp.eval.verdict import FailureReason, Verdict
 
 __all__ = ["RESULT_VERSION", "CaseResult", "result_key", "result_rows", "total_rows"]
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised when a column changes its meaning or an engine its physics: older results are computed again."""
 
 _FORCE_COLUMNS = tuple(entry.name for entry in dataclasses.fields(Verdict))

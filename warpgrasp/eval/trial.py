@@ -159,7 +159,7 @@ def trial_verdict(
         displacement=way,
         rotation=angle,
         effort_ratio=effort,
-        settle_displacement=settle_way[:, -1],
+        settle_displacement=_settle_displacement(protocol, settle, center),
         penetration=start.penetration,
         self_penetration=start.self_penetration,
         contact_count=settled.contact_count,
@@ -180,6 +180,17 @@ def _legs(protocol: Protocol, time: FloatArray) -> tuple[FloatArray, FloatArray]
         return np.ones_like(time), np.ones_like(time)
     leg = time / protocol.closing_time
     return np.clip(leg, 0.0, 1.0), np.clip(leg - 1.0, 0.0, 1.0)
+
+
+def _settle_displacement(protocol: Protocol, settle: Recording, center_of_mass: FloatArray) -> FloatArray:
+    """Way of the centre of mass [m] from when the hand is closed to the end of ``settle``, shape [N]; else NaN."""
+    closed = round(protocol.closed_time / protocol.time_step)
+    if settle.position.shape[1] <= closed:  # pushed as soon as it is closed
+        return np.full(len(settle), np.nan)
+    begin = settle.position[:, closed - 1] if closed else center_of_mass
+    with np.errstate(invalid="ignore", over="ignore"):
+        way = np.linalg.norm(settle.position[:, -1] - begin, axis=1)
+    return np.where(settle.stable & np.isfinite(way), way, np.nan)
 
 
 def _motion(recording: Recording, center_of_mass: FloatArray) -> tuple[FloatArray, FloatArray]:

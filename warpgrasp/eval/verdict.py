@@ -72,7 +72,8 @@ class Verdict:
     effort_ratio: FloatArray
     """Largest ``|torque| / effort limit`` of any joint at any time, shape [N]."""
     settle_displacement: FloatArray
-    """Way of the centre of mass until the first push [m], shape [N]."""
+    """Way of the centre of mass from when the hand has closed until the first push [m], shape [N]; NaN where the push comes
+    at once, or the simulation became unstable."""
     penetration: FloatArray
     """Deepest hand-object contact at the reset [m], shape [N]."""
     self_penetration: FloatArray
