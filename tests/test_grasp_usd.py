@@ -76,6 +76,10 @@ def test_each_variant_poses_the_hand_as_its_kinematics_do(tmp_path: Path, hand_n
             seen = np.array(links[link_name].Transform(Gf.Vec3d(*probe)))
             expected = rotate(quaternion[link] / np.linalg.norm(quaternion[link]), probe) + position[link]
             np.testing.assert_allclose(seen, expected, atol=1e-6, err_msg=link_name)
+        for name in ("Contacts", "Forces"):
+            drawn = UsdGeom.Boundable(stage.GetPrimAtPath(f"/World/{name}"))
+            expected = UsdGeom.Boundable.ComputeExtentFromPlugins(drawn, Usd.TimeCode.Default())
+            np.testing.assert_allclose(np.array(drawn.GetExtentAttr().Get()), np.array(expected), atol=1e-6)
         shown = UsdGeom.Points(stage.GetPrimAtPath("/World/Contacts")).GetPointsAttr().Get()
         np.testing.assert_array_equal(np.array(shown), grasps.contact_position[index])
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
 
 from warpgrasp.atomic_file import OutputError, replace_file
@@ -243,6 +244,7 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
     points = Sdf.PrimSpec(variant, "Contacts", Sdf.SpecifierDef, "Points")
     _set(points, "points", _TYPES.Point3fArray, vec3f_array(position), custom=False)
     _set(points, "widths", _TYPES.FloatArray, Vt.FloatArray(len(position), 0.006), custom=False)
+    _set_extent(points, position, 0.006)
     _set_colors(points, colors)
     largest = float(np.linalg.norm(force, axis=1).max())
     if largest <= 0.0:
@@ -255,6 +257,7 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
     _set(lines, "points", _TYPES.Point3fArray, vec3f_array(ends), custom=False)
     _set(lines, "curveVertexCounts", _TYPES.IntArray, Vt.IntArray(len(position), 2), custom=False)
     _set(lines, "widths", _TYPES.FloatArray, Vt.FloatArray(2 * len(position), 0.0015), custom=False)
+    _set_extent(lines, ends, 0.0015)
     _set_colors(lines, colors)
 
 
@@ -308,6 +311,12 @@ def _set_pose(prim: Sdf.PrimSpec, position: Gf.Vec3d, quaternion: Gf.Quatd) -> N
     _set(prim, "xformOp:orient", _TYPES.Quatd, quaternion, custom=False)
     order = Vt.TokenArray(["xformOp:translate", "xformOp:orient"])
     _set(prim, "xformOpOrder", _TYPES.TokenArray, order, custom=False, uniform=True)
+
+
+def _set_extent(prim: Sdf.PrimSpec, points: npt.NDArray[np.float32], width: float) -> None:
+    """Bounding box [m] of points that are drawn ``width`` wide."""
+    box = np.stack([points.min(axis=0) - 0.5 * width, points.max(axis=0) + 0.5 * width])
+    _set(prim, "extent", _TYPES.Float3Array, vec3f_array(box), custom=False)
 
 
 def _set_colors(prim: Sdf.PrimSpec, colors: Vt.Vec3fArray) -> None:
