@@ -84,6 +84,9 @@ class Options:
     """How often each grasp is judged; fills a GPU without more synthesis."""
     workers: int = 0
     """Threads of the engine; 0 takes all cores."""
+    grasp_type: str = "power"
+    time_step: float = 0.0
+    """Another time step [s], contacts as stiff as it allows; 0 keeps that of the protocol."""
     squeeze_effort: tuple[float, ...] = (0.3, 1.0, 3.0, 6.0)
     """Squeezes to compare, as fractions of the effort limit; above 1 targets lie deeper and drives saturate."""
 
@@ -97,7 +100,16 @@ def main() -> None:
         paths = [example_object_path(name) for name in example_object_names()]
     hand, protocol = load_hand(options.hand), PROTOCOLS[options.protocol]
     engine = load_engine(options.engine, workers=options.workers)
-    config = SynthesisConfig(grasp_count=options.grasps, step_count=options.steps)
+    if options.time_step > 0.0:
+        scale = options.time_step / protocol.time_step
+        protocol = dataclasses.replace(
+            protocol,
+            time_step=options.time_step,
+            contact_time_constant=scale * protocol.contact_time_constant,
+        )
+    config = SynthesisConfig(
+        grasp_count=options.grasps, step_count=options.steps, grasp_type=options.grasp_type
+    )
     verdicts: dict[float, list[Verdict]] = {effort: [] for effort in options.squeeze_effort}
     seconds, core_seconds = 0.0, 0.0
     print(protocol.sentence())
