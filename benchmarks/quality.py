@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py ../shared/objects/*.obj --out quality/                     # MALA* and MALA, Allegro power
     python benchmarks/quality.py ../shared/objects/*.obj --out quality/ --runs mala-star --hand shadow_wristless
+    python benchmarks/quality.py --out quality/ --table                        # one table of everything measured so far
 
 Resumable: grasps and results of an object are files under ``--out``; a row carries the commit it was made at. Every number
 comes from the saved poses through ``warpgrasp.eval``, which is independent of the kernels, or through trimesh. The denominator
@@ -12,6 +13,7 @@ Objects are split into the nine on which hyper-parameters were chosen and the ot
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -53,6 +55,9 @@ RUNS: dict[str, SynthesisConfig] = {
     "dexgraspnet": SynthesisConfig(energy=ENERGY_PRESETS["dexgraspnet"]()),
     "gendexgrasp": SynthesisConfig(energy=ENERGY_PRESETS["gendexgrasp"]()),
 }
+
+
+_LABEL = re.compile(r"(?P<hand>\w+)-(?P<type>\w+)-(?P<contacts>\d+)c-\d+g-\d+s-(?P<run>[\w-]+)")
 
 
 def geometry(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> dict[str, np.ndarray]:
@@ -180,12 +185,35 @@ def _table(rows: dict[str, dict[str, str]], first: str) -> None:
         print(f"| {name} | " + " | ".join(cells[column] for column in columns) + " |", flush=True)
 
 
+def _splits(names: Sequence[str]) -> dict[str, list[str]]:
+    return {
+        "tuning": [name for name in names if name in TUNING_OBJECTS],
+        "reporting": [name for name in names if name not in TUNING_OBJECTS],
+    }
+
+
+def print_table(out: Path) -> None:
+    """One row per folder of ``out`` and split of its objects, whatever has been measured."""
+    rows: dict[str, dict[str, str]] = {}
+    for folder in sorted(out.iterdir()):
+        label = _LABEL.fullmatch(folder.name)
+        if label is None:
+            continue
+        names = sorted(path.stem for path in (folder / "results").glob("*.npz"))
+        for split, members in _splits(names).items():
+            if members:
+                title = "{hand}, {type}, {contacts} contacts, {run}".format(**label.groupdict())
+                cells = summarize(folder, members, load_hand(label["hand"]))
+                rows[f"{title}, {len(members)} {split}"] = {"dexgraspbench %": "", **cells}
+    _table(rows, "hand, grasp type, contacts, run, objects")
+
+
 def main() -> None:
     """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("objects", type=Path, nargs="+")
+    parser.add_argument("objects", type=Path, nargs="*")
     parser.add_argument("--out", type=Path, default=Path("quality"))
     parser.add_argument("--hand", default="allegro")
     parser.add_argument("--grasp-type", default="power")
@@ -196,13 +224,15 @@ def main() -> None:
     parser.add_argument("--runs", nargs="*", default=["mala-star", "mala"], choices=sorted(RUNS))
     parser.add_argument("--no-physics", action="store_true")
     parser.add_argument("--dexgraspbench", action="store_true")
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
+    if options.table:
+        print_table(options.out)
+        return
+    if not options.objects:
+        parser.error("name at least one object mesh, or ask for --table")
     hand = load_hand(options.hand)
     names = [path.stem for path in options.objects]
-    splits = {
-        "tuning": [name for name in names if name in TUNING_OBJECTS],
-        "reporting": [name for name in names if name not in TUNING_OBJECTS],
-    }
     means: dict[str, dict[str, str]] = {}
     for run in options.runs:
         config = replace(
@@ -219,7 +249,7 @@ def main() -> None:
             measure(path, folder, hand, options, config)
         print(f"\n### {options.hand}, {options.grasp_type}, {run}\n")
         _table({name: summarize(folder, [name], hand) for name in names}, "object")
-        for split, members in splits.items():
+        for split, members in _splits(names).items():
             if members:
                 means[f"{run}, {len(members)} {split} objects"] = summarize(folder, members, hand)
     print(
