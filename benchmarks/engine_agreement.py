@@ -1,4 +1,4 @@
-"""Whether MuJoCo and Newton's MuJoCo-Warp solver say the same about the same grasps.
+"""Whether MuJoCo and another engine, Newton's MuJoCo-Warp solver by default, say the same about the same grasps.
 
 Makes power grasps, looks in MuJoCo for the pushes at which 30 to 70 % of them hold (Succ1 or Succ3), and lets both engines
 judge them there. Beside it stands what two runs of MuJoCo itself agree on when the root of the hand is moved by a tiny way:
@@ -7,6 +7,7 @@ explains why another engine may see it otherwise. Run from the root of the repos
 
     python benchmarks/engine_agreement.py [--objects FOLDER] [--grasps 12] [--steps 1500] [--out agreement]
     python benchmarks/engine_agreement.py --protocol dexgraspbench
+    python benchmarks/engine_agreement.py --engine isaaclab --forces 5 10
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Options:
     objects: Path = Path("../shared/objects")
     """Folder of the meshes; where it is missing, the shipped objects stand in."""
     hand: str = "allegro"
+    engine: Literal["newton", "isaaclab"] = "newton"
+    """Engine beside MuJoCo; Isaac Lab needs its own environment (Python 3.12)."""
     protocol: Literal[tuple(PROTOCOLS)] = "graspqp"  # type: ignore[valid-type]
     grasps: int = 12
     """Per object."""
@@ -72,22 +75,24 @@ def main() -> None:
     options = tyro.cli(Options)
     options.out.mkdir(parents=True, exist_ok=True)
     wp.config.log_level = wp.LOG_ERROR
+    if options.engine == "isaaclab":
+        import warpgrasp.eval.isaaclab  # noqa: F401  before any stage is opened
     protocol = PROTOCOLS[options.protocol]
     cases = prepare(options)
-    mujoco, newton = load_engine("mujoco"), load_engine("newton")
+    mujoco, other = load_engine("mujoco"), load_engine(options.engine)
     scan = [judge(mujoco, case, options.forces) for case in cases]
     forces = meaningful_forces(scan) or options.forces
     first = [judge(mujoco, case, forces) for case in cases]
-    compared = Comparison(mujoco.name, newton.name)
+    compared = Comparison(mujoco.name, other.name)
     content: dict[str, Any] = {"commit": commit(), "machine": machine_name(), "protocol": protocol.sentence()}
     for case, own in zip(cases, first, strict=True):
         began = time.perf_counter()
-        compared.add(case.name, own, judge(newton, case, forces))
+        compared.add(case.name, own, judge(other, case, forces))
         print(
-            f"{case.name}: {len(case.targets)} grasps, Newton took {time.perf_counter() - began:.0f} s",
+            f"{case.name}: {len(case.targets)} grasps, {other.name} took {time.perf_counter() - began:.0f} s",
             flush=True,
         )
-    content["mujoco and newton"] = compared.content()
+    content[f"mujoco and {other.name}"] = compared.content()
     EvaluationReport().comparison(compared)
     print(motions(compared))
     undecided: dict[tuple[str, int, float], float] = {}
@@ -105,7 +110,7 @@ def main() -> None:
         said = "holds to its verdict" if way is None else f"changes its own verdict at {1.0e6 * way:g} um"
         print(f"{entry.object} {entry.grasp} at {entry.force:g} N: MuJoCo {said}")
     text = json.dumps(content, indent=2) + "\n"
-    (options.out / f"agreement_{options.protocol}.json").write_text(text)
+    (options.out / f"agreement_{options.engine}_{options.protocol}.json").write_text(text)
     print(f"{protocol.sentence()}; {content['machine']}; commit {content['commit']}")
 
 

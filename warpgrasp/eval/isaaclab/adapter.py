@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from warpgrasp.eval.isaaclab.assets import CARRIER_JOINTS, moving_joint_names
+from warpgrasp.eval.newton_engine import import_mujoco_warp
 from warpgrasp.hands.model import JointType
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "require_engine", "to_engine_pose"]
 
-_SOLREF_AS_GIVEN = (
-    1  # of Newton's attribute mujoco.solref_mode: mujoco.solref counts, not stiffness and damping
-)
+_SOLREF_AS_GIVEN = 1  # of Newton's mujoco.solref_mode and solreflimit_mode: the solref given counts, not stiffness and damping
 
 
 def to_engine_pose(pose: torch.Tensor) -> torch.Tensor:
@@ -76,8 +75,11 @@ def physics_config(
             # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.
             use_mujoco_contacts=own_contacts,
         )
-        # Contacts from 1 mm on: at Isaac Lab's 10 mm a hand around an object has hundreds that do nothing.
-        return NewtonCfg(solver_cfg=solver, default_shape_cfg=NewtonShapeCfg(gap=0.001))
+        # Newton looks for contacts from 1 mm on: at Isaac Lab's 10 mm a hand around an object has hundreds that do
+        # nothing. MuJoCo's own detection needs no such gap.
+        return NewtonCfg(
+            solver_cfg=solver, default_shape_cfg=NewtonShapeCfg(gap=0.0 if own_contacts else 0.001)
+        )
     if physics == "physx":
         from isaaclab_physx.physics import PhysxCfg
 
@@ -234,14 +236,31 @@ class SceneAdapter:
             model.mujoco.solref_mode.fill_(_SOLREF_AS_GIVEN)
         NewtonManager.add_model_change(ModelFlags.SHAPE_PROPERTIES)
 
-    def stiffen_couplings(self, time_step: float) -> None:
-        """Make mimic joints follow as stiffly as the time step [s] allows; Newton's default lets them yield 0.1 rad."""
-        if _newton_model() is None:
+    def set_limits(self, *, time_constant: float = 0.02) -> None:
+        """Give joint limits a time constant [s] and critical damping, as MuJoCo has; Newton's import leaves a fifth of it."""
+        model = _newton_model()
+        if model is None:
             return
         from isaaclab_newton.physics import NewtonManager
+        from newton import ModelFlags
 
-        solver = getattr(NewtonManager, "_solver", None)
-        model = getattr(solver, "mjw_model", None)
+        model.mujoco.solreflimit.fill_((time_constant, 1.0))
+        model.mujoco.solreflimit_mode.fill_(_SOLREF_AS_GIVEN)
+        NewtonManager.add_model_change(ModelFlags.JOINT_DOF_PROPERTIES)
+
+    def overflow(self) -> bool:
+        """Whether contacts or constraints of any world have not fitted since the simulation began (Newton)."""
+        solver = _newton_solver()
+        found = getattr(getattr(solver, "mjw_data", None), "overflow", None)
+        if found is None:
+            return False
+        kinds = import_mujoco_warp().OverflowType
+        mask = kinds.NEFC | kinds.NJMAX_NNZ | kinds.BROADPHASE | kinds.NARROWPHASE | kinds.CCD
+        return bool((found.numpy() & int(mask)).any())
+
+    def stiffen_couplings(self, time_step: float) -> None:
+        """Make mimic joints follow as stiffly as the time step [s] allows; Newton's default lets them yield 0.1 rad."""
+        model = getattr(_newton_solver(), "mjw_model", None)
         if model is not None and model.eq_solref.size:
             model.eq_solref.fill_((2.0 * time_step, 1.0))
 
@@ -279,3 +298,12 @@ def _newton_model() -> Any:
     from isaaclab_newton.physics import NewtonManager
 
     return NewtonManager.get_model()
+
+
+def _newton_solver() -> Any:
+    """Newton's solver; ``None`` on another engine."""
+    if _newton_model() is None:
+        return None
+    from isaaclab_newton.physics import NewtonManager
+
+    return getattr(NewtonManager, "_solver", None)

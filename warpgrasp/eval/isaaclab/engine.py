@@ -22,6 +22,8 @@ __all__ = ["IsaacLabEngine"]
 
 _WORLDS = 64  # on the CPU; more do not run faster and need more memory
 _CUDA_WORLDS = 4096
+_CONTACTS = 56  # per world, to begin with
+_MOST_CONTACTS = 1792
 
 
 class IsaacLabEngine:
@@ -44,6 +46,7 @@ class IsaacLabEngine:
             raise ValueError(f"workers and worlds must be at least 0 (got {workers}, {worlds})")
         self._device = device
         self._worlds = worlds
+        self._contact_limit = _CONTACTS
 
     def evaluate(
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
@@ -74,12 +77,18 @@ class IsaacLabEngine:
         from warpgrasp.eval.isaaclab.pool import pool_of_targets
 
         cfg: Any = EvaluateEnvCfg()
+        cfg.contact_limit = self._contact_limit
         cfg.hand = str(scene.hand.path)
         cfg.protocol, cfg.scenes = scene.protocol, [scene]
         cfg.pool = pool_of_targets(targets, [scene.center_of_mass])
         cfg.scene.num_envs, cfg.sim.device = len(targets), self._device
         environment = EvaluateEnv(cfg)
         try:
-            return environment.evaluate()
+            verdict = environment.evaluate()
+            overflow = environment.adapter.overflow()
         finally:
             environment.close()
+        if overflow and 2 * self._contact_limit <= _MOST_CONTACTS:
+            self._contact_limit *= 2
+            return self._evaluate_batch(scene, targets)
+        return verdict
