@@ -105,9 +105,7 @@ def _results(options: Options) -> dict[str, list[bool]]:
     """Success of every held-out episode, by name of what acted."""
     path = options.folder / "results.json"
     results: dict[str, list[bool]] = json.loads(path.read_text()) if path.exists() else {}
-    names = ["open loop"]
-    for seed in options.seeds:
-        names += [f"policy {seed}", f"replay {seed}"]
+    names = ["open loop", *(f"{kind} {seed}" for kind in ("policy", "replay") for seed in options.seeds)]
     if all(name in results for name in names):
         return results
     import torch
