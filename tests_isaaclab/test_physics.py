@@ -36,6 +36,34 @@ def test_verdicts_agree_with_the_mujoco_engine(make, mug):
     np.testing.assert_allclose(verdict.penetration, reference.penetration, atol=1e-6)
 
 
+def test_evaluate_has_the_drives_and_limits_of_the_protocol(make, mug):
+    """What runs in Newton, joint by joint: gains, inertia, effort, friction, limits; and MuJoCo's contacts."""
+    from isaaclab_newton.physics import NewtonManager
+
+    environment = make(
+        "WarpGrasp-Evaluate-Allegro", num_envs=1, grasps=[mug.best(1)], protocol="dexgraspbench"
+    )
+    environment.reset()
+    environment._advance(torch.zeros(1, 16))
+    drives, robot = environment.scenes[0].drives, environment.scene["hand"]
+    order = environment.adapter._driven
+    for name, expected in (
+        ("joint_stiffness", drives.stiffness),
+        ("joint_damping", drives.damping),
+        ("joint_armature", drives.armature),
+        ("joint_effort_limits", drives.effort),
+        ("joint_friction_coeff", drives.friction),
+    ):
+        np.testing.assert_allclose(
+            getattr(robot.data, name).torch[0, order], expected, rtol=1e-5, err_msg=name
+        )
+    model = NewtonManager._solver.mjw_model
+    hinges = model.jnt_solref.numpy()[0, :16]
+    np.testing.assert_allclose(hinges, np.tile([0.02, 1.0], (16, 1)), rtol=1e-6)
+    assert model.opt.run_collision_detection
+    assert np.unique(model.geom_solref.numpy()[..., 0]) == pytest.approx(0.005)
+
+
 def test_a_hand_that_does_not_touch_drops(make, mug):
     """A hand far away holds nothing, and the object flies as Newton's second law says."""
     import dataclasses
