@@ -1,5 +1,7 @@
 """What the environments simulate: good grasps hold, empty ones drop, equal worlds stay together, tables carry."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -16,22 +18,56 @@ def mug():
     return GraspSet.load(path)
 
 
-def _verdict_of_mujoco(environment):
+def _mixed(file, force):
+    """Six shipped grasps on whose verdicts MuJoCo does not change its mind, and six pulled off the object."""
+    from warpgrasp.eval.convex_pieces import convex_pieces
+    from warpgrasp.eval.drives import joint_drives
+    from warpgrasp.eval.isaaclab.pool import load_pool
+    from warpgrasp.eval.mujoco_engine import MujocoEngine
+    from warpgrasp.eval.protocols import PROTOCOLS
+    from warpgrasp.eval.scene import build_scene
+
+    hand, protocol = load_hand("allegro"), PROTOCOLS["graspqp"].with_force(force)
+    grasps = GraspSet.load(file)
+    drives = joint_drives(hand, protocol)
+
+    def verdicts(way):
+        pool = load_pool(
+            hand, [_moved(grasps, way)], device="cpu", stiffness=drives.stiffness, effort=drives.effort
+        )
+        scene = build_scene(hand, pool.models[0], convex_pieces(pool.models[0]), protocol)
+        return MujocoEngine(workers=2).evaluate(scene, pool.targets).trial_success
+
+    decided = np.flatnonzero((verdicts(np.zeros(3)) == verdicts(np.full(3, 6e-5))).all(axis=1))
+    clear = grasps.select(decided[:6])
+    outward = clear.root_position / np.linalg.norm(clear.root_position, axis=1, keepdims=True)
+    return GraspSet.concatenate([clear, _moved(clear, 0.08 * outward)])
+
+
+def _moved(grasps, way):
+    stages = ("root_position", "pregrasp_root_position", "squeeze_root_position")
+    moved = {name: (getattr(grasps, name) + way).astype(np.float32) for name in stages}
+    return dataclasses.replace(grasps, **moved)
+
+
+def test_verdicts_agree_with_the_mujoco_engine(make):
+    """At least 85 % of the grasps get MuJoCo's verdict on a small set of which a third to two thirds hold.
+
+    The cases are clear, so that one that flips is a fault: ``benchmarks/engine_agreement.py`` measures undecided ones too.
+    """
+    from warpgrasp.eval.agreement import Agreement
     from warpgrasp.eval.mujoco_engine import MujocoEngine
 
-    return MujocoEngine(workers=2).evaluate(environment.scenes[0], environment.targets)
-
-
-def test_verdicts_agree_with_the_mujoco_engine(make, mug):
-    """Grasps that MuJoCo holds with room to spare are held, those it loses are lost."""
-    environment = make("WarpGrasp-Evaluate-Allegro", num_envs=8, grasps=[mug.best(8)], force=2.0)
+    bottle = next(path for path in shipped_grasps("allegro") if path.stem == "bottle")
+    environment = make("WarpGrasp-Evaluate-Allegro", num_envs=12, grasps=[_mixed(bottle, 15.0)], force=15.0)
     verdict = environment.evaluate()
-    reference = _verdict_of_mujoco(environment)
-    clear = np.abs(reference.displacement - environment.protocol.position_limit) > 0.02
-    assert clear.sum() >= 12
-    same = (verdict.trial_success == reference.trial_success)[clear]
-    assert same.mean() >= 0.8
-    assert verdict.success_any.sum() >= 3
+    reference = MujocoEngine(workers=2).evaluate(environment.scenes[0], environment.targets)
+    for measure in ("success_any", "success_all"):
+        agreement = Agreement.of(getattr(reference, measure), getattr(verdict, measure))
+        assert agreement.meaningful, (measure, agreement)
+        assert agreement.observed >= 0.85, (measure, agreement)
+        assert agreement.kappa >= 0.6, (measure, agreement)
+    assert not environment.adapter.overflow()
     assert verdict.effort_ratio.max() <= 1.0
     np.testing.assert_allclose(verdict.penetration, reference.penetration, atol=1e-6)
 
@@ -66,12 +102,8 @@ def test_evaluate_has_the_drives_and_limits_of_the_protocol(make, mug):
 
 def test_a_hand_that_does_not_touch_drops(make, mug):
     """A hand far away holds nothing, and the object flies as Newton's second law says."""
-    import dataclasses
-
     few = mug.best(2)
-    away = np.array([0.0, 0.0, 20.0], dtype=np.float32)
-    stages = ("root_position", "pregrasp_root_position", "squeeze_root_position")
-    moved = dataclasses.replace(few, **{name: getattr(few, name) + away for name in stages})
+    moved = _moved(few, np.array([0.0, 0.0, 20.0]))
     environment = make("WarpGrasp-Evaluate-Allegro", num_envs=2, grasps=[moved], force=2.0)
     verdict = environment.evaluate()
     assert not verdict.trial_success.any()
