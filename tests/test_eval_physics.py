@@ -21,6 +21,7 @@ from warpgrasp.eval.state import mocap_targets
 from warpgrasp.eval.targets import SqueezeRule, hand_targets
 from warpgrasp.eval.verdict import FailureReason, StartContact, Verdict
 from warpgrasp.hands import HandModel, hand_names, load_hand
+from warpgrasp.hands.model import JointType
 from warpgrasp.objects import ObjectModel
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
@@ -241,6 +242,16 @@ def test_time_step_resolves_every_drive(name: str, hand_name: str) -> None:
     drives = joint_drives(load_hand(hand_name), PROTOCOLS[name])
     omega = np.sqrt(drives.stiffness / drives.armature)
     assert (omega * PROTOCOLS[name].time_step <= 1.0 + 1e-9).all()
+
+
+def test_follower_joints_are_as_heavy_as_their_drive(box: ObjectModel) -> None:
+    hand, protocol = load_hand("robotiq_2f140"), PROTOCOLS["graspqp"]
+    scene = build_scene(hand, box, convex_pieces(box), protocol)
+    names = [
+        f"joint_{link}" for link in range(1, hand.link_count) if hand.joint_type[link] != JointType.FIXED
+    ]
+    armature = [float(scene.model.dof_armature[scene.model.joint(name).dofadr[0]]) for name in names]
+    np.testing.assert_allclose(armature, joint_drives(hand, protocol).armature[0])
 
 
 def test_softer_drive_keeps_the_damping_ratio() -> None:

@@ -40,7 +40,8 @@ def joint_drives(hand: HandModel, protocol: Protocol) -> JointDrives:
 
     The armature is at least ``stiffness * time_step^2``. The drives of our engines are explicit in position: lighter
     joints oscillate against their own drive within a step and throw the object out. With this inertia, grasps of
-    Shadow (100 Nm/rad) hold as often at 200 Hz as they do at 1 kHz with a light rotor.
+    Shadow (100 Nm/rad) hold as often at 200 Hz as they do at 1 kHz with a light rotor. The scene gives it to the joints
+    that follow by a coupling too.
     """
     drive = protocol.drive_of(hand.name)
     stiffness = _filled(drive.stiffness, hand.dof_stiffness)

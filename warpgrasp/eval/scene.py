@@ -260,8 +260,9 @@ def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drives: Joint
         range=np.sort(limits + hand.joint_offset[link]),
         limited=mujoco.mjtLimited.mjLIMITED_TRUE,
     )
+    # Followers too: contacts are as soft as the lightest joint behind them, and coupled links of a few grams let go.
+    joint.armature = drives.armature[dof]
     if link in _driving_links(hand):
-        joint.armature = drives.armature[dof]
         joint.frictionloss = drives.friction[dof]
 
 
