@@ -29,6 +29,8 @@ __all__ = ["Scene", "build_scene", "import_mujoco", "quaternion_from_wxyz_batch"
 
 FloatArray = NDArray[np.float64]
 
+_ARENA_BYTES = 1 << 27
+"""Room for contacts. MuJoCo's own choice is too small for a start in deep penetration, and ends the process."""
 _SMALLEST_MASS = 1.0e-4  # kg; massless links of an asset get this much
 _SMALLEST_INERTIA = 1.0e-8  # kg m^2
 _OBJECT = "object"
@@ -156,6 +158,7 @@ def _spec(
     spec.compiler.boundmass = _SMALLEST_MASS
     spec.compiler.boundinertia = _SMALLEST_INERTIA
     spec.compiler.balanceinertia = True
+    spec.memory = _ARENA_BYTES
     option = spec.option
     option.timestep = protocol.time_step
     option.gravity = [0.0, 0.0, 0.0]
