@@ -136,7 +136,9 @@ def assert_idle_fingers_clear(name: str, grasp_type: str, step_count: int, depth
 
 @WITH_IDLE_FINGERS
 def test_idle_fingers_stay_clear(name: str, grasp_type: str) -> None:
-    assert_idle_fingers_clear(name, grasp_type, 50, 0.0)
+    # The penetration energy is a penalty summed over 2500 samples: a short run may leave a vertex some tenths of a
+    # millimetre inside (largest seen: 0.2 mm, the idle finger of the 3-Finger hand's pinch).
+    assert_idle_fingers_clear(name, grasp_type, 50, 5e-4)
 
 
 @pytest.mark.slow
