@@ -18,7 +18,17 @@ from warpgrasp.dataset import GraspSet
 from warpgrasp.hands import ContactPatch, GeometryType, GraspType, HandModel, JointType, TriMesh, load_hand
 from warpgrasp.objects import ObjectModel, load_object
 
-__all__ = ["EFFORT", "PALM", "PLATE", "STIFFNESS", "grasps_of", "offset_box", "pad_grasps", "pad_hand"]
+__all__ = [
+    "EFFORT",
+    "PALM",
+    "PLATE",
+    "STIFFNESS",
+    "closing_pads",
+    "grasps_of",
+    "offset_box",
+    "pad_grasps",
+    "pad_hand",
+]
 
 PLATE = (0.005, 0.03, 0.03)
 """Half extents of a plate [m]."""
@@ -153,6 +163,22 @@ def pad_grasps(model: ObjectModel, *, gap: list[float], squeeze: float) -> Grasp
         joint_position=joints,
         squeeze_joint_position=joints - squeeze,
     )
+
+
+def closing_pads(model: ObjectModel, gap: float) -> tuple[HandModel, GraspSet]:
+    """For protocols that close on a free object: plates from 12 mm outside ``gap`` to a press of 3 N at 5 N/m."""
+    hand = dataclasses.replace(pad_hand(), dof_stiffness=np.full(2, 5.0), dof_effort=np.full(2, 5.0))
+    joints = np.full((1, 2), gap)
+    grasps = grasps_of(
+        hand,
+        model,
+        root_position=np.zeros((1, 3)),
+        root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
+        joint_position=joints,
+        pregrasp_joint_position=joints + 0.012,
+        squeeze_joint_position=joints - 0.6,
+    )
+    return hand, grasps
 
 
 def _box_mesh(half: np.ndarray, center: np.ndarray) -> TriMesh:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import warp as wp
-from eval_factory import EFFORT, grasps_of, offset_box, pad_grasps, pad_hand
+from eval_factory import EFFORT, closing_pads, offset_box, pad_grasps, pad_hand
 
 from warpgrasp.dataset import GraspSet
 from warpgrasp.eval import engines, newton_engine
@@ -113,17 +113,7 @@ def test_free_object_flies_as_newton_says(tmp_path: Path, engine: NewtonEngine) 
 
 
 def test_dexgraspbench_closes_on_a_free_object_and_holds_it(box: ObjectModel, engine: NewtonEngine) -> None:
-    hand = dataclasses.replace(pad_hand(), dof_stiffness=np.full(2, 5.0), dof_effort=np.full(2, 5.0))
-    joints = np.full((1, 2), HALF[0])
-    grasps = grasps_of(
-        hand,
-        box,
-        root_position=np.zeros((1, 3)),
-        root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
-        joint_position=joints,
-        pregrasp_joint_position=joints + 0.012,
-        squeeze_joint_position=joints - 0.6,  # kp 5: 3 N
-    )
+    hand, grasps = closing_pads(box, HALF[0])
     scene = build_scene(hand, box, convex_pieces(box), PROTOCOLS["dexgraspbench"])
     verdict = engine.evaluate(scene, hand_targets(hand, grasps, stiffness=scene.drives.stiffness))
     # Along x two drives of 5 N/m give way to 1 N by 10 cm; friction holds 2 * 0.6 * 3 N across.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eval_factory import EFFORT, PALM, STIFFNESS, grasps_of, offset_box, pad_grasps, pad_hand
+from eval_factory import EFFORT, PALM, STIFFNESS, closing_pads, grasps_of, offset_box, pad_grasps, pad_hand
 
 from warpgrasp.eval import mujoco_engine, trial
 from warpgrasp.eval.convex_pieces import convex_pieces
@@ -312,17 +312,7 @@ def test_scene_takes_mass_and_friction_from_the_protocol(box: ObjectModel) -> No
 
 
 def test_dexgraspbench_closes_on_a_free_object_and_holds_it(box: ObjectModel) -> None:
-    hand = dataclasses.replace(pad_hand(), dof_stiffness=np.full(2, 5.0), dof_effort=np.full(2, 5.0))
-    joints = np.full((1, 2), HALF[0])
-    grasps = grasps_of(
-        hand,
-        box,
-        root_position=np.zeros((1, 3)),
-        root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
-        joint_position=joints,
-        pregrasp_joint_position=joints + 0.012,
-        squeeze_joint_position=joints - 0.6,  # kp 5: 3 N
-    )
+    hand, grasps = closing_pads(box, HALF[0])
     verdict = run(box, grasps, PROTOCOLS["dexgraspbench"], hand=hand)
     assert verdict.trial_success.shape == (1, 6)
     # Along x two drives of 5 N/m give way to 1 N by 10 cm; friction holds 2 * 0.6 * 3 N across.

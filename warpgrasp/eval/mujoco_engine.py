@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from warpgrasp.eval import trial as trials
 from warpgrasp.eval.scene import Scene, import_mujoco, quaternion_from_wxyz_batch
+from warpgrasp.eval.screening import screen
 from warpgrasp.eval.state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.verdict import Verdict
 
@@ -52,19 +53,16 @@ class MujocoEngine:
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
     ) -> Verdict:
         """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
-        valid = np.flatnonzero(targets.valid())
-        trial_count = len(scene.protocol.trials)
+        screening = screen(scene, targets)
         parts: list[Verdict] = []
         with _no_warnings(self._mujoco), self._mujoco.rollout.Rollout(nthread=self.workers) as pool:
             data = [self._mujoco.MjData(scene.model) for _ in range(self.workers)]
-            for start in range(0, len(valid), self._chunk):
-                index = valid[start : start + self._chunk]
+            for start in range(0, len(screening.index), self._chunk):
+                index = screening.index[start : start + self._chunk]
                 parts.append(self._evaluate_chunk(scene, targets.select(index), pool, data))
                 if progress is not None:
                     progress(start + len(index))
-        if not parts:
-            return Verdict.invalid(len(targets), trial_count)
-        return Verdict.concatenate(parts).scatter(valid, len(targets))
+        return screening.complete(parts)
 
     def _evaluate_chunk(self, scene: Scene, targets: HandTargets, pool: Any, data: list[Any]) -> Verdict:
         protocol, position_at = scene.protocol, slice(1, 1 + scene.model.nq)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from warpgrasp.eval import trial as trials
 from warpgrasp.eval.scene import Scene, quaternion_from_wxyz_batch
+from warpgrasp.eval.screening import screen
 from warpgrasp.eval.state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.verdict import Verdict
 from warpgrasp.kernels.trial import TrialCommands, TrialLayout, TrialRecord, launch_command, launch_record
@@ -82,10 +83,8 @@ class NewtonEngine:
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
     ) -> Verdict:
         """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
-        valid = np.flatnonzero(targets.valid())
-        trial_count = len(scene.protocol.trials)
-        if not len(valid):
-            return Verdict.invalid(len(targets), trial_count)
+        screening = screen(scene, targets)
+        valid = screening.index
         if self._batch is None or not self._batch.is_of(scene):
             self._batch, self._contact_limit, self._fitting = None, _CONTACTS, 0
         parts: list[Verdict] = []
@@ -103,7 +102,7 @@ class NewtonEngine:
             start += own
             if progress is not None:
                 progress(start)
-        return Verdict.concatenate(parts).scatter(valid, len(targets))
+        return screening.complete(parts)
 
     def _batch_of(self, scene: Scene, grasp_count: int) -> _Batch:
         limit, batch = self._contact_limit, self._batch

@@ -61,7 +61,7 @@ class StartContact:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """Outcome of a protocol for N grasps and T trials. Failed before the trials: zero displacement is NaN."""
+    """Outcome of a protocol for N grasps and T trials; what is not known of a grasp that was not simulated is NaN."""
 
     trial_success: NDArray[np.bool_]
     """Whether the object stayed, shape [N, T]."""
@@ -119,12 +119,12 @@ class Verdict:
         """Join verdicts of the same protocol, in order."""
         return cls(*(np.concatenate([getattr(part, entry.name) for part in parts]) for entry in fields(cls)))
 
-    def scatter(self, index: NDArray[np.int64], count: int) -> Verdict:
-        """These grasps at ``index`` among ``count``; the others are invalid."""
-        whole = Verdict.invalid(count, self.trial_success.shape[1])
+    def scatter(self, index: NDArray[np.int64], whole: Verdict) -> Verdict:
+        """``whole`` with these grasps at ``index``."""
+        result = Verdict.concatenate([whole])
         for entry in fields(self):
-            getattr(whole, entry.name)[index] = getattr(self, entry.name)
-        return whole
+            getattr(result, entry.name)[index] = getattr(self, entry.name)
+        return result
 
 
 def failure_reasons(

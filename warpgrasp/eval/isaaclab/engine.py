@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from warpgrasp.eval.isaaclab import require_isaaclab
-from warpgrasp.eval.verdict import Verdict
+from warpgrasp.eval.screening import screen
 
 if TYPE_CHECKING:
     from warpgrasp.eval.scene import Scene
     from warpgrasp.eval.targets import HandTargets
+    from warpgrasp.eval.verdict import Verdict
 
 __all__ = ["IsaacLabEngine"]
 
@@ -52,9 +51,8 @@ class IsaacLabEngine:
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
     ) -> Verdict:
         """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
-        valid = np.flatnonzero(targets.valid())
-        if not len(valid):
-            return Verdict.invalid(len(targets), len(scene.protocol.trials))
+        screening = screen(scene, targets)
+        valid = screening.index
         parts: list[Verdict] = []
         width = self._width()
         for start in range(0, len(valid), width):
@@ -62,7 +60,7 @@ class IsaacLabEngine:
             parts.append(self._evaluate_batch(scene, targets.select(index)))
             if progress is not None:
                 progress(start + len(index))
-        return Verdict.concatenate(parts).scatter(valid, len(targets))
+        return screening.complete(parts)
 
     def _width(self) -> int:
         import torch
