@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import HANDS, annealed_variables, example_objects, make_problem, only, state_of
+from eval_factory import offset_box, pad_hand
 from numpy.typing import NDArray
 from oracle import closest_on_mesh, geometry_depth, solve_box_qp, wrench_matrix
 from scipy.spatial.transform import Rotation
@@ -263,6 +265,26 @@ def test_pregrasp_moves_no_more_than_it_must(hand: str) -> None:
     assert np.all((share > -1e-6) & (share < 1.0 + 1e-6))
     assert np.all(opened.joint_position >= model.dof_lower - 1e-6)
     assert np.all(opened.joint_position <= model.dof_upper + 1e-6)
+
+
+def test_pregrasp_opens_rather_than_draws_back(tmp_path: Path) -> None:
+    """Two plates beside a flat box: 1 cm of opening, two thirds of all, clears it; so would 5 cm of retreat."""
+    hand, box = pad_hand(), offset_box(tmp_path, (0.045, 0.02, 0.0095))
+    problem = GraspProblem(hand, [box], grasp_count=1, contact_count=2, device="cpu")
+    state = problem.create_state()
+    identity = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
+    problem.set_variables(state, identity, np.full((1, 2), 0.045), np.array([[0, 1]]))
+    problem.evaluate(state)
+    opened = pregrasp(problem, state, TargetConfig())
+    np.testing.assert_allclose(opened.root_pose, identity, atol=1e-12)
+    finest = (hand.dof_opening[0] - 0.045) / TargetConfig().opening_steps
+    assert np.all(opened.joint_position >= 0.055 - 1e-6)
+    assert np.all(opened.joint_position <= 0.055 + finest + 1e-6)
+    # Where the plates are held shut, retreat is what remains, in steps of 1 cm.
+    held = dataclasses.replace(hand, dof_opening=np.full(2, 0.045))
+    problem = GraspProblem(held, [box], grasp_count=1, contact_count=2, device="cpu")
+    opened = pregrasp(problem, state, TargetConfig())
+    np.testing.assert_allclose(opened.root_pose[0, :3], [0.0, 0.0, -0.05], atol=1e-6)
 
 
 def test_a_clear_hand_stays_where_it_is() -> None:

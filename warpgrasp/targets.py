@@ -157,8 +157,8 @@ def pregrasp(problem: GraspProblem, state: GraspState, config: TargetConfig) -> 
 def _openings(config: TargetConfig) -> list[tuple[float, float]]:
     """(opening fraction, retreat) pairs, from least to most motion; full opening counts like 2 cm of retreat.
 
-    Fingers that open keep the object between them, a hand drawn back pushes it away when it comes again: with full
-    opening at 8 cm, half of the Allegro grasps that hold lost the object while closing.
+    Fingers that open keep the object between them; a hand drawn back pushes it away when it comes again, which is how most
+    floating objects of ``dexgraspbench`` are lost.
     """
     fractions = np.arange(config.opening_steps + 1) / config.opening_steps
     retreats = np.arange(0.0, config.retreat + 1e-9, config.retreat_step)

@@ -39,9 +39,8 @@ def joint_drives(hand: HandModel, protocol: Protocol) -> JointDrives:
     A protocol that sets the stiffness alone keeps the asset's damping ratio: damping goes with the root of the stiffness.
 
     The armature is at least ``stiffness * time_step^2``. The drives of our engines are explicit in position: lighter
-    joints oscillate against their own drive within a step and throw the object out. With this inertia, grasps of
-    Shadow (100 Nm/rad) hold as often at 200 Hz as they do at 1 kHz with a light rotor. The scene gives it to the joints
-    that follow by a coupling too.
+    joints oscillate against their own drive within a step and throw the object out. ``benchmarks/evaluate.py --time-step
+    0.001`` compares with a step that resolves a light rotor. The scene gives it to the joints that follow by a coupling too.
     """
     drive = protocol.drive_of(hand.name)
     stiffness = _filled(drive.stiffness, hand.dof_stiffness)
