@@ -13,6 +13,7 @@ import pytest
 import warp as wp
 from cases import only
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from tiny_hand import HALF, LENGTH, RADIUS, RATIO, WIDTH, box_object, tiny_hand
 
 from warpgrasp.energy import EnergyConfig
@@ -208,15 +209,27 @@ def test_penetration(box: ObjectModel) -> None:
     )
 
 
-def test_self_penetration(box: ObjectModel) -> None:
-    q = 0.9
-    grasp = Posed(box, only(self_penetration=SelfPenetration(weight=1.0, margin=0.0)), q)
-    left, left_slope = _point(np.array([0.0, 0.0, LENGTH]), -WIDTH, 1.0, q, (0.0, 0.0, 0.0))
-    right, right_slope = _point(np.array([0.0, 0.0, LENGTH]), WIDTH, RATIO, q, (0.0, 0.0, 0.0))
-    gap = float(np.linalg.norm(left - right))
-    assert 0.0 < gap < 2.0 * RADIUS
-    slope = -float((left - right) @ (left_slope - right_slope)) / gap
-    grasp.check(2.0 * RADIUS - gap, x=0.0, y=0.0, z=0.0, turn_x=0.0, turn_y=0.0, turn_z=0.0, q=slope)
+@pytest.mark.parametrize(("q", "margin"), [(0.9, 0.0), (0.9, 0.003), (None, 0.004)])
+def test_self_penetration(box: ObjectModel, q: float | None, margin: float) -> None:
+    """Spheres that overlap, and spheres that are apart by half the margin."""
+
+    def tips(q: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        tip = np.array([0.0, 0.0, LENGTH])
+        return (*_point(tip, -WIDTH, 1.0, q, (0.0,) * 3), *_point(tip, WIDTH, RATIO, q, (0.0,) * 3))
+
+    def gap_at(q: float) -> float:
+        left, _, right, _ = tips(q)
+        return float(np.linalg.norm(left - right))
+
+    if q is None:
+        q = float(brentq(lambda value: gap_at(value) - 2.0 * RADIUS - 0.5 * margin, 0.0, 0.9))
+    else:
+        assert 0.0 < gap_at(q) < 2.0 * RADIUS
+    grasp = Posed(box, only(self_penetration=SelfPenetration(weight=1.0, margin=margin)), q)
+    left, left_slope, right, right_slope = tips(q)
+    slope = -float((left - right) @ (left_slope - right_slope)) / gap_at(q)
+    overlap = 2.0 * RADIUS + margin - gap_at(q)
+    grasp.check(overlap, x=0.0, y=0.0, z=0.0, turn_x=0.0, turn_y=0.0, turn_z=0.0, q=slope)
 
 
 @pytest.mark.parametrize(("q", "energy", "slope"), [(0.7, 0.2, 1.0), (-0.9, 0.4, -1.0), (0.3, 0.0, 0.0)])
