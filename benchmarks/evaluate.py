@@ -29,6 +29,7 @@ from warpgrasp.eval.verdict import Verdict
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
 from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.targets import TargetConfig
 
 TUNING_OBJECTS = (
     "os_bunny",
@@ -87,8 +88,8 @@ class Options:
     grasp_type: str = "power"
     time_step: float = 0.0
     """Another time step [s], contacts as stiff as it allows; 0 keeps that of the protocol."""
-    squeeze_effort: tuple[float, ...] = (0.3, 1.0, 3.0, 6.0)
-    """Squeezes to compare, as fractions of the effort limit; above 1 targets lie deeper and drives saturate."""
+    squeeze_effort: tuple[float, ...] = (0.3, 1.0, 2.0, 3.0, 6.0)
+    """Squeezes to compare, as fractions of the effort limit; above 1 every joint is bounded by its limit."""
 
 
 def main() -> None:
@@ -108,7 +109,10 @@ def main() -> None:
             contact_time_constant=scale * protocol.contact_time_constant,
         )
     config = SynthesisConfig(
-        grasp_count=options.grasps, step_count=options.steps, grasp_type=options.grasp_type
+        grasp_count=options.grasps,
+        step_count=options.steps,
+        grasp_type=options.grasp_type,
+        targets=TargetConfig(squeeze_effort=1.0),  # not bounded joint by joint yet
     )
     verdicts: dict[float, list[Verdict]] = {effort: [] for effort in options.squeeze_effort}
     seconds, core_seconds = 0.0, 0.0

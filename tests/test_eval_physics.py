@@ -351,6 +351,8 @@ def test_squeeze_rules(box: ObjectModel) -> None:
     np.testing.assert_allclose(squeeze(SqueezeRule.TORQUE).squeeze_joints, joints - [[0.01, 0.005]], **close)
     full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints
     np.testing.assert_allclose(soft * (joints - full) / hand.dof_effort, [[1.0, 0.5]], rtol=1.0e-4)
+    strong = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.5).squeeze_joints
+    np.testing.assert_allclose(soft * (joints - strong) / hand.dof_effort, [[1.0, 0.75]], rtol=1.0e-4)
     np.testing.assert_allclose(
         squeeze(SqueezeRule.POSITION).squeeze_joints, joints - [[0.001, 0.0005]], **close
     )

@@ -167,6 +167,20 @@ def test_squeeze_pushes_contacts_along_their_forces() -> None:
         assert np.sum(moved * scaled[grasp]) > 0.0
 
 
+def test_strong_squeeze_bounds_every_joint_and_tells_bearable_forces() -> None:
+    problem, state = annealed("allegro")
+    force = contact_forces(problem, state).force
+    full, bearable = squeeze(problem, state, force, TargetConfig(squeeze_effort=1.0))
+    strong, told = squeeze(problem, state, force, TargetConfig(squeeze_effort=3.0))
+    joints = state.joint_position.numpy()
+    ratio = (full - joints) * problem.hand.dof_stiffness / problem.hand.dof_effort
+    assert np.any(np.abs(ratio) < 1.0 / 3.0)
+    assert np.any((np.abs(ratio) > 1.0 / 3.0) & (np.abs(ratio) < 0.99))
+    found = (strong - joints) * problem.hand.dof_stiffness / problem.hand.dof_effort
+    np.testing.assert_allclose(found, np.clip(3.0 * ratio, -1.0, 1.0), atol=1e-6)
+    np.testing.assert_array_equal(told, bearable)
+
+
 def test_no_effort_means_no_squeeze() -> None:
     problem, state = annealed("allegro")
     force = contact_forces(problem, state).force
@@ -328,7 +342,7 @@ def test_synthesis_flags_pregrasps_that_are_not_clear(hand: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"squeeze_effort": 1.5}, r"targets\.squeeze_effort must be in \[0, 1\] \(got 1\.5\)"),
+        ({"squeeze_effort": -0.5}, r"targets\.squeeze_effort must be finite and at least 0 \(got -0\.5\)"),
         ({"clearance": -0.1}, r"targets\.clearance must be at least 0 m \(got -0\.1\)"),
         ({"opening_steps": 0}, r"opening_steps must be at least 1.*got 0"),
         ({"retreat_step": 0.0}, r"retreat_step positive.*0\.0"),

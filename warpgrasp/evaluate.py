@@ -68,8 +68,8 @@ class EvaluateOptions:
     squeeze: SqueezeName = "torque"
     """Where squeeze targets come from: the file's torques or positions, or extrapolation from the pregrasp."""
     squeeze_effort: float | None = None
-    """With --squeeze torque: rescale the largest torque to this fraction of its limit; above 1 the target lies deeper
-    and the drive saturates at the limit."""
+    """With --squeeze torque: rescale the largest torque to this fraction of its limit; above 1 every joint is bounded by
+    its own limit."""
     all_metrics: bool = False
     """Also compute simulation displacement, intersection volume, epsilon and volume of the wrench space."""
     filter: bool = False

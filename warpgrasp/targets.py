@@ -2,8 +2,9 @@
 
 Squeeze: ``q_squeeze = q + J^T f / kp``, with f the QP's contact forces on the object, scaled so that the largest
 ``|tau| / effort limit`` equals ``squeeze_effort``. A position controller of stiffness kp that is held at q by the object
-then presses with f. Pregrasp: joints blended towards the opening pose and the hand drawn back along its palm, as
-little as clears the object by 1 cm.
+then presses with f. Above 1 every joint is bounded by its own limit: forces lose their balance, but joints that carry little
+press with more, and gaps of a millimetre take less of it. Pregrasp: joints blended towards the opening pose and the hand
+drawn back along its palm, as little as clears the object by 1 cm.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ from warpgrasp.kernels.penetration import launch_clearance
 if TYPE_CHECKING:
     from warpgrasp.problem import GraspProblem, GraspState
 
-__all__ = ["ContactSolution", "Pregrasp", "TargetConfig", "contact_forces", "pregrasp", "squeeze"]
+__all__ = [
+    "ContactSolution",
+    "Pregrasp",
+    "TargetConfig",
+    "bounded_torque",
+    "contact_forces",
+    "pregrasp",
+    "squeeze",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -35,8 +44,8 @@ class TargetConfig:
     """Pregrasp and squeeze targets."""
 
     squeeze_effort: float = 1.0
-    """Largest joint torque of the squeeze as a fraction of its effort limit. Measured for Allegro (5 N, ``graspqp``
-    protocol, nine tuning objects): 0.3 holds 87 / 67 % (Succ1 / Succ3), 1.0 holds 90 / 78 %; ``docs/quality.md``."""
+    """Largest joint torque of ``J^T f`` as a fraction of its effort limit; above 1 joints are bounded by their limits.
+    Measured for every hand: ``docs/quality.md``, The squeeze."""
     clearance: float = 0.01
     """Least distance of the pregrasp hand to the object [m]."""
     opening_steps: int = 20
@@ -48,8 +57,10 @@ class TargetConfig:
     """Step between retreats that are tried [m]."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.squeeze_effort <= 1.0:
-            raise ValueError(f"targets.squeeze_effort must be in [0, 1] (got {self.squeeze_effort})")
+        if not 0.0 <= self.squeeze_effort < np.inf:
+            raise ValueError(
+                f"targets.squeeze_effort must be finite and at least 0 (got {self.squeeze_effort})"
+            )
         if not self.clearance >= 0.0:
             raise ValueError(f"targets.clearance must be at least 0 m (got {self.clearance})")
         if self.opening_steps < 1 or not self.retreat_step > 0.0:
@@ -99,7 +110,7 @@ def contact_forces(problem: GraspProblem, state: GraspState) -> ContactSolution:
 def squeeze(
     problem: GraspProblem, state: GraspState, force: FloatArray, config: TargetConfig
 ) -> tuple[FloatArray, FloatArray]:
-    """Joint targets [B, J] that press with ``force`` [B, C, 3], and the scaled forces [N]."""
+    """Joint targets [B, J] that press with ``force`` [B, C, 3], and the forces [N] scaled to what the joints can bear."""
     hand = problem.hand
     device_force: wp.array = wp.array(force.astype(np.float32), dtype=wp.vec3, device=problem.device)
     launch_contact_forces(
@@ -119,10 +130,26 @@ def squeeze(
     )
     torque = generalized.numpy()[:, 6:].astype(np.float64)
     # Idle fingers keep their pose; they carry no force.
-    largest = np.max(np.abs(torque) / hand.dof_effort, axis=1)
-    scale = np.where(largest > 0.0, config.squeeze_effort / np.maximum(largest, 1e-12), 0.0)
+    pressed = bounded_torque(torque, hand.dof_effort, config.squeeze_effort)
+    scale = _effort_scale(torque, hand.dof_effort, min(config.squeeze_effort, 1.0))
     joints = state.joint_position.numpy().astype(np.float64)
-    return joints + scale[:, None] * torque / hand.dof_stiffness, scale[:, None, None] * force
+    return joints + pressed / hand.dof_stiffness, scale[:, :, None] * force
+
+
+def bounded_torque(torque: FloatArray, limit: FloatArray, effort: float) -> FloatArray:
+    """Torques [N, J] of each grasp times the factor that makes its largest ``|tau| / limit`` equal ``effort``, then bounded.
+
+    Args:
+        torque: Joint torques [Nm or N], shape [N, J].
+        limit: Effort limits [Nm or N], shape [J].
+        effort: Largest fraction of a limit before each joint is bounded by its own; at least 0.
+    """
+    return np.clip(_effort_scale(torque, limit, effort) * torque, -limit, limit)
+
+
+def _effort_scale(torque: FloatArray, limit: FloatArray, effort: float) -> FloatArray:
+    largest = np.max(np.abs(torque) / limit, axis=1, keepdims=True)
+    return np.where(largest > 0.0, effort / np.maximum(largest, 1e-12), 0.0)
 
 
 def pregrasp(problem: GraspProblem, state: GraspState, config: TargetConfig) -> Pregrasp:

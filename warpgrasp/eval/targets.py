@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.hands.rotations import multiply_quaternions
+from warpgrasp.targets import bounded_torque
 
 if TYPE_CHECKING:
     from warpgrasp.dataset import GraspSet
@@ -84,7 +85,8 @@ def hand_targets(
         grasps: The grasps.
         stiffness: Stiffness of every degree of freedom under the protocol [Nm/rad or N/m], shape [J].
         rule: Squeeze rule.
-        squeeze_effort: With ``TORQUE``: rescale the torques so that the largest is this fraction of its limit.
+        squeeze_effort: With ``TORQUE``: rescale the torques so that the largest is this fraction of its limit; above 1
+            every joint is bounded by its limit.
         effort: Effort limits under the protocol [Nm or N], shape [J]; the hand's own by default.
 
     Raises:
@@ -103,8 +105,7 @@ def hand_targets(
     if rule == SqueezeRule.TORQUE:
         torque = hand.dof_stiffness * (squeeze[2] - grasp[2])
         if squeeze_effort is not None:
-            ratio = np.abs(torque) / (hand.dof_effort if effort is None else effort)
-            torque *= squeeze_effort / np.maximum(ratio.max(axis=1, keepdims=True), 1.0e-9)
+            torque = bounded_torque(torque, hand.dof_effort if effort is None else effort, squeeze_effort)
         squeeze[2] = grasp[2] + torque / stiffness
     elif rule in (SqueezeRule.EXTRAPOLATE, SqueezeRule.EXTRAPOLATE_JOINTS):
         squeeze = [*grasp[:2], 2.0 * grasp[2] - opened[2]]
