@@ -15,6 +15,7 @@ class GraspStatus(enum.IntEnum):
     QP_NOT_CONVERGED = 2
     DEGENERATE_CONTACTS = 3
     PREGRASP_NOT_CLEAR = 4
+    HAND_INSIDE_OBJECT = 5
 
     @property
     def sentence(self) -> str:
@@ -38,5 +39,8 @@ _SENTENCES = {
     ),
     GraspStatus.PREGRASP_NOT_CLEAR: (
         "The pregrasp could not be opened 1 cm clear of the object; approach it with a motion planner of your own."
+    ),
+    GraspStatus.HAND_INSIDE_OBJECT: (
+        "A part of the hand reaches more than 1 cm into the object; leave the grasp out, or raise the number of steps."
     ),
 }

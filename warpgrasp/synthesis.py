@@ -13,6 +13,7 @@ import warp as wp
 
 from warpgrasp.dataset import GraspSet
 from warpgrasp.energy import EnergyConfig
+from warpgrasp.hand_depth import hand_depth
 from warpgrasp.initialize import InitializeConfig, seed_grasps
 from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
 from warpgrasp.problem import GraspProblem
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
 
 _PROGRESS_PERIOD = 0.25  # s between progress reports
+_DEPTH_LIMIT = (
+    0.01  # m of the hand inside the object; the protocols of the evaluation refuse deeper starts too
+)
+_JUDGED = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # finite and solved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +189,8 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: TargetConfig) 
     status = np.where(status == GraspStatus.OK, solution.status, status)
     unclear = (status == GraspStatus.OK) & (opened.clearance < config.clearance)
     status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), status)
+    inside = hand_depth(problem, final) > _DEPTH_LIMIT
+    status = np.where(np.isin(status, _JUDGED) & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
     return {
         "root_position": root[:, :3],
         "root_quaternion": root[:, 3:],
