@@ -231,6 +231,8 @@ graspqp = Protocol(
     root=RootMount.FIXED,
     hand_drives={
         "allegro": Drive(stiffness=100.0, damping=0.22, effort=1.6, armature=0.003, friction=0.15),
+        "barrett": Drive(stiffness=100.0, damping=0.2),
+        "leap": Drive(stiffness=100.0, damping=0.2),
     },
     time_step=0.005,
     contact_time_constant=0.01,
