@@ -19,6 +19,7 @@ import tyro
 
 from warpgrasp.atomic_file import OutputError
 from warpgrasp.eval.cases import GraspCase, grasp_files, load_case
+from warpgrasp.eval.columns import counted
 from warpgrasp.eval.conditions import forces_sentence, protocol_sentence, settings_name, squeeze_sentence
 from warpgrasp.eval.engines import ENGINES, Engine, load_engine
 from warpgrasp.eval.evaluation import EvaluationConfig, evaluate_case
@@ -163,11 +164,11 @@ class _Run:
                 progress.next_file()
                 try:
                     self._file(load_case(path, hand=self.options.hand), progress.share)
+                    progress.finished()
                 except OutputError:
                     raise
                 except ValueError as error:
                     self._fail(path, str(error))
-                progress.finished()
         overviews = self._write_tables()
         rows = [row for stored in self.finished for row in stored.rows(self.forces)]
         self.report.table(rows)
@@ -283,7 +284,7 @@ class _Run:
         if total:
             name = filtered_folder(Path(), self.config)
             self.report.say(
-                f"{total} grasps of {files} files hold at {force} and are unique: {name}/ in the results"
+                f"{counted(total, 'grasp')} of {counted(files, 'file')} hold at {force} and are unique: {name}/ in the results"
             )
 
     def _write_reports(self, overviews: Sequence[Overview]) -> None:
@@ -298,9 +299,8 @@ class _Run:
         if not overview.stored:
             return
         runs = f"; each run's own in {len(overviews) - 1} folders" if len(overviews) > 1 else ""
-        self.report.say(
-            f"results  {overview.folder} ({len(overview.stored)} files, {len(overview.rows)} rows, {forces_sentence(overview.forces)}{runs})"
-        )
+        size = f"{counted(len(overview.stored), 'file')}, {counted(len(overview.rows), 'row')}"
+        self.report.say(f"results  {overview.folder} ({size}, {forces_sentence(overview.forces)}{runs})")
         for sentence in overview.left_out:
             self.report.say(f"         {sentence}")
 

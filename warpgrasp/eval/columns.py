@@ -15,6 +15,7 @@ __all__ = [
     "NOTE",
     "RESULT_COLUMNS",
     "Column",
+    "counted",
     "failure_count",
     "reason_name",
 ]
@@ -33,6 +34,8 @@ class Column:
     form: str
     note: str = ""
     """What it is, for the line below the table."""
+    heading: str = ""
+    """The title in narrow lines, for a terminal; the title itself by default."""
 
     def text(self, row: Mapping[str, Any], *, missing: str = "-") -> str:
         """The number of a row, ``missing`` where it is not known."""
@@ -60,14 +63,19 @@ NOTE = (
 METRIC_COLUMNS = (
     Column("epsilon", "", "mean_epsilon_quality", 1.0, "{:.3f}", "largest ball in the wrench space"),
     Column("volume", "", "mean_volume_quality", 1.0, "{:.3f}", "of the wrench space"),
-    Column("contact area", "cm²", "mean_contact_area", 1.0e4, "{:.1f}", "surface within 5 mm of the hand"),
-    Column("intersection", "cm³", "mean_intersection_volume", 1.0e6, "{:.2f}", "of hand and object"),
-    Column("displacement", "mm", "mean_simulation_displacement", 1000.0, "{:.1f}", "drift in 1 s unpushed"),
+    Column("contact area", "cm²", "mean_contact_area", 1.0e4, "{:.1f}", "surface within 5 mm of the hand", "contact\narea"),
+    Column("intersection", "cm³", "mean_intersection_volume", 1.0e6, "{:.2f}", "of hand and object", "inter-\nsection"),
+    Column("displacement", "mm", "mean_simulation_displacement", 1000.0, "{:.1f}", "drift in 1 s unpushed", "displace-\nment"),
     Column("consistency", "mm", "mean_contact_distance_consistency", 1000.0, "{:.1f}",
-           "largest minus smallest finger distance"),
+           "largest minus smallest finger distance", "consis-\ntency"),
     Column("1st variance", "%", "first_variance_ratio", 100.0, "{:.0f}",
-           "share of the first principal component of grasps with Succ1"),
+           "share of the first principal component of grasps with Succ1", "1st vari-\nance"),
 )  # fmt: skip
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def reason_name(reason: FailureReason) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from warpgrasp.atomic_file import write_text
 from warpgrasp.eval.agreement import Comparison
 from warpgrasp.eval.cases import CaseError, GraspCase, load_case
-from warpgrasp.eval.conditions import protocol_sentence, squeeze_sentence
+from warpgrasp.eval.conditions import protocol_sentence, settings_name, squeeze_sentence
 from warpgrasp.eval.evaluation import EvaluationConfig
 from warpgrasp.eval.html_report import ReportContent, ReportEntry, write_report
 from warpgrasp.eval.rows import row_labels, total_rows
@@ -114,6 +114,9 @@ class Overview:
             "protocol": protocol,
             "engine": self.engine,
             "squeeze": self.squeeze,
+            "settings": settings_name(
+                self.config.protocol, self.engine, self.config.squeeze, self.config.squeeze_effort
+            ),
             "rows": [_without_nan(row) for row in self.rows],
             "totals": [_without_nan(row) for row in total_rows(self.rows)],
             "skipped": dict(self.failures),
@@ -166,7 +169,7 @@ def bad_sentences(bad_grasps: Mapping[str, Mapping[str, int]]) -> list[str]:
     sentences = []
     for name, counts in bad_grasps.items():
         bad = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in counts.items())
-        sentences.append(f"{name}: {bad} of its grasps; they count as failed.")
+        sentences.append(f"{name}: {bad}; such grasps count as failed.")
     return sentences
 
 

@@ -38,7 +38,8 @@ class FileProgress:
 
     def __init__(self, files: list[Path], show: Callable[[str, int, float, int, bool], None]) -> None:
         self._counts = [grasp_count(path) for path in files]
-        self._names = [path.stem for path in files]
+        several = len({path.parent for path in files}) > 1
+        self._names = [f"{path.parent.name}/{path.stem}" if several else path.stem for path in files]
         self._show = show
         self._index = -1
 
@@ -52,7 +53,7 @@ class FileProgress:
         self._tell(min(max(done, 0.0), 1.0))
 
     def finished(self) -> None:
-        """The file is done, or was skipped."""
+        """The file is done."""
         self._tell(1.0, finished=True)
 
     def _tell(self, share: float, *, finished: bool = False) -> None:

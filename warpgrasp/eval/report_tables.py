@@ -17,8 +17,8 @@ from warpgrasp.eval.columns import (
     failure_count,
     reason_name,
 )
-from warpgrasp.eval.rows import row_labels, total_rows
-from warpgrasp.eval.tables import failure_sentences, metric_rows, total_sentence
+from warpgrasp.eval.rows import row_labels
+from warpgrasp.eval.tables import failure_sentences, metric_rows, shown_totals, total_sentence
 
 __all__ = ["agreement_section", "metric_section", "result_section"]
 
@@ -27,7 +27,7 @@ _MISSING = "–"
 
 def result_section(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line per file and force, then all grasps together, and what the columns mean."""
-    totals = total_rows(rows) if len({row["file"] for row in rows}) > 1 else []
+    totals = shown_totals(rows)
     body = _body(rows, totals, RESULT_COLUMNS, why=True)
     why = "".join(f"<li>{escape(text.strip())}</li>" for text in failure_sentences(rows)[1:])
     first = escape("".join(failure_sentences(rows)[:1]))
@@ -45,7 +45,7 @@ def metric_section(rows: Sequence[Mapping[str, Any]]) -> str:
     ]
     if not columns:
         return ""
-    totals = total_rows(chosen) if len(chosen) > 1 else []
+    totals = shown_totals(chosen)
     notes = escape("; ".join(f"{column.title}: {column.note}" for column in columns))
     missing = "" if len(columns) == len(METRIC_COLUMNS) else " <code>--all-metrics</code> adds the others."
     return (

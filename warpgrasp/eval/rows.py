@@ -68,8 +68,8 @@ def result_rows(result: CaseResult, grasps: GraspSet, path: Path | str) -> list[
 def total_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """All grasps of each hand, grasp type and force together.
 
-    Rates and means are over all grasps, ``H`` and the first variance ratio over the objects where they are known (there is
-    a grasp with Succ1; ``entropy_objects`` counts them); counts are summed, the effort is the largest.
+    Rates and means are over all grasps, ``H`` and the first variance ratio over the files where they are known (there is
+    a grasp with Succ1; ``entropy_files`` counts them); counts are summed, the effort is the largest.
     """
     groups: dict[tuple[str, str, float], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -82,7 +82,7 @@ def total_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "hand": hand,
             "grasp_type": grasp_type,
             "force": force,
-            "objects": len(members),
+            "files": len(members),
         }
         names = dict.fromkeys(name for member in members for name in member)
         for name in names:
@@ -100,7 +100,7 @@ def total_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 total[name] = (
                     float(np.average(values[some], weights=weights[some])) if some.any() else float("nan")
                 )
-        total["entropy_objects"] = sum(bool(np.isfinite(member["entropy"])) for member in members)
+        total["entropy_files"] = sum(bool(np.isfinite(member["entropy"])) for member in members)
         totals.append(total)
     return totals
 

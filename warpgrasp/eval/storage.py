@@ -136,6 +136,8 @@ def check_places(places: Places) -> None:
     Raises:
         ValueError: Names both and the remedy.
     """
+    for folder in places.summaries():
+        _check_settings(folder, str(_summary(folder).get("settings", places.settings)), places)
     seen: dict[Path, Path] = {}
     for file in places.files:
         path = places.result(file)
@@ -146,11 +148,7 @@ def check_places(places: Places) -> None:
             known = CaseResult.load(path).metadata
         except ValueError:
             continue  # none, or damaged: computed
-        settings = known.get("settings_name", places.settings)
-        if settings != places.settings:
-            raise ValueError(
-                f"{path.parent} holds results of {settings}, not of {places.settings}; choose another --out or leave it away"
-            )
+        _check_settings(path.parent, str(known.get("settings_name", places.settings)), places)
         before = Path(known.get("grasp_path", file))
         if before != file and known.get("grasp_file_hash") != _hash(file):
             raise ValueError(f"{path} is the result of {before}, not of {file}; choose another --out")
@@ -158,13 +156,25 @@ def check_places(places: Places) -> None:
 
 def member_folders(folder: Path, asked: Iterable[Path]) -> list[Path]:
     """Folders a summary in ``folder`` covers: itself, those asked for, and those it covered before."""
-    try:
-        content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        before = [folder / name for name in content.get("folders", [])]
-    except (OSError, ValueError, AttributeError, TypeError):
-        before = []
+    before = [folder / str(name) for name in _summary(folder).get("folders", ())]
     members = dict.fromkeys(path.resolve() for path in (folder, *before, *asked))
     return [path for path in members if path.is_dir()]
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """The ``results.json`` of a folder; empty when there is none."""
+    try:
+        content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _check_settings(folder: Path, settings: str, places: Places) -> None:
+    if settings != places.settings:
+        raise ValueError(
+            f"{folder} holds results of {settings}, not of {places.settings}; choose another --out or leave it away"
+        )
 
 
 def _grasp_path(path: Path, result: CaseResult) -> Path | None:

@@ -13,7 +13,14 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from warpgrasp.eval.agreement import MEANINGFUL_SHARE, Comparison, Disagreement
-from warpgrasp.eval.columns import METRIC_COLUMNS, RESULT_COLUMNS, Column, failure_count, reason_name
+from warpgrasp.eval.columns import (
+    METRIC_COLUMNS,
+    RESULT_COLUMNS,
+    Column,
+    counted,
+    failure_count,
+    reason_name,
+)
 from warpgrasp.eval.rows import row_labels, total_rows
 from warpgrasp.eval.verdict import FailureReason
 
@@ -24,6 +31,7 @@ __all__ = [
     "metric_rows",
     "metric_table",
     "result_tables",
+    "shown_totals",
     "total_sentence",
 ]
 
@@ -42,7 +50,7 @@ def result_tables(console: Console, rows: Sequence[Row], *, limit: int) -> list[
     At most ``limit`` rows, then all grasps of each hand, grasp type and force together.
     """
     labels = row_labels(rows)[:limit]
-    totals = total_rows(rows) if len({row["file"] for row in rows}) > 1 else []
+    totals = shown_totals(rows)
     shown = [*zip(labels, rows, strict=False), *((str(row["object"]), row) for row in totals)]
     groups = _group_columns(rows)
     reasons = [reason for reason in FailureReason if any(reason in failure_count(row) for row in rows)]
@@ -75,21 +83,28 @@ def metric_table(rows: Sequence[Row], *, limit: int) -> Table:
     """Geometric and wrench metrics, means over the grasps of each object."""
     chosen = metric_rows(rows)
     labels = row_labels(chosen)[:limit]
-    totals = total_rows(chosen) if len(chosen) > 1 else []
+    totals = shown_totals(chosen)
     shown = [*zip(labels, chosen, strict=False), *((str(row["object"]), row) for row in totals)]
     return _table(shown, len(labels), _group_columns(chosen), METRIC_COLUMNS, ())
 
 
+def shown_totals(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows of all grasps together, where there is more than one file."""
+    return [row for row in total_rows(rows) if row["files"] > 1]
+
+
 def total_sentence(rows: Sequence[Row]) -> str:
     """What the last rows are; empty when there are none."""
-    files = {row["file"]: row["object"] for row in rows}
-    if len(files) < 2:
+    totals = shown_totals(rows)
+    if not totals:
         return ""
-    what = "objects" if len(set(files.values())) == len(files) else "files"
-    counts = sorted({int(row["entropy_objects"]) for row in total_rows(rows)})
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    files = {(row["hand"], row["grasp_type"], row["file"]): row["object"] for row in rows}
+    objects = {(*key[:2], name) for key, name in files.items()}
+    what = "object" if len(objects) == len(files) else "file"
+    counts = sorted({int(row["entropy_files"]) for row in totals})
+    span = counted(counts[0], what) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} {what}s"
     return (
-        f"All grasps: rates and depths over all grasps requested, H the mean of the {span} {what} with success, "
+        f"All grasps: rates and depths over all grasps requested, H the mean of the {span} with success, "
         "effort the largest."
     )
 
@@ -166,7 +181,7 @@ def _table(
         table.add_column(name.removeprefix("grasp_"), overflow="fold")
     for column in columns:
         unit = f"[{column.unit}]" if column.unit else ""
-        table.add_column(escape(f"{column.title}\n{unit}"), justify="right", no_wrap=True)
+        table.add_column(escape(f"{column.heading or column.title}\n{unit}"), justify="right", no_wrap=True)
     for reason in reasons:
         title = _REASON_TITLES.get(reason, reason_name(reason).replace(" ", "\n"))
         table.add_column(title, justify="right", no_wrap=True, style="dim")
