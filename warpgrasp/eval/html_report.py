@@ -82,7 +82,8 @@ def write_report(path: Path, content: ReportContent, *, device: wp.DeviceLike = 
     if not content.entries:
         raise ValueError("a report needs at least one evaluated grasp file (got none)")
     limits = content.limits
-    force = _common_force(content.entries)
+    common = np.array(_common_forces(content.entries))
+    force = float(common[reference_force(common)])
     # Files that were not tested at this force are in the tables and curves only.
     entries = [entry for entry in content.entries if force in entry.result.force]
     verdicts = [entry.result.at([force]).verdict(0) for entry in entries]
@@ -122,11 +123,10 @@ def _all_forces(entries: Sequence[ReportEntry]) -> list[float]:
     return sorted({float(force) for entry in entries for force in entry.result.force})
 
 
-def _common_force(entries: Sequence[ReportEntry]) -> float:
-    """The reference force among those that most files were tested at."""
+def _common_forces(entries: Sequence[ReportEntry]) -> list[float]:
+    """The forces that most files were tested at: those of a curve, which must be about the same grasps everywhere."""
     counts = Counter(float(force) for entry in entries for force in entry.result.force)
-    common = np.array([force for force, count in counts.items() if count == max(counts.values())])
-    return float(common[reference_force(common)])
+    return sorted(force for force, count in counts.items() if count == max(counts.values()))
 
 
 def _figures(content: ReportContent, reference: float) -> str:
@@ -134,23 +134,26 @@ def _figures(content: ReportContent, reference: float) -> str:
     totals = total_rows(content.rows)
     success, unique = [], []
     for color, group in enumerate(groups):
-        rows = [row for row in totals if (row["hand"], row["grasp_type"]) == group]
+        members = [e for e in content.entries if (e.case.hand.name, e.case.grasp_type) == group]
+        pushes = _common_forces(members)
+        rows = [row for row in totals if (row["hand"], row["grasp_type"]) == group and row["force"] in pushes]
         rows.sort(key=lambda row: row["force"])
         force = np.array([row["force"] for row in rows])
         prefix = f"{group[0]} {group[1]}: " if len(groups) > 1 else ""
         for name, label in (("succ1", "Succ1: in at least one trial"), ("succ3", "Succ3: in all trials")):
             share = np.array([row[name] for row in rows])
             success.append(Curve(prefix + label, force, share, dashed=name == "succ3", color=color))
-        members = [e for e in content.entries if (e.case.hand.name, e.case.grasp_type) == group]
-        for k, push in enumerate(_all_forces(members) if len(groups) == 1 else [reference]):
+        for k, push in enumerate(pushes if len(groups) == 1 else [reference]):
             tested = [entry for entry in members if push in entry.result.force]
             if not tested:
                 continue
             values = _mean_unique_curve(tested, push)
             x = np.arange(len(values), dtype=np.float64)
             unique.append(Curve(f"{prefix}{push:g} N", x, values, color=max(color, k)))
+    whole = _common_forces(content.entries) == _all_forces(content.entries)
+    some = "" if whole else " Pushes at which only some files were tested are in the table."
     figures = (
-        ("Success over force", success_figure(success), "Of all grasps."),
+        ("Success over force", success_figure(success), f"Of all grasps.{some}"),
         (
             "Unique grasps over seeds",
             unique_figure(unique),
@@ -182,7 +185,7 @@ def _mean_unique_curve(entries: Sequence[ReportEntry], force: float) -> NDArray[
 
 
 def _reason_figure(entries: Sequence[ReportEntry]) -> str:
-    forces = _all_forces(entries)
+    forces = _common_forces(entries)
     reasons = [
         np.concatenate([np.ravel(entry.result.at([force]).columns["reason"]) for entry in entries])
         for force in forces

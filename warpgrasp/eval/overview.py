@@ -186,6 +186,9 @@ def write_page(overview: Overview, cases: Mapping[Path, GraspCase], *, hand: str
         OutputError: The page cannot be written.
     """
     labels = _labels(overview.stored)
+    groups = {item.grasp_path: _group(item) for item in overview.stored}
+    if len(set(groups.values())) > 1:
+        labels = {path: f"{label}, {groups[path]}" for path, label in labels.items()}
     problems = [*overview.failures.values(), *bad_sentences(overview.bad_grasps), *overview.left_out]
     entries = []
     for stored in overview.stored:
@@ -206,6 +209,10 @@ def write_page(overview: Overview, cases: Mapping[Path, GraspCase], *, hand: str
         comparison=overview.comparison,
     )
     return write_report(overview.folder / "report.html", content)
+
+
+def _group(stored: StoredResult) -> str:
+    return f"{stored.result.metadata['hand']} {stored.result.metadata['grasp_type']}"
 
 
 def _labels(stored: Sequence[StoredResult]) -> dict[Path, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ _NAME_WIDTH = 32
 def grasp_count(path: Path) -> int:
     """Number of grasps in a file; 0 when it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a damaged file open when it is given a path.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return len(file["energy"])
     except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         return 0

@@ -19,6 +19,7 @@ from warpgrasp.eval.columns import (
 )
 from warpgrasp.eval.rows import row_labels
 from warpgrasp.eval.tables import failure_sentences, metric_rows, shown_totals, total_sentence
+from warpgrasp.eval.verdict import FailureReason
 
 __all__ = ["agreement_section", "metric_section", "result_section"]
 
@@ -92,17 +93,24 @@ def _body(
         f'<th class="n">{escape(column.title)}{f" [{column.unit}]" if column.unit else ""}</th>'
         for column in columns
     )
-    last = "<th>not held in all trials</th>" if why else ""
-    head = f"<tr><th>object</th><th>hand</th><th>type</th>{names}{last}</tr>"
-    body = [_line(label, row, columns, why) for label, row in zip(row_labels(rows), rows, strict=True)]
-    body += [_line(str(row["object"]), row, columns, why, ' class="total"') for row in totals]
+    reasons = [item for item in FailureReason if why and any(item in failure_count(row) for row in rows)]
+    names += "".join(f'<th class="n why">{reason_name(reason)}</th>' for reason in reasons)
+    head = f"<tr><th>object</th><th>hand</th><th>type</th>{names}</tr>"
+    body = [_line(label, row, columns, reasons) for label, row in zip(row_labels(rows), rows, strict=True)]
+    body += [_line(str(row["object"]), row, columns, reasons, ' class="total"') for row in totals]
     style = "" if why else ' class="metrics"'
     return f"<table{style}><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _line(label: str, row: Mapping[str, Any], columns: Sequence[Column], why: bool, style: str = "") -> str:
+def _line(
+    label: str,
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    reasons: Sequence[FailureReason],
+    style: str = "",
+) -> str:
     texts = "".join(f"<td>{escape(str(text))}</td>" for text in (label, row["hand"], row["grasp_type"]))
     numbers = "".join(f'<td class="n">{column.text(row, missing=_MISSING)}</td>' for column in columns)
-    reasons = ", ".join(f"{count} {reason_name(reason)}" for reason, count in failure_count(row).items())
-    last = f'<td class="why">{reasons}</td>' if why else ""
-    return f"<tr{style}>{texts}{numbers}{last}</tr>"
+    failures = failure_count(row)
+    counts = "".join(f'<td class="n why">{failures.get(reason, "·")}</td>' for reason in reasons)
+    return f"<tr{style}>{texts}{numbers}{counts}</tr>"

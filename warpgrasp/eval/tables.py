@@ -56,12 +56,12 @@ def result_tables(console: Console, rows: Sequence[Row], *, limit: int) -> list[
     reasons = [reason for reason in FailureReason if any(reason in failure_count(row) for row in rows)]
     short = tuple(column for column in RESULT_COLUMNS if column.key not in _DISPENSABLE)
     head = RESULT_COLUMNS[:2]
-    one = [_table(shown, len(labels), groups, RESULT_COLUMNS, reasons)]
-    if _fits(console, one) or not reasons:
-        return one
-    why = _table(shown, len(labels), groups, head, reasons)
+    tables = [_table(shown, len(labels), groups, RESULT_COLUMNS, reasons)]
+    if _fits(console, tables):
+        return tables
+    why = [_table(shown, len(labels), groups, head, reasons)] if reasons else []
     for columns in (RESULT_COLUMNS, short):
-        tables = [_table(shown, len(labels), groups, columns, ()), why]
+        tables = [_table(shown, len(labels), groups, columns, ()), *why]
         if _fits(console, tables):
             break
     return tables
