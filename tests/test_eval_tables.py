@@ -104,8 +104,8 @@ def test_tables_leave_columns_out_before_they_wrap() -> None:
         row("ycb_035_power_drill", hand=hand, grasp_type="precision") for hand in ("leap", "shadow_wristless")
     ]
     wide, narrow = shown(rows, 150), shown(rows, 90)
-    assert "by pose" in wide.split("Succ1: holds")[0]
-    assert "by pose" not in narrow.split("Succ1: holds")[0]
+    assert " pose " in wide.split("Succ1: holds")[0]
+    assert " pose " not in narrow.split("Succ1: holds")[0]
 
 
 def test_rows_that_share_an_object_are_told_apart() -> None:

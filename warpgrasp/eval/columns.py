@@ -49,7 +49,7 @@ RESULT_COLUMNS = (
     Column("Succ1", "%", "succ1", 100.0, "{:.0f}"),
     Column("Succ3", "%", "succ3", 100.0, "{:.0f}"),
     Column("unique", "%", "unique", 100.0, "{:.0f}"),
-    Column("by pose", "%", "unique_pose", 100.0, "{:.0f}"),
+    Column("by pose", "%", "unique_pose", 100.0, "{:.0f}", heading="by\npose"),
     Column("H", "", "entropy", 1.0, "{:.2f}"),
     Column("pen", "mm", "mean_penetration_depth", 1000.0, "{:.1f}"),
     Column("self", "mm", "mean_self_penetration_depth", 1000.0, "{:.1f}"),
