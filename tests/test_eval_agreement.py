@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_eval_cli import Run, robotiq_grasps
+from eval_runs import Run, robotiq_grasps
 
 from warpgrasp.eval import newton_engine
 from warpgrasp.eval.agreement import Agreement, Comparison
@@ -109,7 +109,8 @@ def test_command_line_compares_two_engines(tmp_path: Path, monkeypatch: pytest.M
     run = Run(path, "--engine", "mujoco", "--compare", "newton", "--force", 1, "--workers", 1)
     assert run.code == 0, run.error
     folder = path.parent / "evaluation" / "graspqp"
-    assert (folder / "compared_newton" / "cube.npz").exists()
+    assert (folder.parent / "graspqp-newton" / "cube.npz").exists()
+    assert (folder.parent / "graspqp-newton" / "results.csv").exists()
     content = json.loads((folder / "agreement.json").read_text())
     succ1 = next(entry for entry in content["agreement"] if entry["measure"] == "Succ1")
     assert succ1["first_only"] + succ1["second_only"] == 1

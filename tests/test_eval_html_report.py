@@ -37,7 +37,8 @@ from warpgrasp.eval.heat_map import (
 )
 from warpgrasp.eval.html_report import ReportContent, ReportEntry, ReportLimits, reference_force, write_report
 from warpgrasp.eval.report_pictures import gallery_choice
-from warpgrasp.eval.results import CaseResult, result_rows
+from warpgrasp.eval.results import CaseResult
+from warpgrasp.eval.rows import result_rows
 from warpgrasp.eval.verdict import FailureReason, Verdict
 
 HALF = (0.02, 0.03, 0.04)
@@ -66,6 +67,8 @@ def make_case(folder: Path, name: str) -> GraspCase:
         contact_normal=np.tile([[1.0, 0, 0], [-1.0, 0, 0]], (count, 1, 1)),
         status=np.array([0] * (count - 1) + [1]),
     )
+    metadata = {**grasps.metadata, "object": {**grasps.metadata["object"], "name": name}}
+    grasps = dataclasses.replace(grasps, metadata=metadata)
     return GraspCase(folder / f"{name}.npz", "00", grasps, pad_hand(), model)
 
 
@@ -78,12 +81,16 @@ def make_entry(folder: Path, name: str) -> ReportEntry:
         verdicts.append(
             dataclasses.replace(empty, trial_success=trials, reason=np.array(reason, dtype=np.int32))
         )
-    metadata = {"object": name, "hand": case.hand.name, "grasp_type": "power"}
+    metadata = {
+        "object": name,
+        "hand": case.hand.name,
+        "grasp_type": "power",
+        "joint_lower": case.hand.dof_lower,
+        "joint_upper": case.hand.dof_upper,
+    }
     metrics = {"penetration_depth": np.full(len(case.grasps), 0.001)}
     result = CaseResult.from_verdicts(FORCE, verdicts, metrics, metadata)
-    grasps = case.grasps
-    root = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
-    return ReportEntry(case, result, result_rows(result, root, (case.hand.dof_lower, case.hand.dof_upper)))
+    return ReportEntry(case, result, result_rows(result, case.grasps, case.path))
 
 
 class Page(html.parser.HTMLParser):
@@ -392,7 +399,7 @@ def test_command_line_writes_the_page_beside_the_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
-    from test_eval_cli import Run, robotiq_grasps
+    from eval_runs import Run, robotiq_grasps
 
     path, _ = robotiq_grasps(tmp_path / "run")
     run = Run(path.parent, "--workers", 1, "--report")

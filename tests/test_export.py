@@ -444,13 +444,28 @@ def test_empty_and_damaged_files_are_named(tmp_path: Path, capsys: Any) -> None:
     assert "3 grasps in 1 files of graspqp" in captured.out
 
 
+def test_files_of_one_name_in_two_runs_go_into_folders_like_theirs(tmp_path: Path) -> None:
+    hand = load_hand("robotiq_2f140")
+    for run in ("a", "b"):
+        write_grasps(tmp_path / "runs" / run, hand)
+    result = export_grasps([tmp_path / "runs"], tmp_path / "out", format="graspqp")
+    assert [path.relative_to(tmp_path / "out").parts[0] for path in result.paths] == ["a", "b"]
+    write_grasps(tmp_path / "runs" / "c", hand, name="other")
+    result = export_grasps(
+        [tmp_path / "runs" / "a", tmp_path / "runs" / "c"], tmp_path / "flat", format="graspqp"
+    )
+    assert {path.parent for path in result.paths} == {tmp_path / "flat"}
+
+
 def test_wrong_usage_has_exit_code_two(tmp_path: Path, capsys: Any) -> None:
     out = ["--format", "usd", "-o", str(tmp_path / "out")]
     assert main([str(tmp_path / "nowhere"), *out]) == 2
     assert "does not exist" in capsys.readouterr().err
     for folder in ("a", "b"):
         write_grasps(tmp_path / folder, load_hand("robotiq_2f140"))
-    assert main([str(tmp_path / "a"), str(tmp_path / "b"), *out]) == 2
+    for name in ("cube", "Cube"):
+        (tmp_path / "a" / f"{name}.npz").write_bytes(b"PK")
+    assert main([str(tmp_path / "a"), *out]) == 2
     assert "have the same name; export them into different folders" in capsys.readouterr().err
     assert main([str(tmp_path / "a"), *out, "--best", "0"]) == 2
     assert "best must be at least 1 (got 0)" in capsys.readouterr().err

@@ -7,6 +7,7 @@ Frames and joint orders are those the reader expects for Allegro, Shadow and LEA
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def export_grasps(
 
     Args:
         inputs: Grasp files (npz) or folders of them.
-        output: Folder, created when missing.
+        output: Folder, created when missing. Where files of several runs have the same name, each run gets a folder of its
+            name in it.
         format: One of :data:`EXPORT_FORMATS`.
         hand: Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused.
         every_status: Also write grasps whose status is not OK.
@@ -104,7 +106,7 @@ def export_grasps(
     if best is not None and best < 1:
         raise ValueError(f"best must be at least 1 (got {best})")
     files = grasp_files([Path(path) for path in inputs])
-    _check_names(files)
+    folders = _folders(files, Path(output))
     paths: list[Path] = []
     failures: dict[str, str] = {}
     grasp_count = flagged_count = 0
@@ -126,18 +128,24 @@ def export_grasps(
                 f"{file}: none of its {batch.flagged_count} grasps has status OK; pass --every-status.",
             )
             continue
-        paths += EXPORT_FORMATS[format](batch, Path(output))
+        paths += EXPORT_FORMATS[format](batch, folders[file])
         grasp_count += len(batch)
     return ExportResult(tuple(paths), grasp_count, flagged_count, failures)
 
 
-def _check_names(files: Sequence[Path]) -> None:
-    """The exported files carry the name of the grasp file, so two of one name cannot share a folder."""
-    seen: dict[str, Path] = {}
-    for file in files:
-        other = seen.setdefault(file.stem.lower(), file)
+def _folders(files: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Where each file goes: exported files carry its name, so files of one name in several runs get folders like theirs."""
+    names = [file.stem.lower() for file in files]
+    if len(set(names)) == len(names):
+        return dict.fromkeys(files, output)
+    common = os.path.commonpath([file.parent for file in files])
+    folders = {file: output / os.path.relpath(file.parent, common) for file in files}
+    seen: dict[tuple[Path, str], Path] = {}
+    for file, folder in folders.items():
+        other = seen.setdefault((folder, file.stem.lower()), file)
         if other != file:
             raise ValueError(f"{other} and {file} have the same name; export them into different folders")
+    return folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +158,7 @@ class ExportOptions:
     """dexgraspbench: npy per grasp with object folders; graspqp: torch file per object; mjcf: MuJoCo scene with keyframes
     per object; usd: stage per object."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Folder to write into."""
+    """Folder to write into; runs with files of one name get folders of their own in it."""
     hand: str | None = None
     """Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused."""
     best: int | None = None

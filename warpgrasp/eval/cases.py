@@ -18,6 +18,7 @@ __all__ = ["EVALUATION_FOLDER", "CaseError", "GraspCase", "grasp_files", "load_c
 
 EVALUATION_FOLDER = "evaluation"
 """Results lie in a folder of this name beside the grasps; it is not searched for grasps."""
+_ARCHIVE_START = b"PK"  # of an npz file
 
 
 class CaseError(ValueError):
@@ -34,6 +35,13 @@ class GraspCase:
     grasps: GraspSet
     hand: HandModel
     model: ObjectModel
+
+    @property
+    def object_name(self) -> str:
+        """Name of the object in the metadata; that of the file where it does not say."""
+        known = self.grasps.metadata.get("object")
+        name = str(known.get("name", "")) if isinstance(known, dict) else ""
+        return name or self.path.stem
 
     @property
     def grasp_type(self) -> str:
@@ -78,6 +86,7 @@ def load_case(path: Path, *, hand: str | None = None) -> GraspCase:
     Raises:
         CaseError: Damaged file, other hand, missing object, or an object or hand that changed since.
     """
+    _check_kind(path)
     try:
         grasps = GraspSet.load(path)
     except (ValueError, OSError) as error:
@@ -88,6 +97,23 @@ def load_case(path: Path, *, hand: str | None = None) -> GraspCase:
     model = _load_object(path, grasps)
     file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
     return GraspCase(path, file_hash, grasps, model_of_hand, model)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no archive at all, so that nobody is told how to unpack a text or a USD stage."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_ARCHIVE_START))
+    except OSError as error:
+        raise CaseError(f"{path} cannot be read: {error.strerror}.") from error
+    if start == _ARCHIVE_START:
+        return
+    if not start:
+        raise CaseError(f"{path} is empty, not a grasp file; generate it again.")
+    beside = path.with_suffix(".npz")
+    if path.suffix != ".npz" and beside.is_file():
+        raise CaseError(f"{path} is not a grasp file; name {beside.name} beside it.")
+    raise CaseError(f"{path} is not a grasp file; name an npz file of warpgrasp.generate or its folder.")
 
 
 def _load_hand(path: Path, grasps: GraspSet, hand: str | None) -> HandModel:
@@ -104,8 +130,8 @@ def _load_hand(path: Path, grasps: GraspSet, hand: str | None) -> HandModel:
         )
     if grasps.joint_names != model.joint_names:
         raise CaseError(
-            f"{path}: its joints ({', '.join(grasps.joint_names)}) are not those of hand {model.name!r} "
-            f"({', '.join(model.joint_names)}); pass the hand it was made for."
+            f"{path}: its joints ({_some(grasps.joint_names)}) are not those of hand {model.name!r} "
+            f"({_some(model.joint_names)}); pass the hand it was made for."
         )
     if known.get("asset_hash") not in (None, model.asset_hash):
         raise CaseError(
@@ -132,6 +158,11 @@ def _load_object(path: Path, grasps: GraspSet) -> ObjectModel:
             f"{str(known.get('mesh_hash'))[:8]} then, {model.mesh_hash[:8]} now); generate the grasps again."
         )
     return model
+
+
+def _some(names: Sequence[str], count: int = 3) -> str:
+    rest = f", ... {len(names)} in all" if len(names) > count else ""
+    return ", ".join(names[:count]) + rest
 
 
 def _scale(known: dict[str, Any]) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.eval.cases import GraspCase
+from warpgrasp.eval.conditions import settings_name, squeeze_sentence
 from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.eval.metrics_geometry import (
     contact_area,
@@ -36,6 +37,8 @@ __all__ = ["REST_TIME", "EvaluationConfig", "evaluate_case", "grasp_metrics", "s
 REST_TIME = 1.0
 """Time over which the simulation displacement is measured [s]."""
 _METRIC_FRICTION = 0.2  # of the wrench space, that of the force-closure energy
+_METRICS = ("penetration_depth", "self_penetration_depth", "contact_distance_consistency", "contact_area")
+_SLOW_METRICS = ("intersection_volume", "epsilon_quality", "volume_quality", "simulation_displacement")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +64,33 @@ class EvaluationConfig:
         self.protocols()  # a protocol without a free force refuses one
 
     def protocols(self) -> tuple[Protocol, ...]:
-        """The protocol at each force."""
+        """The protocol at each force, each once."""
         if not self.forces:
             return (self.protocol,)
-        return tuple(self.protocol.with_force(force) for force in self.forces)
+        return tuple(self.protocol.with_force(force) for force in dict.fromkeys(self.forces))
+
+    def push_forces(self) -> tuple[float, ...]:
+        """The pushes [N], each once, ascending."""
+        return tuple(sorted(protocol.push_force for protocol in self.protocols()))
+
+    def settings(self) -> dict[str, Any]:
+        """What decides a verdict beside the push: results at several forces of equal settings belong together."""
+        settings: dict[str, Any] = _plain(self)
+        for name in ("forces", "all_metrics"):
+            del settings[name]
+        if self.protocol.force is not None:
+            settings["protocol"]["force"] = "as given"
+        return settings
+
+    def settings_hash(self, engine: str) -> str:
+        """Hash of :meth:`settings` and the engine."""
+        return result_key({"settings": self.settings(), "engine": engine})
 
     def key(self, case: GraspCase, engine: str) -> str:
-        """Hash by which a finished result is recognised."""
+        """Hash by which a finished result is recognised, whatever its forces."""
         return result_key(
             {
-                "settings": _plain(self),
-                "engine": engine,
+                "settings": self.settings_hash(engine),
                 "grasps": case.file_hash,
                 "hand": case.hand.asset_hash,
                 "object": case.model.mesh_hash,
@@ -84,14 +103,28 @@ def evaluate_case(
     config: EvaluationConfig,
     engine: Engine,
     *,
+    earlier: CaseResult | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CaseResult:
-    """Simulate all grasps of a file at every force and measure them; ``progress`` hears simulated grasps so far.
+    """Simulate all grasps of a file at every force and measure them.
+
+    Args:
+        case: The grasps with their hand and object.
+        config: How they are tested.
+        engine: What simulates.
+        earlier: A result of the same key; its forces and metrics are kept and only others are computed.
+        progress: Hears the number of grasps tested so far, counted once per force.
 
     Raises:
         ImportError: CoACD is needed and not installed.
         ValueError: The physics engine refuses the hand or the object.
     """
+    known = {} if earlier is None else earlier.metrics()
+    done = () if earlier is None else earlier.force
+    protocols = [protocol for protocol in config.protocols() if protocol.push_force not in done]
+    lacking = [name for name in _metric_names(config.all_metrics) if name not in known]
+    if earlier is not None and not protocols and not lacking:
+        return earlier
     pieces = convex_pieces(case.model, config.pieces)
     scene = build_scene(case.hand, case.model, pieces, config.protocol)
     targets = hand_targets(
@@ -103,34 +136,47 @@ def evaluate_case(
         effort=_dof_effort(scene),
     )
     verdicts = []
-    for index, protocol in enumerate(config.protocols()):
-        done = index * len(case.grasps)
+    kept = len(config.protocols()) - len(protocols)
+    for index, protocol in enumerate(protocols):
+        count = (kept + index) * len(case.grasps)
+        heard = None if progress is None else _shifted(progress, count)
         verdicts.append(
-            engine.evaluate(
-                dataclasses.replace(scene, protocol=protocol),
-                targets,
-                progress=None if progress is None else _shifted(progress, done),
-            )
+            engine.evaluate(dataclasses.replace(scene, protocol=protocol), targets, progress=heard)
         )
-    metrics = grasp_metrics(case, targets.valid(), all_metrics=config.all_metrics)
-    if config.all_metrics:
+    metrics = dict(known)
+    if lacking:
+        metrics.update(grasp_metrics(case, targets.valid(), all_metrics=config.all_metrics))
+    if config.all_metrics and "simulation_displacement" in lacking:
         metrics["simulation_displacement"] = simulation_displacement(engine, scene, targets)
-    metadata = {
+    metadata = _metadata(case, config, engine.name, len(pieces))
+    if earlier is not None and not verdicts:
+        return dataclasses.replace(earlier, columns={**earlier.columns, **metrics}, metadata=metadata)
+    forces = [protocol.push_force for protocol in protocols]
+    result = CaseResult.from_verdicts(forces, verdicts, metrics, metadata)
+    return result.joined(result if earlier is None else earlier)
+
+
+def _metadata(case: GraspCase, config: EvaluationConfig, engine: str, piece_count: int) -> dict[str, Any]:
+    return {
         "result_version": RESULT_VERSION,
-        "key": config.key(case, engine.name),
-        "grasp_file": case.path.name,
+        "key": config.key(case, engine),
+        "settings_hash": config.settings_hash(engine),
+        "grasp_path": str(case.path),
         "grasp_file_hash": case.file_hash,
-        "object": case.path.stem,
+        "object": case.object_name,
+        "mesh_hash": case.model.mesh_hash,
         "hand": case.hand.name,
         "grasp_type": case.grasp_type,
-        "engine": engine.name,
-        "piece_count": len(pieces),
-        "settings": _plain(config),
+        "joint_lower": np.asarray(case.hand.dof_lower).tolist(),
+        "joint_upper": np.asarray(case.hand.dof_upper).tolist(),
+        "engine": engine,
+        "squeeze": squeeze_sentence(config.squeeze, config.squeeze_effort),
+        "piece_count": piece_count,
+        "settings": config.settings(),
+        "settings_name": settings_name(config.protocol, engine, config.squeeze, config.squeeze_effort),
         "trial_names": list(config.protocol.trial_names),
         "versions": _versions(),
     }
-    forces = [protocol.push_force for protocol in config.protocols()]
-    return CaseResult.from_verdicts(forces, verdicts, metrics, metadata)
 
 
 def simulation_displacement(
@@ -178,6 +224,10 @@ def grasp_metrics(
             columns["epsilon_quality"][index] = epsilon_quality(wrenches)
             columns["volume_quality"][index] = volume_quality(wrenches)
     return columns
+
+
+def _metric_names(all_metrics: bool) -> tuple[str, ...]:
+    return (*_METRICS, *_SLOW_METRICS) if all_metrics else _METRICS
 
 
 def _dof_effort(scene: Scene) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import string
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -21,6 +22,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from warpgrasp.atomic_file import write_text
+from warpgrasp.eval.agreement import Comparison
+from warpgrasp.eval.columns import reason_name
 from warpgrasp.eval.figures import (
     Curve,
     import_matplotlib,
@@ -36,28 +39,16 @@ from warpgrasp.eval.report_pictures import (
     gallery_choice,
     gallery_tiles,
     heat_map_figures,
-    reason_name,
     scene_choice,
     state_of,
 )
-from warpgrasp.eval.results import total_rows
+from warpgrasp.eval.report_tables import agreement_section, metric_section, result_section
+from warpgrasp.eval.rows import total_rows
 from warpgrasp.eval.verdict import FailureReason, Verdict
 
 __all__ = ["ReportContent", "ReportEntry", "ReportLimits", "reference_force", "write_report"]
 
 _REFERENCE_FORCE = 5.0  # N, of the protocol graspqp
-_COLUMNS = (
-    ("push [N]", "force", 1.0, "{:g}"),
-    ("grasps", "grasps", 1.0, "{:.0f}"),
-    ("Succ1 [%]", "succ1", 100.0, "{:.0f}"),
-    ("Succ3 [%]", "succ3", 100.0, "{:.0f}"),
-    ("unique [%]", "unique", 100.0, "{:.0f}"),
-    ("by pose [%]", "unique_pose", 100.0, "{:.0f}"),
-    ("H", "entropy", 1.0, "{:.2f}"),
-    ("penetration [mm]", "mean_penetration_depth", 1000.0, "{:.1f}"),
-    ("self [mm]", "mean_self_penetration_depth", 1000.0, "{:.1f}"),
-    ("effort", "effort_ratio", 1.0, "{:.2f}"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +60,8 @@ class ReportContent:
     """Sentences that must stand beside the numbers: protocols, engine, squeeze."""
     problems: Sequence[str] = ()
     """Sentences about files and grasps that were skipped."""
+    comparison: Comparison | None = None
+    """With a second engine."""
     limits: ReportLimits = field(default_factory=ReportLimits)
 
     @property
@@ -88,27 +81,31 @@ def write_report(path: Path, content: ReportContent, *, device: wp.DeviceLike = 
     import_matplotlib()
     if not content.entries:
         raise ValueError("a report needs at least one evaluated grasp file (got none)")
-    entries, limits = content.entries, content.limits
-    first = entries[0].result
-    reference = reference_force(first.force)
-    verdicts = [entry.result.verdict(reference) for entry in entries]
+    limits = content.limits
+    common = np.array(_common_forces(content.entries))
+    force = float(common[reference_force(common)])
+    # Files that were not tested at this force are in the tables and curves only.
+    entries = [entry for entry in content.entries if force in entry.result.force]
+    verdicts = [entry.result.at([force]).verdict(0) for entry in entries]
+    forces = _all_forces(entries)
     chosen = scene_choice(entries, limits)
     scenes = grasp_scenes([entry.case for entry in entries], chosen, device=device)
     scene_index = {} if scenes is None else scenes.scene_index
     pictures = gallery_choice(entries, verdicts, limits.picture_count)
     values = {
-        "title": escape(f"Grasps of {_names(entries)}"),
+        "title": escape(f"Grasps of {_names(content.entries)}"),
         "conditions": "".join(f"<li>{escape(text)}</li>" for text in content.conditions),
         "problems": _problems(content.problems),
-        "headline": _headline(content.rows, float(first.force[reference])),
-        "figures": _figures(content, reference),
+        "headline": _headline(content.rows, force),
+        "figures": _figures(content, force),
         "heat_maps": heat_map_figures(entries[: limits.object_count], verdicts, limits, device),
         "gallery": gallery_tiles(entries, verdicts, pictures, limits, device),
         "grasp_lists": _grasp_lists(entries, verdicts, scene_index),
-        "table": _table(content.rows),
-        "notes": _notes(entries, scene_index, limits),
-        "force": f"{float(first.force[reference]):g} N",
-        "data": _json({"grasps": _grasp_data(entries, scene_index), "forces": first.force.tolist()}),
+        "table": result_section(content.rows) + metric_section(content.rows),
+        "agreement": agreement_section(content.comparison),
+        "notes": _notes(entries, scene_index, limits, len(content.entries)),
+        "force": f"{force:g} N",
+        "data": _json({"grasps": _grasp_data(entries, scene_index, forces), "forces": forces}),
         "glb": "" if scenes is None else base64.b64encode(scenes.glb).decode(),
         **{name: _asset(file) for name, file in _ASSETS.items()},
     }
@@ -122,26 +119,41 @@ def reference_force(force: NDArray[np.float64]) -> int:
     return int(equal[0]) if equal.size else int(np.argmax(force))
 
 
-def _figures(content: ReportContent, reference: int) -> str:
+def _all_forces(entries: Sequence[ReportEntry]) -> list[float]:
+    return sorted({float(force) for entry in entries for force in entry.result.force})
+
+
+def _common_forces(entries: Sequence[ReportEntry]) -> list[float]:
+    """The forces that most files were tested at: those of a curve, which must be about the same grasps everywhere."""
+    counts = Counter(float(force) for entry in entries for force in entry.result.force)
+    return sorted(force for force, count in counts.items() if count == max(counts.values()))
+
+
+def _figures(content: ReportContent, reference: float) -> str:
     groups = list(dict.fromkeys((row["hand"], row["grasp_type"]) for row in content.rows))
     totals = total_rows(content.rows)
     success, unique = [], []
     for color, group in enumerate(groups):
-        rows = [row for row in totals if (row["hand"], row["grasp_type"]) == group]
+        members = [e for e in content.entries if (e.case.hand.name, e.case.grasp_type) == group]
+        pushes = _common_forces(members)
+        rows = [row for row in totals if (row["hand"], row["grasp_type"]) == group and row["force"] in pushes]
         rows.sort(key=lambda row: row["force"])
         force = np.array([row["force"] for row in rows])
         prefix = f"{group[0]} {group[1]}: " if len(groups) > 1 else ""
         for name, label in (("succ1", "Succ1: in at least one trial"), ("succ3", "Succ3: in all trials")):
             share = np.array([row[name] for row in rows])
             success.append(Curve(prefix + label, force, share, dashed=name == "succ3", color=color))
-        members = [e for e in content.entries if (e.case.hand.name, e.case.grasp_type) == group]
-        forces = range(len(members[0].result.force)) if len(groups) == 1 else [reference]
-        for k in forces:
-            values = _mean_unique_curve(members, k)
-            label = f"{prefix}{float(members[0].result.force[k]):g} N"
-            unique.append(Curve(label, np.arange(len(values), dtype=np.float64), values, color=max(color, k)))
+        for k, push in enumerate(pushes if len(groups) == 1 else [reference]):
+            tested = [entry for entry in members if push in entry.result.force]
+            if not tested:
+                continue
+            values = _mean_unique_curve(tested, push)
+            x = np.arange(len(values), dtype=np.float64)
+            unique.append(Curve(f"{prefix}{push:g} N", x, values, color=max(color, k)))
+    whole = _common_forces(content.entries) == _all_forces(content.entries)
+    some = "" if whole else " Pushes at which only some files were tested are in the table."
     figures = (
-        ("Success over force", success_figure(success), "Mean over the objects."),
+        ("Success over force", success_figure(success), f"Of all grasps.{some}"),
         (
             "Unique grasps over seeds",
             unique_figure(unique),
@@ -160,11 +172,11 @@ def _figures(content: ReportContent, reference: int) -> str:
     )
 
 
-def _mean_unique_curve(entries: Sequence[ReportEntry], force: int) -> NDArray[np.float64]:
+def _mean_unique_curve(entries: Sequence[ReportEntry], force: float) -> NDArray[np.float64]:
     curves = []
     for entry in entries:
         grasps = entry.case.grasps
-        success = entry.result.verdict(force).success_any
+        success = entry.result.at([force]).verdict(0).success_any
         curves.append(
             unique_curve(grasps.root_position, grasps.root_quaternion, grasps.joint_position, success)
         )
@@ -173,12 +185,13 @@ def _mean_unique_curve(entries: Sequence[ReportEntry], force: int) -> NDArray[np
 
 
 def _reason_figure(entries: Sequence[ReportEntry]) -> str:
-    force = entries[0].result.force
+    forces = _common_forces(entries)
     reasons = [
-        np.concatenate([entry.result.verdict(k).reason for entry in entries]) for k in range(len(force))
+        np.concatenate([np.ravel(entry.result.at([force]).columns["reason"]) for entry in entries])
+        for force in forces
     ]
     counts = {item: [int((reason == item).sum()) for reason in reasons] for item in FailureReason}
-    return reason_figure([f"{value:g} N" for value in force], counts)
+    return reason_figure([f"{value:g} N" for value in forces], counts)
 
 
 def _grasp_lists(
@@ -204,21 +217,26 @@ def _grasp_lists(
 
 
 def _grasp_data(
-    entries: Sequence[ReportEntry], scene_index: Mapping[tuple[int, int], int]
+    entries: Sequence[ReportEntry], scene_index: Mapping[tuple[int, int], int], forces: Sequence[float]
 ) -> dict[str, dict[str, Any]]:
-    """What the viewer says about each grasp, by ``entry/grasp``."""
+    """What the viewer says about each grasp, by ``entry/grasp``; ``None`` at forces it was not tested at."""
     data = {}
     for number, entry in enumerate(entries):
+        known = {float(force): k for k, force in enumerate(entry.result.force)}
         trials = entry.result.columns["trial_success"]
         reasons = entry.result.columns["reason"]
         for index in range(len(entry.result)):
+            held = [int(trials[index, known[force]].sum()) if force in known else None for force in forces]
             data[f"{number}/{index}"] = {
                 "name": f"{entry.name}, grasp {index}",
                 "scene": scene_index.get((number, index), -1),
                 "energy": _finite(entry.case.grasps.energy[index]),
-                "trials": [int(value) for value in trials[index].sum(axis=1)],
+                "trials": held,
                 "trial_count": int(trials.shape[2]),
-                "reasons": [reason_name(FailureReason(int(value))) for value in reasons[index]],
+                "reasons": [
+                    reason_name(FailureReason(int(reasons[index, known[force]]))) if force in known else None
+                    for force in forces
+                ],
             }
     return data
 
@@ -241,30 +259,11 @@ def _headline(rows: Sequence[Mapping[str, Any]], force: float) -> str:
     return "".join(cards)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    names = "".join(f'<th class="n">{escape(title)}</th>' for title, *_ in _COLUMNS)
-    head = f"<tr><th>object</th><th>hand</th><th>type</th>{names}<th>why not</th></tr>"
-    body = "".join(_table_row(row, "") for row in rows)
-    totals = "".join(_table_row(row, ' class="total"') for row in total_rows(rows))
-    return f"<table><thead>{head}</thead><tbody>{body}{totals}</tbody></table>"
-
-
-def _table_row(row: Mapping[str, Any], style: str) -> str:
-    texts = "".join(f"<td>{escape(str(row[name]))}</td>" for name in ("object", "hand", "grasp_type"))
-    numbers = "".join(
-        f'<td class="n">{_number(row.get(key, np.nan), factor, form)}</td>'
-        for _, key, factor, form in _COLUMNS
-    )
-    why = ", ".join(
-        f"{row[reason.name.lower()]} {reason_name(reason)}"
-        for reason in FailureReason
-        if reason != FailureReason.HOLDS and row.get(reason.name.lower())
-    )
-    return f"<tr{style}>{texts}{numbers}<td>{why}</td></tr>"
-
-
 def _notes(
-    entries: Sequence[ReportEntry], scene_index: Mapping[tuple[int, int], int], limits: ReportLimits
+    entries: Sequence[ReportEntry],
+    scene_index: Mapping[tuple[int, int], int],
+    limits: ReportLimits,
+    file_count: int,
 ) -> str:
     total = sum(len(entry.result) for entry in entries)
     shown = len(scene_index)
@@ -272,7 +271,9 @@ def _notes(
     if shown < total:
         notes.append(f"{shown} of {total} grasps are in 3-D; pale squares are not.")
     if len(entries) > limits.object_count:
-        notes.append(f"Heat maps and 3-D show the first {limits.object_count} of {len(entries)} objects.")
+        notes.append(f"Heat maps and 3-D show the first {limits.object_count} of {len(entries)} files.")
+    if len(entries) < file_count:
+        notes.append(f"{file_count - len(entries)} files were not tested at this push: see the table.")
     return " ".join(notes)
 
 
@@ -285,7 +286,7 @@ def _problems(problems: Sequence[str]) -> str:
 
 def _names(entries: Sequence[ReportEntry]) -> str:
     hands = ", ".join(dict.fromkeys(entry.case.hand.name for entry in entries))
-    count = len({entry.case.path for entry in entries})
+    count = len({(entry.case.object_name, entry.case.model.mesh_hash) for entry in entries})
     return f"{hands} on {count} object{'s' if count != 1 else ''}"
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from warpgrasp.eval.cases import GraspCase
+from warpgrasp.eval.columns import reason_name
 from warpgrasp.eval.grasp_scenes import posed
 from warpgrasp.eval.heat_map import (
     TOUCH_DISTANCE,
@@ -36,7 +37,6 @@ __all__ = [
     "gallery_choice",
     "gallery_tiles",
     "heat_map_figures",
-    "reason_name",
     "scene_choice",
     "state_of",
 ]
@@ -49,12 +49,14 @@ class ReportEntry:
     case: GraspCase
     result: CaseResult
     rows: Sequence[Mapping[str, Any]]
-    """Of :func:`~warpgrasp.eval.results.result_rows`, one per push."""
+    """Of :func:`~warpgrasp.eval.rows.result_rows`, one per push."""
+    label: str = ""
+    """What the page calls it, where the name of the object does not tell it from others."""
 
     @property
     def name(self) -> str:
-        """Name of the grasp file, which is that of the object."""
-        return self.case.path.stem
+        """The label, or the name of the object."""
+        return self.label or self.case.object_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +183,6 @@ def state_of(verdict: Verdict, index: int) -> str:
     if verdict.success_all[index]:
         return "held"
     return "partly" if verdict.success_any[index] else "dropped"
-
-
-def reason_name(reason: FailureReason) -> str:
-    """The reason in small letters, as the tables write it."""
-    return reason.name.lower().replace("_", " ")
 
 
 def image_element(pixels: NDArray[np.uint8], text: str) -> str:

@@ -1,7 +1,8 @@
-"""Results of an evaluation: columns of one grasp file, and the rows of tables, CSV and JSON made of them.
+"""Result of an evaluation: verdicts and metrics of one grasp file as columns, joined force by force.
 
 The npz file of one grasp file holds plain arrays: N grasps, F forces, T trials. ``metadata`` is a JSON string with the whole
-protocol and everything else that decides the numbers; ``key`` is its hash, by which an interrupted run resumes.
+protocol and everything else that decides the numbers but the forces; ``key`` is its hash, by which a later run finds the
+forces that are done and adds others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.atomic_file import write_bytes
-from warpgrasp.eval.metrics_diversity import (
-    first_variance_ratio,
-    grasp_entropy,
-    pose_unique_rate,
-    unique_rate,
-)
 from warpgrasp.eval.verdict import FailureReason, Verdict
 
-__all__ = ["RESULT_VERSION", "CaseResult", "result_key", "result_rows", "total_rows"]
+__all__ = ["RESULT_VERSION", "CaseResult", "result_key"]
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised when a column changes its meaning or an engine its physics: older results are computed again."""
 
 _FORCE_COLUMNS = tuple(entry.name for entry in dataclasses.fields(Verdict))
@@ -69,6 +64,33 @@ class CaseResult:
     def verdict(self, index: int) -> Verdict:
         """Verdict under the ``index``-th force."""
         return Verdict(**{name: self.columns[name][:, index] for name in _FORCE_COLUMNS})
+
+    def at(self, forces: Collection[float]) -> CaseResult:
+        """The same at some of its forces, ascending; forces it does not have are left out."""
+        order = [int(i) for i in np.argsort(self.force) if float(self.force[i]) in set(forces)]
+        columns = {
+            name: value[:, order] if name in _FORCE_COLUMNS else value for name, value in self.columns.items()
+        }
+        return CaseResult(self.force[order], columns, self.metadata)
+
+    def joined(self, other: CaseResult) -> CaseResult:
+        """All forces of both, ascending; where both have one, and for metrics and metadata, this one counts.
+
+        Raises:
+            ValueError: They are about different numbers of grasps.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"results of {len(self)} and {len(other)} grasps cannot be joined")
+        rest = other.at([float(force) for force in other.force if force not in self.force])
+        columns = {**other.metrics(), **self.metrics()}
+        for name in _FORCE_COLUMNS:
+            columns[name] = np.concatenate([self.columns[name], rest.columns[name]], axis=1)
+        force = np.concatenate([self.force, rest.force])
+        return CaseResult(force, columns, self.metadata).at([float(value) for value in force])
+
+    def without_metrics(self) -> CaseResult:
+        """The verdicts alone."""
+        return CaseResult(self.force, {name: self.columns[name] for name in _FORCE_COLUMNS}, self.metadata)
 
     def metrics(self) -> dict[str, NDArray]:
         """Metrics of every grasp, each of shape [N]."""
@@ -117,100 +139,3 @@ def result_key(settings: Mapping[str, Any]) -> str:
     """Hash of everything that decides a result."""
     text = json.dumps({"result_version": RESULT_VERSION, **settings}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def result_rows(
-    result: CaseResult, root: tuple[NDArray, NDArray, NDArray], limits: tuple[NDArray, NDArray]
-) -> list[dict[str, Any]]:
-    """One row per force: what tables, CSV and JSON show about one grasp file.
-
-    Args:
-        result: Result of the file.
-        root: Root positions [N, 3], quaternions [N, 4] and joints [N, J] of its grasps.
-        limits: Lower and upper joint limits, each [J].
-    """
-    rows = []
-    for index, force in enumerate(result.force):
-        verdict = result.verdict(index)
-        holds = verdict.success_all
-        any_holds = verdict.success_any
-        kept = [np.asarray(column, dtype=np.float64)[any_holds] for column in root]
-        names, counts = np.unique(verdict.reason, return_counts=True)
-        row: dict[str, Any] = {
-            "object": result.metadata["object"],
-            "hand": result.metadata["hand"],
-            "grasp_type": result.metadata["grasp_type"],
-            "force": float(force),
-            "grasps": len(result),
-            "succ1": float(any_holds.mean()),
-            "succ3": float(holds.mean()),
-            "unique": _unique(root, any_holds),
-            "unique_pose": _unique_pose(root, any_holds),
-            "entropy": grasp_entropy(*kept, joint_lower=limits[0], joint_upper=limits[1]),
-            "first_variance_ratio": first_variance_ratio(*kept) if any_holds.sum() > 1 else float("nan"),
-            "effort_ratio": _largest(verdict.effort_ratio),
-            "settle_displacement": _mean(verdict.settle_displacement),
-            "start_self_penetration_p90": _percentile(verdict.self_penetration, 90.0),
-        }
-        row.update({f"mean_{name}": _mean(value) for name, value in result.metrics().items()})
-        row.update({item.name.lower(): 0 for item in FailureReason})
-        row.update({FailureReason(int(n)).name.lower(): int(c) for n, c in zip(names, counts, strict=True)})
-        rows.append(row)
-    return rows
-
-
-def total_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means over objects of each hand, grasp type and force; counts are summed, the effort is the largest."""
-    groups: dict[tuple[str, str, float], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["hand"], row["grasp_type"], row["force"]), []).append(row)
-    counted = {"grasps", *(item.name.lower() for item in FailureReason)}
-    totals = []
-    for (hand, grasp_type, force), members in groups.items():
-        total: dict[str, Any] = {
-            "object": f"mean of {len(members)}", "hand": hand, "grasp_type": grasp_type, "force": force
-        }  # fmt: skip
-        weights = np.array([member["grasps"] for member in members], dtype=np.float64)
-        for name in members[0]:
-            if name in total:
-                continue
-            values = np.array([member.get(name, np.nan) for member in members], dtype=np.float64)
-            if name in counted:
-                total[name] = int(values.sum())
-            elif name == "effort_ratio":
-                total[name] = _largest(values)
-            else:
-                known = np.isfinite(values)
-                some = known.any()
-                total[name] = (
-                    float(np.average(values[known], weights=weights[known])) if some else float("nan")
-                )
-        totals.append(total)
-    return totals
-
-
-def _unique(root: tuple[NDArray, NDArray, NDArray], success: NDArray[np.bool_]) -> float:
-    return unique_rate(*root, success) if success.any() else 0.0
-
-
-def _unique_pose(root: tuple[NDArray, NDArray, NDArray], success: NDArray[np.bool_]) -> float:
-    return pose_unique_rate(root[0], root[1], success) if success.any() else 0.0
-
-
-def _finite(values: NDArray) -> NDArray:
-    return values[np.isfinite(values)]
-
-
-def _mean(values: NDArray) -> float:
-    known = _finite(values)
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _largest(values: NDArray) -> float:
-    known = _finite(values)
-    return float(known.max()) if known.size else float("nan")
-
-
-def _percentile(values: NDArray, q: float) -> float:
-    known = _finite(values)
-    return float(np.percentile(known, q)) if known.size else float("nan")

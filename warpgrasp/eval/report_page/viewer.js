@@ -23,9 +23,9 @@
     const grasp = data.grasps[key];
     const title = document.createElement("b");
     title.textContent = grasp.name;
-    const lines = data.forces.map(
-      (force, i) => `${force} N: ${grasp.trials[i]} of ${grasp.trial_count} trials, ${grasp.reasons[i]}`
-    );
+    const lines = data.forces
+      .map((force, i) => `${force} N: ${grasp.trials[i]} of ${grasp.trial_count} trials, ${grasp.reasons[i]}`)
+      .filter((line, i) => grasp.trials[i] !== null);
     if (grasp.energy !== null) lines.unshift(`energy ${grasp.energy.toPrecision(3)}`);
     if (grasp.scene < 0) lines.push("not in 3-D");
     info.replaceChildren(title, "\n" + lines.join("\n"));
