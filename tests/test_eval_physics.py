@@ -107,6 +107,18 @@ def test_grasp_without_contact_drops_the_object(box: ObjectModel) -> None:
     assert verdict.reason[0] == FailureReason.NO_CONTACT
 
 
+def test_object_knocked_away_is_not_called_untouched(box: ObjectModel) -> None:
+    # One plate starts 6 mm inside the box and throws it out; the other is far.
+    grasps = pad_grasps(box, gap=[HALF[0]], squeeze=0.0)
+    joints = np.array([[HALF[0] - 0.002, 0.06], [HALF[0] - 0.006, 0.06]])
+    both = dataclasses.replace(
+        grasps.select(np.zeros(2, dtype=np.int64)), joint_position=joints, squeeze_joint_position=joints
+    )
+    verdict = run(box, both, GRASPQP.with_force(0.0))
+    assert (verdict.contact_count == 0).all()
+    np.testing.assert_array_equal(verdict.reason, [FailureReason.PUSHED_AWAY, FailureReason.PENETRATION])
+
+
 def test_torques_stay_inside_the_effort_limits(box: ObjectModel) -> None:
     deep = run(box, pad_grasps(box, gap=[HALF[0]], squeeze=DEEP), GRASPQP)
     assert deep.effort_ratio[0] == pytest.approx(1.0, abs=1.0e-9)

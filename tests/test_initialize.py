@@ -125,6 +125,47 @@ def test_seeds_spread_better_than_random(hand: str) -> None:
     assert nearest(spread[0]).min() > 3.0 * float(np.mean([nearest(points).min() for points in chosen]))
 
 
+@pytest.mark.parametrize("hand", ["allegro", "shadow_wristless", "robotiq_2f140"])
+def test_pinches_start_with_the_hull_between_the_open_fingertips(hand: str) -> None:
+    """Seen from the root: the middle of the tips in its range from the hull, which lies halfway from palm normal to tips."""
+    problem = make_problem(hand, grasp_count=COUNT, grasp_type="pinch")
+    seeds = seed_grasps(problem, InitializeConfig(pitch=0.0, tilt=0.0), seed=0)
+    model = problem.hand
+    position, quaternion = model.forward_kinematics(
+        np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), model.dof_opening
+    )
+    candidates = model.contact_candidates("pinch")
+    tips = []
+    for index in range(len(candidates.finger_names)):
+        own = candidates.finger == index
+        turn = Rotation.from_quat(quaternion[candidates.link[own]])
+        points = position[candidates.link[own]] + turn.apply(candidates.position[own])
+        if own.any():
+            tips.append(points.mean(axis=0))
+    middle = np.mean(tips, axis=0)
+    palm = Rotation.from_quat(model.wrist_quaternion).apply([0.0, 0.0, 1.0])
+    reach = middle - model.wrist_position
+    halfway = palm + reach / np.linalg.norm(reach)
+    root = Rotation.from_quat(seeds.root_pose[:, 3:])
+    found = []
+    for grasp, (point, toward) in enumerate(
+        zip(seeds.root_pose[:, :3] + root.apply(middle), root.apply(halfway), strict=True)
+    ):
+        thing = problem.objects[grasp // COUNT]
+        hull = ConvexHull(thing.vertices)
+        solid: Any = SimpleNamespace(vertices=thing.vertices, faces=hull.simplices)
+        closest, _ = closest_on_mesh(solid, point)
+        outside = np.max(hull.equations[:, :3] @ point + hull.equations[:, 3]) > 0.0
+        found.append(np.linalg.norm(closest - point) if outside else -np.linalg.norm(closest - point))
+        if found[-1] > 1e-4:  # from inside the nearest point of the hull may be another
+            toward /= np.linalg.norm(toward)
+            np.testing.assert_allclose((closest - point) / found[-1], toward, atol=1e-3)
+    assert min(found) >= -0.01 - 1e-6
+    assert max(found) <= 0.05 + 1e-6
+    outer = np.array([value for value in found if value > 0.0])
+    assert kstest(outer, "uniform", args=(0.0, 0.05)).pvalue > 1e-3
+
+
 @pytest.mark.parametrize(
     ("hand", "grasp_type"),
     [("allegro", "power"), ("allegro", "precision"), ("allegro", "pinch"), ("robotiq_2f140", "pinch")],
@@ -184,6 +225,7 @@ def test_thousands_of_seeds_are_spread_group_by_group() -> None:
     [
         ({"distance_lower": 0.2}, r"distance_lower must not exceed distance_upper.*got 0\.2, 0\.1"),
         ({"distance_lower": -0.1}, r"at least 0 \(got -0\.1"),
+        ({"tip_distance_lower": 0.2}, r"tip_distance_lower must not exceed.*got 0\.2, 0\.05"),
         ({"joint_spread": -1.0}, r"initialize\.joint_spread must be at least 0 \(got -1\.0\)"),
     ],
 )

@@ -1,7 +1,9 @@
 """Seed grasps around the inflated convex hull of an object [DGN Sec. III-C, GQP Sec. 4].
 
 Seeds are spread by farthest-point sampling over the inflated hull; the palm faces the nearest point of the hull from 5 to
-10 cm, turned in the plane by any angle and tilted a little; joints start around the hand's opening pose.
+10 cm, turned in the plane by any angle and tilted a little; joints start around the hand's opening pose. A pinch starts
+with the hull between its open fingertips instead, which lie well beside the palm normal: the optimiser does not find the
+way around an object.
 
 Random numbers depend on (seed, mesh hash, reset number) alone, never on the other objects of a batch.
 """
@@ -20,6 +22,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
 if TYPE_CHECKING:
+    from warpgrasp.hands import HandModel
     from warpgrasp.objects import ObjectModel
     from warpgrasp.problem import GraspProblem
 
@@ -38,6 +41,9 @@ class InitializeConfig:
     distance_lower: float = 0.05
     distance_upper: float = 0.10
     """Range of the distance of the wrist frame from the hull [m]."""
+    tip_distance_lower: float = -0.01
+    tip_distance_upper: float = 0.05
+    """The same for the middle of the fingertips of a pinch; negative is inside."""
     pitch: float = 15.0
     """Largest rotation about the thumb direction [deg]."""
     tilt: float = 45.0
@@ -50,6 +56,11 @@ class InitializeConfig:
             raise ValueError(
                 "initialize.distance_lower must not exceed distance_upper and be at least 0 "
                 f"(got {self.distance_lower}, {self.distance_upper})"
+            )
+        if not self.tip_distance_lower <= self.tip_distance_upper:
+            raise ValueError(
+                "initialize.tip_distance_lower must not exceed tip_distance_upper "
+                f"(got {self.tip_distance_lower}, {self.tip_distance_upper})"
             )
         if self.joint_spread < 0.0:
             raise ValueError(f"initialize.joint_spread must be at least 0 (got {self.joint_spread})")
@@ -82,12 +93,16 @@ def _seed_object(
     random = np.random.default_rng(sequence)
     count = problem.grasp_count
     surface, outward = _hull_seeds(model, config.inflation, count, random)
-    distance = random.uniform(config.distance_lower, config.distance_upper, count)
-    wrist_rotation = _palm_towards(-outward, config, random)
-    wrist_position = surface + distance[:, None] * outward
-    root_in_wrist = Rotation.from_quat(problem.hand.wrist_quaternion).inv()
-    root_rotation = wrist_rotation * root_in_wrist
-    root_position = wrist_position - root_rotation.apply(problem.hand.wrist_position)
+    pinch = problem.grasp_type.name == "pinch"
+    lower, upper = (
+        (config.tip_distance_lower, config.tip_distance_upper)
+        if pinch
+        else (config.distance_lower, config.distance_upper)
+    )
+    distance = random.uniform(lower, upper, count)
+    position, rotation = _fingertip_frame(problem) if pinch else _wrist_frame(problem.hand)
+    root_rotation = _facing(-outward, config, random) * rotation.inv()
+    root_position = surface + distance[:, None] * outward - root_rotation.apply(position)
     pose = np.concatenate([root_position, root_rotation.as_quat()], axis=1)
     joints = _joint_positions(problem, config.joint_spread, count, random)
     contacts = _distinct_contacts(problem.slot_start, problem.slot_count, count, random)
@@ -145,8 +160,30 @@ def _closest_on_triangles(triangles: NDArray, point: NDArray) -> NDArray:
     return closest[np.argmin(np.sum((closest - point) ** 2, axis=1))]
 
 
-def _palm_towards(direction: NDArray, config: InitializeConfig, random: np.random.Generator) -> Rotation:
-    """Wrist rotations whose palm normal (z) looks along ``direction``, turned in the plane, pitched and tilted."""
+def _wrist_frame(hand: HandModel) -> tuple[NDArray, Rotation]:
+    """Position and rotation of the wrist frame in the root frame; z is the palm normal."""
+    return hand.wrist_position, Rotation.from_quat(hand.wrist_quaternion)
+
+
+def _fingertip_frame(problem: GraspProblem) -> tuple[NDArray, Rotation]:
+    """Middle of the fingertips at the opening pose, in the root frame; z between the palm normal and the way there."""
+    hand, candidates = problem.hand, problem.host_candidates
+    wrist, rotation = _wrist_frame(hand)
+    position, quaternion = hand.forward_kinematics(
+        np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), hand.dof_opening
+    )
+    link = candidates.link
+    points = position[link] + Rotation.from_quat(quaternion[link]).apply(candidates.position)
+    middle = np.mean(
+        [points[candidates.finger == finger].mean(axis=0) for finger in np.unique(candidates.finger)], axis=0
+    )
+    palm, reach = rotation.apply([0.0, 0.0, 1.0]), middle - wrist
+    turn, _ = Rotation.align_vectors([palm + reach / np.linalg.norm(reach)], [palm])
+    return middle, turn * rotation
+
+
+def _facing(direction: NDArray, config: InitializeConfig, random: np.random.Generator) -> Rotation:
+    """Rotations of a frame whose z looks along ``direction``, turned in the plane, pitched and tilted."""
     count = len(direction)
     helper = np.where(np.abs(direction[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     x = np.cross(helper, direction)

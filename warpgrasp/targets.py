@@ -43,7 +43,7 @@ FloatArray = NDArray[np.float64]
 class TargetConfig:
     """Pregrasp and squeeze targets."""
 
-    squeeze_effort: float = 1.0
+    squeeze_effort: float = 3.0
     """Largest joint torque of ``J^T f`` as a fraction of its effort limit; above 1 joints are bounded by their limits.
     Measured for every hand: ``docs/quality.md``, The squeeze."""
     clearance: float = 0.01

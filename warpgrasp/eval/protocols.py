@@ -177,10 +177,12 @@ class Protocol:
         """What must stand beside every number: pushes, mass, friction, limits."""
         push = f"{self.force:g} N" if self.force is not None else f"{self.acceleration:g} m/s^2"
         angle = "" if self.angle_limit is None else f" and {57.29577951308232 * self.angle_limit:.0f} deg"
+        limit = self.start_penetration_limit
+        start = "" if limit is None else f", starts at most {1000.0 * limit:g} mm deep"
         torsion = f" (torsional {self.torsional_friction:g} m)" if self.contact_dimension == 4 else ""
         return (
             f"{self.name}: {push} along {', '.join(self.trial_names)}; object {self.object_mass:g} kg, "
-            f"friction {self.friction:g}{torsion}, holds within {100.0 * self.position_limit:g} cm{angle}, "
+            f"friction {self.friction:g}{torsion}, holds within {100.0 * self.position_limit:g} cm{angle}{start}, "
             f"root {self.root.value}, {1.0 / self.time_step:.0f} Hz"
         )
 
@@ -223,6 +225,7 @@ graspqp = Protocol(
     force=5.0,
     closing_time=0.0,
     position_limit=0.03,
+    start_penetration_limit=0.01,
     object_mass=0.2,
     friction=1.0,
     root=RootMount.FIXED,
@@ -234,7 +237,8 @@ graspqp = Protocol(
     impedance_ratio=10.0,
 )
 """GraspQP [GQP 5, 8.1, 8.3 and its code]: 0.2 kg, friction 1, +-force on three axes, 3 cm. Its simulator has rigid
-contacts; here they are as stiff as 200 Hz allow, with friction ten times stiffer."""
+contacts; here they are as stiff as 200 Hz allow, with friction ten times stiffer. The limit of the start is ours, that of
+``dexgraspbench``: a fixed hand deep inside an object would hold it."""
 
 dexgraspbench = Protocol(
     name="dexgraspbench",

@@ -167,6 +167,7 @@ def trial_verdict(
             trial_success=success,
             blown_up=blown_up,
             settle_failed=settle_failed,
+            settle_way=settle_way.max(axis=1),
             start=start,
             contact_count=settled.contact_count,
             start_penetration_limit=protocol.start_penetration_limit,

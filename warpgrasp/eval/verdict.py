@@ -15,6 +15,8 @@ FloatArray = NDArray[np.float64]
 
 DEEP_PENETRATION = 0.003
 """A start deeper than this [m] explains why an object was thrown off, or a hand pushed apart."""
+TOUCHED = 1.0e-4
+"""An object that moved further than this [m] before the first push has been touched: nothing else moves it."""
 
 
 class FailureReason(enum.IntEnum):
@@ -41,8 +43,8 @@ _SENTENCES = {
     FailureReason.BLOW_UP: "The simulation became unstable.",
     FailureReason.PENETRATION: "The hand reaches too deep into the object at the start.",
     FailureReason.SELF_COLLISION: "The hand reaches too deep into itself at the start.",
-    FailureReason.PUSHED_AWAY: "Closing the hand moved the object out of its limits.",
-    FailureReason.NO_CONTACT: "The closed hand does not touch the object.",
+    FailureReason.PUSHED_AWAY: "Closing the hand pushed the object away.",
+    FailureReason.NO_CONTACT: "The closed hand never touched the object.",
     FailureReason.SLIP: "The object slipped or was pulled out of the hand.",
 }
 
@@ -132,6 +134,7 @@ def failure_reasons(
     trial_success: NDArray[np.bool_],
     blown_up: NDArray[np.bool_],
     settle_failed: NDArray[np.bool_],
+    settle_way: FloatArray,
     start: StartContact,
     contact_count: NDArray[np.int32],
     start_penetration_limit: float | None,
@@ -142,18 +145,20 @@ def failure_reasons(
         trial_success: Outcome of the trials, shape [N, T].
         blown_up: The engine lost the simulation, shape [N].
         settle_failed: The object left its limits before the first push, shape [N].
+        settle_way: Largest way of its centre of mass before the first push [m], shape [N].
         start: Contacts at the reset.
         contact_count: Hand-object contacts before the first push, shape [N].
         start_penetration_limit: Depth at the reset beyond which a grasp fails [m], if the protocol has one.
     """
     limit = np.inf if start_penetration_limit is None else start_penetration_limit
+    away = settle_failed | ((contact_count == 0) & (settle_way > TOUCHED))
     conditions = (
         (blown_up, FailureReason.BLOW_UP),
         (start.penetration > limit, FailureReason.PENETRATION),
         (start.self_penetration > limit, FailureReason.SELF_COLLISION),
         (trial_success.all(axis=1), FailureReason.HOLDS),
-        (settle_failed & (start.penetration > DEEP_PENETRATION), FailureReason.PENETRATION),
-        (settle_failed, FailureReason.PUSHED_AWAY),
+        (away & (start.penetration > DEEP_PENETRATION), FailureReason.PENETRATION),
+        (away, FailureReason.PUSHED_AWAY),
         (contact_count == 0, FailureReason.NO_CONTACT),
         (start.self_penetration > DEEP_PENETRATION, FailureReason.SELF_COLLISION),
     )
