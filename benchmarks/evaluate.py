@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -24,7 +24,7 @@ from warpgrasp.eval.convex_pieces import convex_pieces
 from warpgrasp.eval.engines import ENGINES, load_engine
 from warpgrasp.eval.protocols import PROTOCOLS
 from warpgrasp.eval.scene import build_scene
-from warpgrasp.eval.targets import hand_targets
+from warpgrasp.eval.targets import SqueezeRule, hand_targets
 from warpgrasp.eval.verdict import Verdict
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
@@ -90,6 +90,8 @@ class Options:
     """Another time step [s], contacts as stiff as it allows; 0 keeps that of the protocol."""
     squeeze_effort: tuple[float, ...] = (0.3, 1.0, 2.0, 3.0, 6.0)
     """Squeezes to compare, as fractions of the effort limit; above 1 every joint is bounded by its limit."""
+    rules: tuple[Literal["extrapolate", "extrapolate-joints"], ...] = ()
+    """Other squeeze rules to compare with those."""
 
 
 def main() -> None:
@@ -114,7 +116,10 @@ def main() -> None:
         grasp_type=options.grasp_type,
         targets=TargetConfig(squeeze_effort=1.0),  # not bounded joint by joint yet
     )
-    verdicts: dict[float, list[Verdict]] = {effort: [] for effort in options.squeeze_effort}
+    squeezes: dict[str, dict[str, Any]] = {
+        f"{effort:g}": {"squeeze_effort": effort} for effort in options.squeeze_effort
+    } | {rule: {"rule": SqueezeRule(rule)} for rule in options.rules}
+    verdicts: dict[str, list[Verdict]] = {name: [] for name in squeezes}
     seconds, core_seconds = 0.0, 0.0
     print(protocol.sentence())
     for path in paths:
@@ -122,8 +127,8 @@ def main() -> None:
         (grasps,) = synthesize(hand, [model], config)
         pieces = convex_pieces(model)
         scene = build_scene(hand, model, pieces, protocol)
-        for effort, own in verdicts.items():
-            targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness, squeeze_effort=effort)
+        for name, own in verdicts.items():
+            targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness, **squeezes[name])
             targets = targets.select(np.tile(np.arange(len(grasps)), options.copies))
             if options.engine == "newton":
                 engine.evaluate(scene, targets)  # compiles the kernels and captures the graph
@@ -133,15 +138,15 @@ def main() -> None:
             seconds += took
             core_seconds += time.process_time() - core_began
             print(
-                f"{model.name:28s} {len(pieces):3d} pieces, squeeze {effort:4.1f}: Succ1 {own[-1].success_any.mean():.2f} "
+                f"{model.name:28s} {len(pieces):3d} pieces, squeeze {name:>4s}: Succ1 {own[-1].success_any.mean():.2f} "
                 f"Succ3 {own[-1].success_all.mean():.2f}, {len(targets) / took:6.1f} grasps/s",
                 flush=True,
             )
     total = sum(len(own) for parts in verdicts.values() for own in parts)
-    for effort, parts in verdicts.items():
+    for name, parts in verdicts.items():
         whole = Verdict.concatenate(parts)
         print(
-            f"squeeze {effort:4.1f}: Succ1 {whole.success_any.mean():.3f} Succ3 {whole.success_all.mean():.3f} "
+            f"squeeze {name:>4s}: Succ1 {whole.success_any.mean():.3f} Succ3 {whole.success_all.mean():.3f} "
             f"of {len(whole)} grasps"
         )
     # On a machine shared with others the wall clock says little, the time of the cores does.

@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py ../shared/objects/*.obj --out quality/                     # MALA* and MALA, Allegro power
     python benchmarks/quality.py ../shared/objects/*.obj --out quality/ --runs mala-star --hand shadow_wristless
-    python benchmarks/quality.py --out quality/ --table                        # one table of everything measured so far
+    python benchmarks/quality.py --out quality/ --table                        # the tables of everything measured so far
 
 Resumable: grasps and results of an object are files under ``--out``; a row carries the commit it was made at. Every number
 comes from the saved poses through ``warpgrasp.eval``, which is independent of the kernels, or through trimesh. The denominator
@@ -57,6 +57,21 @@ RUNS: dict[str, SynthesisConfig] = {
 }
 
 
+_COLUMNS = (
+    "Succ1 %",
+    "Succ3 %",
+    "unique %",
+    "by pose %",
+    "H",
+    "dexgraspbench %",
+    "penetration mean / median mm",
+    "self p90 mm",
+    "mean d mm",
+    "touching %",
+    "Q1 > 0 %",
+    "energy",
+    "commit",
+)
 _LABEL = re.compile(r"(?P<hand>\w+)-(?P<type>\w+)-(?P<contacts>\d+)c-\d+g-\d+s-(?P<run>[\w-]+)")
 
 
@@ -179,10 +194,10 @@ def summarize(folder: Path, names: Sequence[str], hand: HandModel) -> dict[str, 
 
 
 def _table(rows: dict[str, dict[str, str]], first: str) -> None:
-    columns = list(next(iter(rows.values())))
-    print(f"| {first} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+    known = [column for column in _COLUMNS if any(column in cells for cells in rows.values())]
+    print(f"| {first} | " + " | ".join(known) + " |\n|---|" + "---|" * len(known))
     for name, cells in rows.items():
-        print(f"| {name} | " + " | ".join(cells[column] for column in columns) + " |", flush=True)
+        print(f"| {name} | " + " | ".join(cells.get(column, "") for column in known) + " |", flush=True)
 
 
 def _splits(names: Sequence[str]) -> dict[str, list[str]]:
@@ -192,20 +207,40 @@ def _splits(names: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def print_table(out: Path) -> None:
-    """One row per folder of ``out`` and split of its objects, whatever has been measured."""
+def print_tables(out: Path) -> None:
+    """What has been measured: one row per hand, grasp type and split; the default against other runs; object by object."""
+    folders = {
+        folder: label
+        for folder in sorted(out.iterdir())
+        if (label := _LABEL.fullmatch(folder.name)) is not None
+    }
+    names = {folder: _measured(folder) for folder in folders}
+    default = {folder: label for folder, label in folders.items() if label["run"] == "mala-star"}
     rows: dict[str, dict[str, str]] = {}
-    for folder in sorted(out.iterdir()):
-        label = _LABEL.fullmatch(folder.name)
-        if label is None:
-            continue
-        names = sorted(path.stem for path in (folder / "results").glob("*.npz"))
-        for split, members in _splits(names).items():
+    for folder, label in default.items():
+        for split, members in _splits(names[folder]).items():
             if members:
-                title = "{hand}, {type}, {contacts} contacts, {run}".format(**label.groupdict())
-                cells = summarize(folder, members, load_hand(label["hand"]))
-                rows[f"{title}, {len(members)} {split}"] = {"dexgraspbench %": "", **cells}
-    _table(rows, "hand, grasp type, contacts, run, objects")
+                title = "{hand}, {type}, {contacts} contacts".format(**label.groupdict())
+                rows[f"{title}, {len(members)} {split}"] = summarize(
+                    folder, members, load_hand(label["hand"])
+                )
+    _table(rows, "hand, grasp type, contacts, objects")
+    for folder, label in default.items():
+        prefix = folder.name.removesuffix(label["run"])
+        others = [other for other in folders if other.name.startswith(prefix) and other != folder]
+        if others:
+            hand = load_hand(label["hand"])
+            common = sorted(set(names[folder]).intersection(*(names[other] for other in others)))
+            print(f"\n### Runs, {prefix.rstrip('-')}, {', '.join(common)}\n")
+            _table({folders[f]["run"]: summarize(f, common, hand) for f in [folder, *others]}, "run")
+    for folder, label in default.items():
+        hand = load_hand(label["hand"])
+        print(f"\n### Object by object, {folder.name}\n")
+        _table({name: summarize(folder, [name], hand) for name in names[folder]}, "object")
+
+
+def _measured(folder: Path) -> list[str]:
+    return sorted(path.stem for path in (folder / "results").glob("*.npz"))
 
 
 def main() -> None:
@@ -227,7 +262,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if options.table:
-        print_table(options.out)
+        print_tables(options.out)
         return
     if not options.objects:
         parser.error("name at least one object mesh, or ask for --table")
