@@ -217,6 +217,8 @@ def test_command_line_writes_assets_and_a_report(tmp_path: Path, capsys: Any) ->
     out = capsys.readouterr().out
     assert "angle" in out
     assert "100.0" in out  # grams
+    for unit in ("[mm]", "[cm3]", "[g]", "[%]"):
+        assert unit in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "Angle_2.usdc", "angle.usdc", "objects.json",
     ]  # fmt: skip
@@ -252,6 +254,8 @@ def test_repairs_are_reported(tmp_path: Path, capsys: Any) -> None:
     report = make_object_asset(tmp_path / "inside_out.obj", tmp_path / "out")
     assert report.repairs == ("The normals pointed into the object and were flipped.",)
     assert load_object(report.path).repairs == ()
+    assert main([str(tmp_path / "inside_out.obj"), "-o", str(tmp_path / "out")]) == 0
+    assert "inside_out: The normals pointed into the object and were flipped.\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -128,19 +128,29 @@ def _write_report(folder: Path, rows: Sequence[AssetReport], failures: dict[str,
 
 
 def _print_table(console: Console, rows: Sequence[AssetReport]) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    """One line per asset, what its columns mean, and what was mended."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("object", overflow="fold")
-    for name in ("scale", "size [mm]", "volume [cm3]", "mass [g]", "faces", "pieces", "piece vol"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("mended", overflow="fold")
+    # Units stand in a line of their own: the table must fit a terminal of 80 columns.
+    for name in (
+        "scale", "size\n[mm]", "volume\n[cm3]", "mass\n[g]", "faces", "pieces", "their\nvolume [%]", "mended"
+    ):  # fmt: skip
+        table.add_column(escape(name), justify="right", no_wrap=True)
     for row in rows:
         size = " x ".join(f"{1000.0 * value:.0f}" for value in row.extent)
         cells = (
             f"{row.scale:.4g}", size, f"{1.0e6 * row.volume:.1f}", f"{1000.0 * row.mass:.1f}", str(row.face_count),
-            str(row.piece_count), f"{100.0 * row.piece_volume_ratio:.0f} %",
+            str(row.piece_count), f"{100.0 * row.piece_volume_ratio:.0f}", "yes" if row.repairs else "-",
         )  # fmt: skip
-        table.add_row(escape(row.name), *cells, escape(" ".join(row.repairs)) or "-")
+        table.add_row(escape(row.name), *cells)
     console.print(table)
+    lines = [
+        "scale: from the file's lengths to metres; size: bounding box along x, y, z; pieces: convex collision pieces; "
+        "their volume: of all together, overlaps counted twice, in % of the object's"
+    ]
+    lines += [f"{row.name}: {' '.join(row.repairs)}" for row in rows if row.repairs]
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
 
 
 if __name__ == "__main__":
