@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eval_factory import grasps_of, offset_box
+from export_runs import COUNT, stage_of, write_grasps
 from menagerie_chains import TIP_BODY, menagerie_model
 
-from warpgrasp.dataset import GraspSet
 from warpgrasp.export import export_grasps, main
 from warpgrasp.exporters.peer_hands import (
     PeerHand,
@@ -23,12 +22,10 @@ from warpgrasp.exporters.peer_hands import (
     pose_xyz_wxyz,
 )
 from warpgrasp.exporters.torch_file import write_torch
-from warpgrasp.grasp_usd import read_grasp_usd
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.rotations import compose, quaternion_from_wxyz, quaternion_to_matrix
 from warpgrasp.status import GraspStatus
 
-COUNT = 3
 REFERENCE_HANDS = Path(__file__).parents[2] / "shared" / "hands" / "models" / "graspqp"
 DISTAL = {
     "allegro": ("link_3_0", "link_7_0", "link_11_0", "link_15_0"),
@@ -46,41 +43,6 @@ DEXGRASPBENCH_ORDER = {
     "leap": [f"{finger}_{joint}" for finger in ("if", "mf", "rf") for joint in ("mcp", "rot", "pip", "dip")]
     + [f"th_{joint}" for joint in ("cmc", "axl", "mcp", "ipl")],
 }
-
-
-def write_grasps(
-    folder: Path, hand: HandModel, *, name: str = "cube", count: int = COUNT, **changes: Any
-) -> GraspSet:
-    """Random grasps with a different pose at each stage."""
-    rng = np.random.default_rng(3)
-    folder.mkdir(parents=True, exist_ok=True)
-    model = offset_box(folder, (0.03, 0.02, 0.01), (0.01, 0.0, 0.002))
-    columns: dict[str, Any] = {}
-    for prefix in ("", "pregrasp_", "squeeze_"):
-        quaternion = rng.normal(size=(count, 4))
-        columns[f"{prefix}root_quaternion"] = quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)
-        columns[f"{prefix}root_position"] = rng.normal(0.0, 0.1, (count, 3))
-        columns[f"{prefix}joint_position"] = rng.uniform(
-            hand.dof_lower, hand.dof_upper, (count, hand.dof_count)
-        )
-    columns["energy"] = np.arange(count, dtype=np.float64)[::-1]
-    base = grasps_of(
-        hand,
-        model,
-        root_position=columns["root_position"],
-        root_quaternion=columns["root_quaternion"],
-        joint_position=columns["joint_position"],
-    )
-    grasps = dataclasses.replace(base, **{**columns, **changes})
-    grasps.save(folder / f"{name}.npz")
-    return grasps
-
-
-def stage_of(grasps: GraspSet, stage: str, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    prefix = "" if stage == "grasp" else f"{stage}_"
-    names = ("root_position", "root_quaternion", "joint_position")
-    position, quaternion, joints = (getattr(grasps, prefix + name)[row].astype(np.float64) for name in names)
-    return position, quaternion, joints
 
 
 def read_torch(path: Path) -> Any:
@@ -160,7 +122,7 @@ def test_dexgraspbench_fingertips_are_where_the_menagerie_puts_them(name: str, t
     grasps = write_grasps(tmp_path / "run", hand)
     result = export_grasps([tmp_path / "run"], tmp_path / "out", format="dexgraspbench")
     assert (result.grasp_count, len(result.paths), result.failures) == (COUNT, COUNT, {})
-    order = json.loads((tmp_path / "out" / f"{name}_joints.json").read_text())["joint_order"]
+    order = json.loads((tmp_path / "out" / f"{name}_dexgraspbench_joints.json").read_text())["joint_order"]
     assert order == DEXGRASPBENCH_ORDER[kind]
     model = menagerie_model(mujoco, kind)
     assert [model.joint(i).name for i in range(1, model.njnt)] == order
@@ -235,7 +197,7 @@ def test_other_hands_keep_their_root_and_joint_order(tmp_path: Path) -> None:
     hand = load_hand("robotiq_3f")
     grasps = write_grasps(tmp_path / "run", hand)
     export_grasps([tmp_path / "run"], tmp_path / "out", format="dexgraspbench")
-    description = json.loads((tmp_path / "out" / "robotiq_3f_joints.json").read_text())
+    description = json.loads((tmp_path / "out" / "robotiq_3f_dexgraspbench_joints.json").read_text())
     assert description["joint_order"] == list(hand.joint_names)
     assert hand.link_names[0] in description["root_frame"]
     entry = np.load(tmp_path / "out/graspdata/cube/1/0001.npy", allow_pickle=True).item()
@@ -350,46 +312,6 @@ def test_torch_file_is_reproducible_and_refuses_other_values(tmp_path: Path) -> 
     with pytest.raises(TypeError, match="uint8"):
         write_torch(tmp_path / "bad.pt", {"a": np.zeros(2, np.uint8)})
     assert not (tmp_path / "bad.pt").exists()
-
-
-# --------------------------------------------------------------------------------------------------------- mjcf and usd
-
-
-@pytest.mark.parametrize("name", ["allegro", "robotiq_2f140", "ability_hand"])
-def test_mjcf_keyframes_put_every_link_where_our_kinematics_does(name: str, tmp_path: Path) -> None:
-    mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
-    hand = load_hand(name)
-    grasps = write_grasps(tmp_path / "run", hand)
-    (path,) = export_grasps([tmp_path / "run"], tmp_path / "out", format="mjcf").paths
-    model = mujoco.MjModel.from_xml_path(str(path))
-    data = mujoco.MjData(model)
-    assert model.nkey == 3 * COUNT
-    np.testing.assert_allclose(model.body("object").mass, 500.0 * 8 * 0.03 * 0.02 * 0.01, rtol=1e-6)
-    for row in range(COUNT):
-        for stage in ("pregrasp", "grasp", "squeeze"):
-            mujoco.mj_resetDataKeyframe(model, data, model.key(f"{stage}_{row:04d}").id)
-            mujoco.mj_kinematics(model, data)
-            shown = "grasp" if stage == "squeeze" else stage
-            position, quaternion = hand.forward_kinematics(*stage_of(grasps, shown, row))
-            for frame in hand.frames:
-                expected = compose(
-                    position[frame.link], quaternion[frame.link], frame.position, frame.quaternion
-                )
-                np.testing.assert_allclose(data.site(frame.name).xpos, expected[0], atol=1e-6)
-            target = stage_of(grasps, stage, row)
-            np.testing.assert_allclose(data.mocap_pos[0], target[0], atol=1e-6)
-            np.testing.assert_allclose(data.mocap_quat[0], np.roll(target[1], 1), atol=1e-6)
-            for dof, joint in enumerate(hand.joint_names):
-                np.testing.assert_allclose(data.ctrl[model.actuator(joint).id], target[2][dof], atol=1e-6)
-            np.testing.assert_allclose(data.body("object").xpos, 0.0, atol=1e-12)
-
-
-def test_usd_round_trip(tmp_path: Path) -> None:
-    grasps = write_grasps(tmp_path / "run", load_hand("robotiq_2f140"))
-    (path,) = export_grasps([tmp_path / "run"], tmp_path / "out", format="usd").paths
-    again = read_grasp_usd(path)
-    np.testing.assert_array_equal(again.root_position, grasps.root_position[grasps.order()])
-    assert again.joint_names == grasps.joint_names
 
 
 # ----------------------------------------------------------------------------------------------------------- bad input

@@ -1,8 +1,8 @@
 """``python -m warpgrasp.export RUN... --format dexgraspbench|graspqp|mjcf|usd -o DIR``: grasps for other tools.
 
 Frames and joint orders are those the reader expects for Allegro, Shadow and LEAP; other hands keep their own, and a file
-``<hand>_joints.json`` beside the grasps says which. Exit codes: 0 all grasps written, 1 files or grasps had to be skipped,
-2 wrong usage.
+``<hand>_<format>_joints.json`` beside the grasps says which. Exit codes: 0 all grasps written, 1 files or grasps had to be
+skipped, 2 wrong usage.
 """
 
 from __future__ import annotations

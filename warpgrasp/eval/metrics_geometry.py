@@ -5,6 +5,7 @@ The hand is its collision geometry (capsules, boxes, convex meshes), exactly; th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -168,14 +169,31 @@ def intersection_volume(
     """Volume [m^3] that hand and object share [FGD], counted on a grid over the object's bounding box."""
     lower, upper = model.vertices.min(axis=0), model.vertices.max(axis=0)
     axes = [np.arange(a + 0.5 * spacing, b, spacing) for a, b in zip(lower, upper, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    inside_hand = (
-        hand_signed_distance(hand, root_position, root_quaternion, joint_position, grid, reach=0.0) < 0.0
-    )
-    candidates = grid[inside_hand]
+    inside = np.zeros([len(axis) for axis in axes], dtype=bool)
+    position, quaternion = hand.forward_kinematics(root_position, root_quaternion, joint_position)
+    for geometry in range(len(hand.geometry_type)):
+        link = int(hand.geometry_link[geometry])
+        turn = quaternion_to_matrix(quaternion[link])
+        center, radius = _bounding_sphere(hand, geometry)
+        center = position[link] + turn @ center
+        # Only the grid around the shape: most of it is far from any finger.
+        around = tuple(
+            slice(np.searchsorted(axis, c - radius), np.searchsorted(axis, c + radius))
+            for axis, c in zip(axes, center, strict=True)
+        )
+        points = _grid([axis[part] for axis, part in zip(axes, around, strict=True)])
+        if len(points):
+            depth = hand.geometry_shape(geometry).signed_distance((points - position[link]) @ turn)
+            inside[around] |= (depth < 0.0).reshape(inside[around].shape)
+    candidates = _grid(axes)[inside.ravel()]
     if len(candidates) == 0:
         return 0.0
     return float(np.sum(object_signed_distance(model, candidates) < 0.0) * spacing**3)
+
+
+def _grid(axes: Sequence[FloatArray]) -> FloatArray:
+    """All points of a grid, shape [P, 3]."""
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 @lru_cache(maxsize=64)

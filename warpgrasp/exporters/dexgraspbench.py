@@ -5,7 +5,7 @@ Layout::
     graspdata/<object>/<scale>/<id>.npy   obj_path, obj_scale, obj_pose, pregrasp_qpos, grasp_qpos, squeeze_qpos
     object/<object>/info/simplified.json  mass, density, scale
     object/<object>/urdf/meshes/*.obj     convex pieces and nothing else: the reader takes every file there
-    <hand>_joints.json                    root frame, joint order
+    <hand>_dexgraspbench_joints.json      root frame, joint order
 
 Poses are x y z, then the quaternion w x y z. The pieces are in the units of the object's file and ``obj_scale`` makes them
 metres, as the reader expects: it derives the density from ``mass / (density scale^3)``, the volume at scale 1.
@@ -67,7 +67,7 @@ def write_dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
         write_bytes(path, buffer.getvalue())
         paths.append(path)
     description = json.dumps(peer.description(batch.hand), indent=2)
-    write_text(folder / f"{batch.hand.name}_joints.json", description + "\n")
+    write_text(folder / f"{batch.hand.name}_dexgraspbench_joints.json", description + "\n")
     return paths
 
 

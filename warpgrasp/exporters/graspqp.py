@@ -47,7 +47,7 @@ def write_graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
     }
     write_torch(path, content)
     description = json.dumps(peer.description(batch.hand), indent=2)
-    write_text(folder / f"{batch.hand.name}_joints.json", description + "\n")
+    write_text(folder / f"{batch.hand.name}_graspqp_joints.json", description + "\n")
     return [path]
 
 

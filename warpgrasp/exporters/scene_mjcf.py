@@ -52,6 +52,8 @@ def write_scene_mjcf(batch: ExportBatch, folder: Path) -> list[Path]:
     _add_keyframes(root, batch)
     ElementTree.indent(root)
     path = folder / f"{batch.name}.xml"
+    if path == hand_file:  # grasps in a file that is named like their hand
+        path = folder / f"{batch.name}_scene.xml"
     write_text(path, ElementTree.tostring(root, encoding="unicode") + "\n")
     return [path]
 

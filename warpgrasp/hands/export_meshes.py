@@ -21,8 +21,8 @@ def write_pieces(hand: HandModel, folder: Path, *, every: bool = False) -> dict[
         round_capsule = kind == GeometryType.CAPSULE and hand.geometry_size[index, 1] > 0.0
         if kind != GeometryType.CONVEX and not (every and round_capsule):
             continue
-        (folder / "meshes").mkdir(exist_ok=True)
-        file = f"meshes/piece_{index}.obj"
+        (folder / "meshes" / hand.name).mkdir(parents=True, exist_ok=True)
+        file = f"meshes/{hand.name}/piece_{index}.obj"  # hands may share the folder
         lines = [f"v {x:.8g} {y:.8g} {z:.8g}" for x, y, z in mesh.vertices]
         lines += [f"f {a} {b} {c}" for a, b, c in mesh.faces + 1]
         (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")

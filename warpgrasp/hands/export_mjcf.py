@@ -19,7 +19,7 @@ Element = ElementTree.Element
 
 
 def write_mjcf(hand: HandModel, folder: Path, *, floating: bool = False) -> Path:
-    """Write ``<name>.xml`` and ``meshes/*.obj``.
+    """Write ``<name>.xml`` and ``meshes/<name>/*.obj``.
 
     Args:
         hand: The hand.

@@ -22,7 +22,7 @@ _ANCHOR_TOLERANCE = 1e-9  # m
 
 
 def write_urdf(hand: HandModel, folder: Path) -> Path:
-    """Write ``<name>.urdf`` and ``meshes/*.obj`` into an existing folder; returns the URDF's path.
+    """Write ``<name>.urdf`` and ``meshes/<name>/*.obj`` into an existing folder; returns the URDF's path.
 
     URDF knows no capsules, drives or frames off the joint: capsules become meshes, a joint that does not sit at its
     child's origin gets a massless-looking link between, and gains stay in the USD and MJCF exports.
