@@ -31,6 +31,7 @@ from warpgrasp.eval.report import EvaluationReport
 from warpgrasp.eval.results import CaseResult
 from warpgrasp.eval.storage import Places, StoredResult, check_places
 from warpgrasp.eval.targets import SqueezeRule
+from warpgrasp.warp_messages import quiet_warp
 
 __all__ = ["EvaluateOptions", "main"]
 
@@ -104,7 +105,7 @@ def main(arguments: Sequence[str] | None = None, *, report: EvaluationReport | N
     """Run the command line and return its exit code."""
     report = report or EvaluationReport()
     options = tyro.cli(EvaluateOptions, args=arguments, prog="python -m warpgrasp.evaluate")
-    _quiet_warp()
+    quiet_warp()
     try:
         run = _Run(options, report)
     except (ValueError, ImportError) as error:
@@ -303,16 +304,6 @@ class _Run:
         self.report.say(f"results  {overview.folder} ({size}, {forces_sentence(overview.forces)}{runs})")
         for sentence in overview.left_out:
             self.report.say(f"         {sentence}")
-
-
-def _quiet_warp() -> None:
-    """Keep Warp's own messages about kernels out of the output."""
-    import warp as wp
-
-    if hasattr(wp.config, "log_level"):
-        wp.config.log_level = wp.LOG_ERROR
-    else:  # Warp 1.17
-        wp.config.quiet = True  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

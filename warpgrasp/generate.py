@@ -32,6 +32,7 @@ from warpgrasp.render import best_tiles, write_gallery
 from warpgrasp.report import Report
 from warpgrasp.run_folder import ObjectRow, RunFolder, to_json
 from warpgrasp.synthesis import SynthesisConfig, bytes_per_grasp, synthesize
+from warpgrasp.warp_messages import quiet_warp
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
     report = report or Report()
     try:
         options = parse_options(sys.argv[1:] if arguments is None else arguments)
-        _quiet_warp()
+        quiet_warp()
         run = _Run(options, report)
     except (ValueError, OSError) as error:
         report.error(str(error))
@@ -289,14 +290,6 @@ def _memory_sentence(model: ObjectModel, needed: int, available: int, config: Sy
         f"{model.path.name}: {config.grasp_count} grasps need about {needed / 2**30:.1f} GiB and "
         f"{available / 2**30:.1f} GiB are free; pass --grasps {max(config.grasp_count * available // needed, 1)} or less."
     )
-
-
-def _quiet_warp() -> None:
-    """Keep Warp's own messages about every kernel out of the progress display."""
-    if hasattr(wp.config, "log_level"):
-        wp.config.log_level = wp.LOG_ERROR
-    else:  # Warp 1.17
-        wp.config.quiet = True  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -70,13 +70,10 @@ def _row(hand: HandModel) -> tuple[str, ...]:
 
 
 def _show(name: str, output: Path | None, size: int) -> int:
-    import warp as wp
-
-    if hasattr(wp.config, "log_level"):
-        wp.config.log_level = wp.LOG_ERROR
-    else:  # Warp 1.17
-        wp.config.quiet = True  # type: ignore[attr-defined]
     from warpgrasp.hands.picture import write_hand_picture
+    from warpgrasp.warp_messages import quiet_warp
+
+    quiet_warp()
 
     try:
         hand = load_hand(name)

@@ -39,6 +39,7 @@ from warpgrasp.hands.source import (
     subtree,
     with_joint_limits,
 )
+from warpgrasp.warp_messages import quiet_warp
 
 __all__ = ["Conversion", "ConvertConfig", "convert_hand", "main"]
 
@@ -213,7 +214,7 @@ def main(arguments: list[str] | None = None) -> int:
             return convert_hand(source, output, config)
 
     try:
-        _quiet_warp()
+        quiet_warp()
         result = tyro.cli(run, args=arguments, prog="python -m warpgrasp.hands.convert")
     except (ValueError, ImportError) as error:
         Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
@@ -233,16 +234,6 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(f"edit {folder / 'annotation.yaml'} and run again to change what was guessed", markup=False)
     console.print(f"then: python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
     return 0
-
-
-def _quiet_warp() -> None:
-    """Keep Warp's messages about the picture's kernels out of the output."""
-    import warp as wp
-
-    if hasattr(wp.config, "log_level"):
-        wp.config.log_level = wp.LOG_ERROR
-    else:  # Warp 1.17
-        wp.config.quiet = True  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
