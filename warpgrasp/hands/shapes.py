@@ -35,6 +35,7 @@ IntArray = NDArray[np.int32]
 
 # facets whose planes differ less (unit normal, offset / size) are one facet of a single-precision file
 _COPLANAR_TOLERANCE = 5e-5
+_PAIRS_AT_ONCE = 100_000  # of points and triangles: bounds the memory of closest points
 
 
 class GeometryType(enum.IntEnum):
@@ -296,30 +297,52 @@ def _closest_on_convex(
     surface = local - depth[:, None] * normal
     distance = depth.copy()
     # outside, the foot on the highest plane may miss the facet; then the closest point is on an edge or a corner
-    missed = (depth > 0.0) & ((surface @ plane[:, :3].T - plane[:, 3]).max(axis=1) > 1e-9)
-    for row in np.flatnonzero(missed):
-        surface[row] = _closest_on_triangles(local[row], triangles)
-        away = local[row] - surface[row]
-        distance[row] = np.linalg.norm(away)
-        normal[row] = away / distance[row]
+    missed = np.flatnonzero((depth > 0.0) & ((surface @ plane[:, :3].T - plane[:, 3]).max(axis=1) > 1e-9))
+    if missed.size:
+        surface[missed] = _closest_on_triangles(local[missed], triangles)
+        away = local[missed] - surface[missed]
+        distance[missed] = np.linalg.norm(away, axis=1)
+        normal[missed] = away / distance[missed, None]
     return surface, normal, distance
 
 
-def _closest_on_triangles(point: FloatArray, triangles: FloatArray) -> FloatArray:
-    """Closest point of a triangle soup [F, 3, 3] to one point: best of the interiors and of the edges."""
-    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
-    normal = np.cross(b - a, c - a)
+def _closest_on_triangles(points: FloatArray, triangles: FloatArray) -> FloatArray:
+    """Closest point of a triangle soup [F, 3, 3] to each point, shape [P, 3]: best of the interiors and of the edges."""
+    step = max(1, _PAIRS_AT_ONCE // len(triangles))
+    parts = [
+        _closest_of_all(points[start : start + step], triangles) for start in range(0, len(points), step)
+    ]
+    return np.concatenate(parts)
+
+
+def _closest_of_all(points: FloatArray, triangles: FloatArray) -> FloatArray:
+    """The same for points few enough that all pairs fit into memory; matrices are [P, F]."""
+    normal = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    foot = point - np.einsum("ij,ij->i", point - a, normal)[:, None] * normal
-    inside = np.ones(len(a), dtype=bool)
-    candidates = []
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = end - start
-        inside &= np.einsum("ij,ij->i", np.cross(edge, foot - start), normal) >= 0.0
-        along = np.einsum("ij,ij->i", point - start, edge) / np.einsum("ij,ij->i", edge, edge)
-        candidates.append(start + np.clip(along, 0.0, 1.0)[:, None] * edge)
-    pool = np.concatenate([*candidates, foot[inside]])
-    return np.asarray(pool[np.argmin(np.linalg.norm(pool - point, axis=1))])
+    height = points @ normal.T - np.einsum("fi,fi->f", triangles[:, 0], normal)
+    inside = np.ones(height.shape, dtype=bool)
+    squares, shares = [], []
+    for corner in range(3):
+        start = triangles[:, corner]
+        edge = triangles[:, (corner + 1) % 3] - start
+        inward = np.cross(normal, edge)  # the foot has the same value as the point: inward lies in the plane
+        inside &= points @ inward.T >= np.einsum("fi,fi->f", start, inward)
+        share = points @ edge.T - np.einsum("fi,fi->f", start, edge)
+        share = np.clip(share / np.einsum("fi,fi->f", edge, edge), 0.0, 1.0)
+        away = points[:, None] - start - share[:, :, None] * edge
+        squares.append(np.einsum("pfi,pfi->pf", away, away))
+        shares.append(share)
+    squares.append(np.where(inside, height * height, np.inf))
+    rows = np.arange(len(points))
+    best = np.stack(squares, axis=1).reshape(len(points), -1).argmin(axis=1)
+    kind, face = np.divmod(best, len(triangles))
+    result = points - height[rows, face, None] * normal[face]
+    for corner in range(3):
+        own = np.flatnonzero(kind == corner)
+        start = triangles[face[own], corner]
+        edge = triangles[face[own], (corner + 1) % 3] - start
+        result[own] = start + shares[corner][own, face[own], None] * edge
+    return result
 
 
 def moved_shape(shape: Shape, position: ArrayLike, quaternion: ArrayLike) -> Shape:
