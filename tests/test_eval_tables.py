@@ -143,9 +143,11 @@ def test_metrics_have_a_table_with_units() -> None:
 def test_conditions_name_pushes_drives_and_limits() -> None:
     text = protocol_sentence(PROTOCOLS["graspqp"], (10.0, 1.0))
     assert text.startswith("graspqp: 1, 10 N along x, y, z;")
-    assert text.endswith("pushes of 0.5 s, drive stiffness of the hand's asset (allegro 100 Nm/rad)")
+    assert text.endswith(
+        "pushes of 0.5 s, drive stiffness of the hand's asset (allegro, barrett, leap 100 Nm/rad)"
+    )
     assert protocol_sentence(PROTOCOLS["graspqp"], hand="allegro").endswith("drive stiffness 100 Nm/rad")
-    assert protocol_sentence(PROTOCOLS["graspqp"], hand="leap").endswith("stiffness of the hand's asset")
+    assert protocol_sentence(PROTOCOLS["graspqp"], hand="shadow").endswith("stiffness of the hand's asset")
     text = protocol_sentence(PROTOCOLS["dexgraspbench"], (1.0,))
     assert "10 m/s^2 along" in text
     assert "starts at most 10 mm deep" in text

@@ -60,8 +60,11 @@ def settings_name(protocol: Protocol, engine: str, squeeze: SqueezeRule, effort:
 def _stiffness(protocol: Protocol, hand: str | None) -> str:
     if hand is not None:
         return _drive(protocol.drive_of(hand))
-    others = [f"{name} {_drive(drive)}" for name, drive in protocol.hand_drives.items()]
-    return _drive(protocol.drive) + (f" ({', '.join(others)})" if others else "")
+    names: dict[str, list[str]] = {}
+    for name, drive in protocol.hand_drives.items():
+        names.setdefault(_drive(drive), []).append(name)
+    others = [f"{', '.join(same)} {text}" for text, same in names.items()]
+    return _drive(protocol.drive) + (f" ({'; '.join(others)})" if others else "")
 
 
 def _drive(drive: Drive) -> str:
