@@ -35,6 +35,7 @@ from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality
 from warpgrasp.eval.protocols import PROTOCOLS
 from warpgrasp.eval.scene import build_scene
 from warpgrasp.eval.targets import hand_targets
+from warpgrasp.eval.verdict import FailureReason
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.kernels.singular_values import SingularValueForm
 from warpgrasp.objects import ObjectModel, load_object
@@ -69,6 +70,7 @@ _COLUMNS = (
     "mean d mm",
     "touching %",
     "Q1 > 0 %",
+    "too deep %",
     "energy",
     "commit",
 )
@@ -187,6 +189,7 @@ def summarize(folder: Path, names: Sequence[str], hand: HandModel) -> dict[str, 
             "unique %": f"{100 * np.mean(unique):.1f}",
             "by pose %": f"{100 * np.mean(by_pose):.1f}",
             "H": f"{entropy:.2f}",
+            "too deep %": f"{100 * (column('graspqp_reason') == FailureReason.PENETRATION).mean():.1f}",
         }
     if all("dexgraspbench_success" in result for result in results):
         cells["dexgraspbench %"] = f"{100 * column('dexgraspbench_success').all(axis=1).mean():.1f}"
