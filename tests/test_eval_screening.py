@@ -14,12 +14,13 @@ from warpgrasp.eval.engines import load_engine
 from warpgrasp.eval.protocols import PROTOCOLS
 from warpgrasp.eval.scene import Scene, build_scene
 from warpgrasp.eval.screening import screen
+from warpgrasp.eval.state import mocap_targets, scene_positions
 from warpgrasp.eval.targets import HandTargets, hand_targets
 from warpgrasp.eval.verdict import FailureReason
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_path, load_object
 
-pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 
 HALF = (0.02, 0.02, 0.02)
 
@@ -72,19 +73,25 @@ def test_protocol_without_a_limit_simulates_deep_starts(closing: tuple[Scene, Ha
     np.testing.assert_array_equal(screen(free, targets).index, [0, 1, 2, 4])
 
 
-def test_a_hand_deep_inside_an_object_does_not_end_the_process() -> None:
-    """The contacts of such starts do not fit into the memory that MuJoCo takes by itself; it then ends the process."""
+def test_scene_has_room_for_the_contacts_of_a_hand_deep_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such contacts do not fit into the memory that MuJoCo takes by itself; it then ends the process."""
     hand, model = load_hand("robotiq_3f"), load_object(example_object_path("mug"))
-    random, count = np.random.default_rng(0), 6
+    random, count = np.random.default_rng(0), 24
     joints = random.uniform(hand.dof_lower, hand.dof_upper, (count, hand.dof_count))
     position = model.center_of_mass + random.normal(0.0, 0.03, (count, 3))
     quaternion = random.normal(size=(count, 4))
     quaternion /= np.linalg.norm(quaternion, axis=1, keepdims=True)
-    targets = HandTargets(*3 * (position, quaternion, joints))
-    scene = build_scene(hand, model, convex_pieces(model), PROTOCOLS["dexgraspbench"])
-    assert scene.model.narena >= 1 << 27
-    verdict = load_engine("mujoco").evaluate(scene, targets)
-    assert len(verdict) == count
-    deep = verdict.penetration > 0.01
-    assert deep.any()
-    np.testing.assert_array_equal(verdict.reason[deep], int(FailureReason.PENETRATION))
+    targets, protocol = HandTargets(*3 * (position, quaternion, joints)), PROTOCOLS["dexgraspbench"]
+    scene = build_scene(hand, model, convex_pieces(model), protocol)
+    mocap = mocap_targets(protocol, targets, np.zeros(1))[:, 0]
+    data, used = mujoco.MjData(scene.model), []
+    for state, root in zip(scene_positions(scene, joints, mocap), mocap, strict=True):
+        mujoco.mj_resetData(scene.model, data)
+        data.qpos[:], data.mocap_pos[0], data.mocap_quat[0] = state, root[:3], root[3:]
+        mujoco.mj_forward(scene.model, data)
+        used.append(int(data.maxuse_arena))
+    monkeypatch.setattr("warpgrasp.eval.scene._ARENA_BYTES", -1)  # MuJoCo's own choice
+    smaller = build_scene(hand, model, convex_pieces(model), protocol).model.narena
+    assert smaller < max(used) < 0.5 * scene.model.narena
+    deep = screen(scene, targets).verdict
+    assert (deep.reason == FailureReason.PENETRATION).any()

@@ -13,6 +13,8 @@ import pytest
 from eval_runs import Run, count_engines, robotiq_grasps
 
 from warpgrasp.dataset import GraspSet
+from warpgrasp.eval import evaluation
+from warpgrasp.eval.cases import GraspCase
 from warpgrasp.eval.results import CaseResult
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
@@ -97,6 +99,30 @@ def test_metrics_are_added_to_forces_that_are_done(tmp_path: Path, monkeypatch: 
     assert [row["mean_epsilon_quality"] != "" for row in table(results(path))] == [True, False]
     Run(path, "--force", 2)  # does not forget them
     assert "epsilon_quality" in CaseResult.load(results(path) / "cube.npz").metrics()
+
+
+def test_second_engine_takes_over_metrics_that_need_no_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = robotiq_grasps(tmp_path / "run")
+    engines = count_engines(monkeypatch, newton=2.0)
+    made_up, measured = evaluation.grasp_metrics, []
+
+    def metrics(case: GraspCase, *arguments: Any, **options: Any) -> Any:
+        measured.append(case.path.name)
+        return made_up(case, *arguments, **options)
+
+    monkeypatch.setattr(evaluation, "grasp_metrics", metrics)
+    run = Run(path, "--compare", "newton", "--all-metrics")
+    assert run.code == 0, run.error
+    assert measured == ["cube.npz"]
+    assert [engine.forces for engine in engines.values()] == [[5.0, 0.0]] * 2  # each drifts in its own way
+    columns = [
+        CaseResult.load(results(path).parent / name / "cube.npz").metrics()
+        for name in ("graspqp", "graspqp-newton")
+    ]
+    assert columns[0].keys() == columns[1].keys()
+    np.testing.assert_array_equal(columns[0]["contact_area"], columns[1]["contact_area"])
 
 
 @pytest.mark.parametrize(

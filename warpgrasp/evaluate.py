@@ -198,7 +198,9 @@ class _Run:
             result = self._result(case, self.engine, self.places, progress)
         else:
             result = self._result(case, self.engine, self.places, lambda share: progress(0.5 * share))
-            other = self._result(case, second, self.second_places, lambda share: progress(0.5 + 0.5 * share))
+            other = self._result(
+                case, second, self.second_places, lambda share: progress(0.5 + 0.5 * share), measured=result
+            )
             self.compared.append(StoredResult.of(self.second_places.result(case.path), case, other))
         stored = StoredResult.of(self.places.result(case.path), case, result)
         self.finished.append(stored)
@@ -211,14 +213,25 @@ class _Run:
             self.kept[case.path] = write_filtered(folder, case, result, self.config)
 
     def _result(
-        self, case: GraspCase, engine: Engine, places: Places, progress: Callable[[float], None]
+        self,
+        case: GraspCase,
+        engine: Engine,
+        places: Places,
+        progress: Callable[[float], None],
+        *,
+        measured: CaseResult | None = None,
     ) -> CaseResult:
         """The result of a file: what an earlier run simulated under the same settings, and the forces it lacks."""
         path = places.result(case.path)
         earlier = self._earlier(path, self.config.key(case, engine.name))
         total = max(len(case.grasps) * len(self.forces), 1)
         result = evaluate_case(
-            case, self.config, engine, earlier=earlier, progress=lambda done: progress(done / total)
+            case,
+            self.config,
+            engine,
+            earlier=earlier,
+            measured=measured,
+            progress=lambda done: progress(done / total),
         )
         if result is not earlier:
             result.save(path)

@@ -38,7 +38,8 @@ REST_TIME = 1.0
 """Time over which the simulation displacement is measured [s]."""
 _METRIC_FRICTION = 0.2  # of the wrench space, that of the force-closure energy
 _METRICS = ("penetration_depth", "self_penetration_depth", "contact_distance_consistency", "contact_area")
-_SLOW_METRICS = ("intersection_volume", "epsilon_quality", "volume_quality", "simulation_displacement")
+_SIMULATED = "simulation_displacement"
+_SLOW_METRICS = ("intersection_volume", "epsilon_quality", "volume_quality", _SIMULATED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ def evaluate_case(
     engine: Engine,
     *,
     earlier: CaseResult | None = None,
+    measured: CaseResult | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> CaseResult:
     """Simulate all grasps of a file at every force and measure them.
@@ -113,6 +115,7 @@ def evaluate_case(
         config: How they are tested.
         engine: What simulates.
         earlier: A result of the same key; its forces and metrics are kept and only others are computed.
+        measured: A result of the same grasps by another engine; metrics that need no simulation are taken from it.
         progress: Hears the number of grasps tested so far, counted once per force.
 
     Raises:
@@ -120,6 +123,8 @@ def evaluate_case(
         ValueError: The physics engine refuses the hand or the object.
     """
     known = {} if earlier is None else earlier.metrics()
+    if measured is not None:
+        known = {name: column for name, column in measured.metrics().items() if name != _SIMULATED} | known
     done = () if earlier is None else earlier.force
     protocols = [protocol for protocol in config.protocols() if protocol.push_force not in done]
     lacking = [name for name in _metric_names(config.all_metrics) if name not in known]
@@ -144,10 +149,10 @@ def evaluate_case(
             engine.evaluate(dataclasses.replace(scene, protocol=protocol), targets, progress=heard)
         )
     metrics = dict(known)
-    if lacking:
+    if set(lacking) - {_SIMULATED}:
         metrics.update(grasp_metrics(case, targets.valid(), all_metrics=config.all_metrics))
-    if config.all_metrics and "simulation_displacement" in lacking:
-        metrics["simulation_displacement"] = simulation_displacement(engine, scene, targets)
+    if _SIMULATED in lacking:
+        metrics[_SIMULATED] = simulation_displacement(engine, scene, targets)
     metadata = _metadata(case, config, engine.name, len(pieces))
     if earlier is not None and not verdicts:
         return dataclasses.replace(earlier, columns={**earlier.columns, **metrics}, metadata=metadata)

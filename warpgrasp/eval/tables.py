@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
@@ -152,7 +152,8 @@ def disagreement_table(comparison: Comparison, entries: Sequence[Disagreement]) 
     table = _empty_table()
     table.add_column("object", overflow="fold")
     for name in ("grasp", "F [N]", "engine", "holds", "way in each trial [mm]", "contacts", "reason"):
-        table.add_column(name, justify="right" if name in ("grasp", "F [N]", "contacts") else "left")
+        justify: JustifyMethod = "right" if name in ("grasp", "F [N]", "contacts") else "left"
+        table.add_column(escape(name), justify=justify)
     for entry in entries:
         for side, engine in enumerate((comparison.first, comparison.second)):
             head = (escape(entry.object), str(entry.grasp), f"{entry.force:g}") if side == 0 else ("",) * 3
