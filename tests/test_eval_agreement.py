@@ -117,7 +117,7 @@ def test_command_line_compares_two_engines(tmp_path: Path, monkeypatch: pytest.M
     assert [entry["grasp"] for entry in content["disagreements"]] == [0]
     assert "kappa" in run.out
     assert "says little" in run.out
-    assert "[mm]" in run.out  # units are not taken for markup
+    assert "trial [mm]" in run.out  # units are not taken for markup
     twice = Run(path, "--engine", "mujoco", "--compare", "mujoco")
     assert twice.code == 2
     assert "needs another engine" in twice.error
