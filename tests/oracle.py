@@ -5,7 +5,7 @@ with it is data only: the hand, the object, the candidates, and the frozen close
 
 The increment of a grasp is ``[translation (object frame), rotation vector (hand frame), joints]``, as in
 ``GraspProblem.evaluate_taped``. Frozen at the base state, as the kernels freeze them: the closest point and outward normal of
-every contact, and for every object sample the geometry it is deepest in and that geometry's tangent plane there.
+every contact and sphere; for every object sample the geometry it is deepest in and that geometry's tangent plane there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
+from warpgrasp.energy_terms import (
+    Distance,
+    ForceClosure,
+    JointLimits,
+    Penetration,
+    SelfPenetration,
+    SpherePenetration,
+)
 from warpgrasp.hands import GeometryType, HandModel, JointType
 from warpgrasp.kernels.singular_values import SingularValueForm
 from warpgrasp.kernels.wrench import tangent_basis
@@ -89,7 +96,9 @@ class GraspOracle:
         self.samples = model.surface_samples(problem.sample_count)[0]
         self.pairs = self.hand.self_collision_pairs()
         self._active: dict[int, NDArray[np.int8]] = {}
-        self._freeze_samples(self.pose(np.zeros(6 + self.hand.dof_count) if frozen_at is None else frozen_at))
+        frozen = self.pose(np.zeros(6 + self.hand.dof_count) if frozen_at is None else frozen_at)
+        self._freeze_samples(frozen)
+        self._freeze_spheres(frozen)
 
     def pose(self, increment: FloatArray) -> PosedHand:
         """The hand moved by an increment."""
@@ -116,6 +125,7 @@ class GraspOracle:
             Distance: self._distance,
             Penetration: self._penetration,
             SelfPenetration: self._self_penetration,
+            SpherePenetration: self._sphere_penetration,
             JointLimits: self._joint_limits,
             WrenchBalance: self._wrench_balance,
             Wall: self._wall,
@@ -170,6 +180,11 @@ class GraspOracle:
             for g in range(len(self.hand.geometry_type))
         ]
         return float(np.sum(np.maximum(0.0, np.max(depth, axis=0))))
+
+    def _sphere_penetration(self, term: SpherePenetration, posed: PosedHand) -> float:
+        offset = self._sphere_centers(posed) - self._sphere_closest
+        distance = np.einsum("si,si->s", self._sphere_normal, offset)
+        return float(np.sum(np.maximum(0.0, self.hand.sphere_radius - term.allowance - distance)))
 
     def _self_penetration(self, term: SelfPenetration, posed: PosedHand) -> float:
         center = self._sphere_centers(posed)
@@ -236,6 +251,13 @@ class GraspOracle:
         in_link = (points - posed.link_position[link]) @ posed.link_rotation[link]
         turn = _matrix(self.hand.geometry_quaternion[geometry])
         return (in_link - self.hand.geometry_position[geometry]) @ turn
+
+    def _freeze_spheres(self, posed: PosedHand) -> None:
+        """Closest mesh points and outward normals of the sphere centers, by brute force over all triangles."""
+        center = self._sphere_centers(posed)
+        found = [closest_on_mesh(self.model, point) for point in center]
+        self._sphere_closest = np.array([point for point, _ in found])
+        self._sphere_normal = (center - self._sphere_closest) / np.array([d for _, d in found])[:, None]
 
     def _freeze_samples(self, posed: PosedHand) -> None:
         """Geometry -> (samples deepest in it, their tangent planes [S, 4])."""

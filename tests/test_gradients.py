@@ -41,7 +41,14 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
+from warpgrasp.energy_terms import (
+    Distance,
+    ForceClosure,
+    JointLimits,
+    Penetration,
+    SelfPenetration,
+    SpherePenetration,
+)
 from warpgrasp.hands import hand_names
 from warpgrasp.kernels.qp import QpConfig, QpSolver
 from warpgrasp.kernels.singular_values import SingularValueForm
@@ -65,6 +72,8 @@ CASES: dict[str, tuple[str, Any]] = {
     "distance": ("distance", Distance()),
     "distance_plain": ("distance", Distance(normal_weighted=False)),
     "penetration": ("penetration", Penetration()),
+    "sphere_penetration": ("sphere_penetration", SpherePenetration()),
+    "sphere_penetration_apart": ("sphere_penetration", SpherePenetration(allowance=-0.01)),
     "self_penetration": ("self_penetration", SelfPenetration()),
     "self_penetration_touching": ("self_penetration", SelfPenetration(margin=0.0)),
     "joint_limits": ("joint_limits", JointLimits()),
@@ -76,7 +85,9 @@ CASES: dict[str, tuple[str, Any]] = {
     "manipulability": ("manipulability", Manipulability(weight=2.0)),
 }
 # What must be exercised by the random states and what an annealed grasp has none of.
-MAY_VANISH = {"annealed": ("self_penetration", "self_penetration_touching", "joint_limits")}
+MAY_VANISH = {
+    "annealed": ("sphere_penetration", "self_penetration", "self_penetration_touching", "joint_limits")
+}
 
 
 @lru_cache(maxsize=8)

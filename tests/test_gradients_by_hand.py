@@ -18,7 +18,14 @@ from tiny_hand import HALF, LENGTH, RADIUS, RATIO, WIDTH, box_object, tiny_hand
 
 from warpgrasp.energy import EnergyConfig
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
+from warpgrasp.energy_terms import (
+    Distance,
+    ForceClosure,
+    JointLimits,
+    Penetration,
+    SelfPenetration,
+    SpherePenetration,
+)
 from warpgrasp.kernels.contact import candidate_set
 from warpgrasp.kernels.qp import QpConfig
 from warpgrasp.kernels.sdf import launch_signed_distance, mesh_set
@@ -206,6 +213,20 @@ def test_penetration(box: ObjectModel) -> None:
         y=count[1] - count[2],
         z=count[3] - count[4],
         q=float(slope_q),
+    )
+
+
+def test_sphere_penetration(box: ObjectModel) -> None:
+    """The left plate is wholly inside the box, the right one far away: only the sphere feels it, and the nearest face."""
+    q, root = 0.1, (0.04, 0.0, 0.0)
+    assert Posed(box, only(penetration=Penetration(weight=1.0)), q, root).energy == 0.0
+    x = root[0] - WIDTH + LENGTH * np.sin(q)
+    assert x < 0.0, "the left face is the nearest"
+    allowance = 0.005
+    term = SpherePenetration(weight=1.0, allowance=allowance)
+    depth = RADIUS - allowance + BOX[0] + x
+    Posed(box, only(sphere_penetration=term), q, root).check(
+        float(depth), x=1.0, y=0.0, z=0.0, turn_x=0.0, q=LENGTH * float(np.cos(q))
     )
 
 

@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Protocol
 import warp as wp
 
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import Distance, ForceClosure, JointLimits, Penetration, SelfPenetration
+from warpgrasp.energy_terms import (
+    Distance,
+    ForceClosure,
+    JointLimits,
+    Penetration,
+    SelfPenetration,
+    SpherePenetration,
+)
 
 if TYPE_CHECKING:
     from warpgrasp.problem import GraspProblem, GraspState
@@ -61,6 +68,8 @@ class EnergyConfig:
     """Contacts touch the object."""
     penetration: Penetration = field(default_factory=Penetration)
     """The hand stays outside the object."""
+    sphere_penetration: SpherePenetration = field(default_factory=SpherePenetration)
+    """No finger hides inside the object."""
     self_penetration: SelfPenetration = field(default_factory=SelfPenetration)
     """The hand stays outside itself."""
     joint_limits: JointLimits = field(default_factory=JointLimits)

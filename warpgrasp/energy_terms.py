@@ -1,4 +1,4 @@
-"""The energy terms of GraspQP: force closure, contact distance, penetration, self penetration, joint limits.
+"""The energy terms of GraspQP: force closure, contact distance, penetration both ways, self penetration, joint limits.
 
 Each is a frozen dataclass of hyper-parameters that fulfils ``warpgrasp.energy.EnergyTerm``; the mathematics stands in the
 kernels (DESIGN section 4).
@@ -28,11 +28,16 @@ from warpgrasp.kernels.penetration import (
 from warpgrasp.kernels.qp import QpConfig
 from warpgrasp.kernels.self_penetration import launch_self_penetration, launch_self_penetration_taped
 from warpgrasp.kernels.singular_values import SingularValueForm
+from warpgrasp.kernels.sphere_penetration import (
+    launch_closest_to_spheres,
+    launch_sphere_penetration,
+    launch_sphere_penetration_taped,
+)
 
 if TYPE_CHECKING:
     from warpgrasp.problem import GraspProblem, GraspState
 
-__all__ = ["Distance", "ForceClosure", "JointLimits", "Penetration", "SelfPenetration"]
+__all__ = ["Distance", "ForceClosure", "JointLimits", "Penetration", "SelfPenetration", "SpherePenetration"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +208,46 @@ class Penetration:
             problem.geometry, state.link_pose, geometry_pose=pose, bound_center=center, bound_axis=axis
         )
         return pose, center, axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpherePenetration:
+    """Depth of the hand's spheres in the object, ``sum max(0, r - allowance - d)``, which also sees a finger wholly inside."""
+
+    weight: float = 100.0
+    """Factor in the total energy [1/m]."""
+    allowance: float = 0.005
+    """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_sphere_penetration(
+            problem.spheres,
+            problem.meshes,
+            problem.distance_bound,
+            problem.object_index,
+            state.link_pose,
+            self.allowance,
+            self.weight,
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        shape = (problem.batch_size, problem.spheres.link.shape[0])
+        # Fresh arrays, as in Penetration: a tape replays backwards.
+        closest = wp.empty(shape, dtype=wp.vec3, device=problem.device)
+        normal = wp.empty(shape, dtype=wp.vec3, device=problem.device)
+        launch_closest_to_spheres(
+            problem.spheres,
+            problem.meshes,
+            problem.object_index,
+            state.link_pose,
+            closest=closest,
+            normal=normal,
+        )
+        launch_sphere_penetration_taped(
+            problem.spheres, closest, normal, state.link_pose, self.allowance, energy=energy
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

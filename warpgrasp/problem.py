@@ -7,6 +7,7 @@ Every array lives in a ``GraspState``; an evaluation allocates nothing and reads
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import warp as wp
 
 from warpgrasp.energy import EnergyConfig
 from warpgrasp.kernels.contact import candidate_set, launch_closest_features, launch_contact_points
+from warpgrasp.kernels.distance_bound import DistanceBound, distance_bound
 from warpgrasp.kernels.geometry import hand_geometry
 from warpgrasp.kernels.kinematics import (
     ROOT_DOF_COUNT,
@@ -124,6 +126,11 @@ class GraspProblem:
         self.center_of_mass: wp.array = wp.array(centers, dtype=wp.vec3, device=self.device)
         weights = [term.weight for _, term in self.terms]
         self.term_weight: wp.array = wp.array(weights, dtype=wp.float32, device=self.device)
+
+    @functools.cached_property
+    def distance_bound(self) -> DistanceBound:
+        """Coarse distances of the objects, made at their first use."""
+        return distance_bound(self.objects, self.meshes, self.device)
 
     @property
     def batch_size(self) -> int:

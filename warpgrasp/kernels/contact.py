@@ -114,9 +114,9 @@ def _closest_features(
     contact_distance: wp.array2d(dtype=wp.float32),  # [B, C]
 ):
     grasp, contact = wp.tid()
-    feature = query_closest_feature(
-        meshes, object_index[grasp], contact_position[grasp, contact], closest_point[grasp, contact]
-    )
+    point = contact_position[grasp, contact]
+    within = wp.length(point - closest_point[grasp, contact])
+    feature = query_closest_feature(meshes, object_index[grasp], point, within)
     closest_point[grasp, contact] = feature.point
     object_normal[grasp, contact] = feature.normal
     contact_distance[grasp, contact] = feature.distance

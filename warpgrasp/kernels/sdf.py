@@ -19,7 +19,14 @@ import warp as wp
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["ClosestFeature", "MeshSet", "launch_signed_distance", "mesh_set", "query_closest_feature"]
+__all__ = [
+    "UNBOUNDED",
+    "ClosestFeature",
+    "MeshSet",
+    "launch_signed_distance",
+    "mesh_set",
+    "query_closest_feature",
+]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -28,7 +35,7 @@ _SIGN_WINDING = wp.constant(1)
 # the point was truly inside the face: a face normal and the pseudo normals of its edges never oppose each other.
 _FEATURE_TOLERANCE = wp.constant(1.0e-4)
 _SURFACE_TOLERANCE = wp.constant(1.0e-6)  # m; nearer than this, the direction p - c is rounding noise
-_UNBOUNDED = wp.constant(1.0e6)  # m
+UNBOUNDED = wp.constant(1.0e6)  # m
 
 
 @wp.struct
@@ -97,17 +104,16 @@ def _feature_column(u: float, v: float) -> int:
 
 
 @wp.func
-def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, guess: wp.vec3) -> ClosestFeature:
+def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, within: float) -> ClosestFeature:
     """Closest feature of object ``object_index`` to ``p``.
 
-    ``guess`` is any point of that mesh, best the closest point of the last step: its distance bounds the search, which
-    prunes the BVH from the root without changing the answer.
+    ``within`` [m] is a distance in which there is some of that mesh, such as the way to the closest point of the last step:
+    it prunes the BVH from the root without changing the answer.
     """
     mesh = meshes.mesh[object_index]
-    bound = 1.001 * wp.length(p - guess) + 1.0e-5
-    query = wp.mesh_query_point_no_sign(mesh, p, bound)
+    query = wp.mesh_query_point_no_sign(mesh, p, 1.001 * within + 1.0e-5)
     if not query.result:
-        query = wp.mesh_query_point_no_sign(mesh, p, _UNBOUNDED)
+        query = wp.mesh_query_point_no_sign(mesh, p, UNBOUNDED)
     closest = wp.mesh_eval_position(mesh, query.face, query.u, query.v)
     face = meshes.face_start[object_index] + query.face
     offset = p - closest
@@ -141,10 +147,7 @@ def _signed_distance(
     closest: wp.array(dtype=wp.vec3),  # [N]
 ):
     i = wp.tid()
-    mesh = meshes.mesh[object_index[i]]
-    feature = query_closest_feature(
-        meshes, object_index[i], points[i], wp.mesh_eval_position(mesh, 0, 1.0, 0.0)
-    )
+    feature = query_closest_feature(meshes, object_index[i], points[i], UNBOUNDED)
     distance[i] = feature.distance
     normal[i] = feature.normal
     closest[i] = feature.point

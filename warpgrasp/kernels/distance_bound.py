@@ -1,0 +1,103 @@
+"""Cheap bounds of the signed distance, which tell the points that need no exact query and shorten the others.
+
+Signed distances are taken once at the nodes of a grid over each object's bounding box. A signed distance changes by at most
+the way between two points, so that the nearest node's distance and the way to it bound the distance of any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import warp as wp
+
+from warpgrasp.kernels.sdf import MeshSet, launch_signed_distance
+
+if TYPE_CHECKING:
+    from warpgrasp.objects import ObjectModel
+
+__all__ = ["DistanceBound", "distance_bound", "largest_distance", "surely_farther"]
+
+wp.set_module_options({"enable_backward": False})
+
+_CELL_COUNT = 48  # along the longest side; half a cell's diagonal is then 2 mm on an object of 10 cm
+_SLACK = 1.0e-5  # m, for rounding
+
+
+@wp.struct
+class DistanceBound:
+    """Grids of signed distances of ``O`` objects."""
+
+    distance: wp.array(dtype=wp.float32)  # [sum of nodes] m
+    start: wp.array(dtype=wp.int32)  # [O] first node of each object
+    node_count: wp.array(dtype=wp.vec3i)  # [O]
+    lower: wp.array(dtype=wp.vec3)  # [O] m, bounding box
+    upper: wp.array(dtype=wp.vec3)  # [O] m
+    spacing: wp.array(dtype=wp.float32)  # [O] m
+
+
+def distance_bound(objects: Sequence[ObjectModel], meshes: MeshSet, device: Any) -> DistanceBound:
+    """Sample the signed distance of ``objects``, whose meshes are ``meshes``, on grids; 0.1 s per object on a CPU."""
+    nodes, index, start, count, spacing = [], [], [], [], []
+    lower = np.array([model.vertices.min(axis=0) for model in objects], dtype=np.float64)
+    upper = np.array([model.vertices.max(axis=0) for model in objects], dtype=np.float64)
+    for number, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        step = float(np.max(high - low)) / _CELL_COUNT
+        sides = np.ceil((high - low) / step - 1e-6).astype(int) + 1
+        grid = np.stack(np.meshgrid(*(np.arange(side) for side in sides), indexing="ij"), axis=-1)
+        start.append(sum(len(part) for part in nodes))
+        nodes.append(low + step * grid.reshape(-1, 3))
+        index.append(np.full(len(nodes[-1]), number))
+        count.append(sides)
+        spacing.append(step)
+    points: wp.array = wp.array(np.concatenate(nodes), dtype=wp.vec3, device=device)
+    distance = wp.empty(len(points), dtype=wp.float32, device=device)
+    launch_signed_distance(
+        meshes,
+        wp.array(np.concatenate(index), dtype=wp.int32, device=device),
+        points,
+        distance=distance,
+        normal=wp.empty_like(points),
+        closest=wp.empty_like(points),
+    )
+    result = DistanceBound()
+    result.distance = distance
+    result.start = wp.array(start, dtype=wp.int32, device=device)
+    result.node_count = wp.array(np.array(count), dtype=wp.vec3i, device=device)
+    result.lower = wp.array(lower, dtype=wp.vec3, device=device)
+    result.upper = wp.array(upper, dtype=wp.vec3, device=device)
+    result.spacing = wp.array(spacing, dtype=wp.float32, device=device)
+    return result
+
+
+@wp.func
+def _nearest_node(bound: DistanceBound, object_index: int, p: wp.vec3) -> wp.vec2:
+    """Signed distance of the node nearest to ``p`` and the way to it [m]."""
+    low = bound.lower[object_index]
+    step = bound.spacing[object_index]
+    count = bound.node_count[object_index]
+    i = wp.clamp(int(wp.floor((p[0] - low[0]) / step + 0.5)), 0, count[0] - 1)
+    j = wp.clamp(int(wp.floor((p[1] - low[1]) / step + 0.5)), 0, count[1] - 1)
+    k = wp.clamp(int(wp.floor((p[2] - low[2]) / step + 0.5)), 0, count[2] - 1)
+    node = low + step * wp.vec3(float(i), float(j), float(k))
+    distance = bound.distance[bound.start[object_index] + (i * count[1] + j) * count[2] + k]
+    return wp.vec2(distance, wp.length(p - node) + _SLACK)
+
+
+@wp.func
+def surely_farther(bound: DistanceBound, object_index: int, p: wp.vec3, reach: float) -> bool:
+    """Whether the signed distance of ``p`` to object ``object_index`` is known to exceed ``reach`` [m]."""
+    # Outside the bounding box the way to it is a bound, for most points the better one and without a look at the grid.
+    nearest = wp.max(bound.lower[object_index], wp.min(p, bound.upper[object_index]))
+    if reach >= 0.0 and wp.length_sq(p - nearest) > reach * reach:
+        return True
+    node = _nearest_node(bound, object_index, p)
+    return node[0] - node[1] > reach
+
+
+@wp.func
+def largest_distance(bound: DistanceBound, object_index: int, p: wp.vec3) -> float:
+    """A number [m] not below the unsigned distance of ``p`` to object ``object_index``."""
+    node = _nearest_node(bound, object_index, p)
+    return wp.abs(node[0]) + node[1]
