@@ -60,6 +60,7 @@ TOLERANCE = 1e-2
 KINK_SHARE = 0.02
 LENGTH = 0.05  # m; makes translations comparable with angles
 KINDS = ("random", "annealed")
+CONVEX_HANDS = ("robotiq_3f", "ability_hand")  # all of convex meshes, the kind with the most culling
 
 # case -> (field of EnergyConfig, term)
 CASES: dict[str, tuple[str, Any]] = {
@@ -341,13 +342,13 @@ def test_frozen_features_are_the_closest(hand: str) -> None:
     assert np.any(distance > 0.002)
 
 
-@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("hand", HANDS + CONVEX_HANDS)
 def test_penetration_unfrozen_and_unculled(hand: str) -> None:
     """Culled = unculled = float64 over all samples and geometries, from deep inside to far away; and so their slopes."""
     problem = make_problem(hand, grasp_count=6, energy=only(penetration=Penetration(weight=1.0)))
     variables = random_variables(problem, 7)
-    # Draw the hands through the object: from 8 cm further in to 4 cm further out.
-    shift = np.tile(np.linspace(-0.08, 0.04, 6), len(problem.objects))[:, None]
+    # Draw the hands through the object: from 8 cm further in to 12 cm further out.
+    shift = np.tile(np.linspace(-0.08, 0.12, 6), len(problem.objects))[:, None]
     outward = variables.root_pose[:, :3] / np.linalg.norm(variables.root_pose[:, :3], axis=1, keepdims=True)
     variables.root_pose[:, :3] += shift * outward
     state = state_of(problem, variables)
@@ -370,6 +371,20 @@ def test_penetration_unfrozen_and_unculled(hand: str) -> None:
     expected = unfrozen.gradient["penetration"]
     np.testing.assert_allclose(gradient[deep][~kink], expected[~kink], atol=1e-2 * np.abs(expected).max())
     assert kink.mean() < 0.5
+
+
+@pytest.mark.parametrize("hand", HANDS + CONVEX_HANDS)
+def test_culling_keeps_shallow_samples(hand: str) -> None:
+    """In grasps that touch their objects the few samples barely inside are all counted, each within rounding."""
+    problem = make_problem(hand, grasp_count=4, energy=only(penetration=Penetration(weight=1.0)))
+    # Weighed by the default energy, a short run leaves the links pressed slightly into the surface.
+    variables = annealed_variables(make_problem(hand, grasp_count=4), 3)
+    state = state_of(problem, variables)
+    zero = np.zeros(6 + problem.hand.dof_count)
+    oracles = [oracle_of(problem, state, grasp) for grasp in range(problem.batch_size)]
+    exact = np.array([oracle.unfrozen_penetration(oracle.pose(zero)) for oracle in oracles])
+    np.testing.assert_allclose(state.energy.numpy(), exact, rtol=1e-6, atol=1e-6)
+    assert np.mean((exact > 1e-4) & (exact < 0.2)) >= 0.5
 
 
 @pytest.mark.parametrize("hand", HANDS)

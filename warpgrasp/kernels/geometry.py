@@ -48,6 +48,7 @@ class HandGeometry:
     bound_center: wp.array(dtype=wp.vec3)  # [G] bounding capsule, geometry frame [m]
     bound_axis: wp.array(dtype=wp.vec3)  # [G] half segment of the bounding capsule [m]
     bound_radius: wp.array(dtype=wp.float32)  # [G] m
+    mask: wp.uint64  # one bit set per geometry
 
 
 def hand_geometry(hand: HandModel, device: Any) -> HandGeometry:
@@ -61,7 +62,7 @@ def hand_geometry(hand: HandModel, device: Any) -> HandGeometry:
     bounds = [_bounding_capsule(hand, g) for g in range(count)]
     result = HandGeometry()
     pose = np.concatenate([hand.geometry_position, hand.geometry_quaternion], axis=1)
-    plane = hand.plane if len(hand.plane) else np.zeros((1, 4))
+    plane = _separating_first(hand, [b[0] for b in bounds]) if len(hand.plane) else np.zeros((1, 4))
     result.type = wp.array(hand.geometry_type, dtype=wp.int32, device=device)
     result.link = wp.array(hand.geometry_link, dtype=wp.int32, device=device)
     result.pose = wp.array(pose, dtype=wp.transform, device=device)
@@ -71,9 +72,20 @@ def hand_geometry(hand: HandModel, device: Any) -> HandGeometry:
     result.plane = wp.array(plane, dtype=wp.vec4, device=device)
     result.bound_center = wp.array([b[0] for b in bounds], dtype=wp.vec3, device=device)
     result.bound_axis = wp.array([b[1] for b in bounds], dtype=wp.vec3, device=device)
+    result.mask = wp.uint64((1 << count) - 1)
     slack = 1.0 + 1e-5  # float32 rounding must not cull what touches
     result.bound_radius = wp.array([slack * b[2] for b in bounds], dtype=wp.float32, device=device)
     return result
+
+
+def _separating_first(hand: HandModel, centers: list[np.ndarray]) -> np.ndarray:
+    """Planes [P, 4], those of each mesh from its center outward: a near plane separates more points, so a search ends early."""
+    plane = hand.plane.copy()
+    for g, center in enumerate(centers):
+        start = hand.geometry_plane_start[g]
+        own = hand.plane[start : start + hand.geometry_plane_count[g]]
+        plane[start : start + len(own)] = own[np.argsort(own[:, 3] - own[:, :3] @ center, kind="stable")]
+    return plane
 
 
 def _bounding_capsule(hand: HandModel, geometry: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -153,11 +165,12 @@ def segment_distance_squared(point: wp.vec3, center: wp.vec3, axis: wp.vec3) -> 
 
 
 @wp.func
-def depth_normal(geometry: HandGeometry, g: int, x: wp.vec3) -> wp.vec4:
+def depth_normal(geometry: HandGeometry, g: int, x: wp.vec3, floor: float) -> wp.vec4:
     """Outward normal (geometry frame) and depth [m] of point ``x`` in geometry ``g``; depth is negative outside.
 
     Inside a convex shape the depth is the distance to the nearest plane; outside, its negative is a lower bound of the
-    distance for boxes and convex meshes, exact for capsules.
+    distance for boxes and convex meshes, exact for capsules. The search stops where the depth is known to be at most
+    ``floor``: a result above it is exact, a result below it is an upper bound.
     """
     size = geometry.size[g]
     normal = wp.vec3(0.0, 0.0, 1.0)
@@ -186,6 +199,8 @@ def depth_normal(geometry: HandGeometry, g: int, x: wp.vec3) -> wp.vec4:
             if face_depth < depth:
                 depth = face_depth
                 normal = plane_normal
+                if depth <= floor:
+                    break
     return wp.vec4(normal[0], normal[1], normal[2], depth)
 
 

@@ -1,9 +1,10 @@
 """Penetration of object surface samples into the hand's link geometry, with culling that gives the same value.
 
 ``E_pen = sum_samples max(0, max_geometry depth)``, the depth of a sample inside a capsule, a box or a convex mesh [DGN, GQP].
-Two bounds decide what is looked at, neither changes the sum: a *cluster* of neighbouring samples with a bounding sphere, and a
-bounding capsule per geometry. Within a grasp, a cluster is tested against every bounding capsule once; only its samples near a
-geometry are tested exactly.
+Bounds decide what is looked at, none changes the sum: bounding spheres of *clusters* of neighbouring samples and of *groups* of
+clusters, a bounding capsule per geometry, and the geometry's own planes. Within a grasp, a group is tested against every
+geometry, a cluster against those near its group, a sample against those near its cluster. The search for a depth ends at the
+first plane that rules out a deeper one.
 
 The gradient moves the hand: at a sample the deepest geometry's outward normal ``n`` is the force dE/d(translation of the link).
 """
@@ -15,7 +16,7 @@ import warp as wp
 from warpgrasp.kernels.contact import add_point_force
 from warpgrasp.kernels.geometry import HandGeometry, depth_normal, to_geometry
 from warpgrasp.kernels.kinematics import vec6
-from warpgrasp.kernels.samples import SampleSet, cluster_mask
+from warpgrasp.kernels.samples import GROUP_SIZE, SampleSet, geometries_near
 
 __all__ = [
     "launch_clearance",
@@ -43,8 +44,15 @@ def _penetration(
     grasp = wp.tid()
     obj = object_index[grasp]
     total = float(0.0)
+    near_group = wp.uint64(0)
     for cluster in range(samples.cluster_sphere.shape[1]):
-        mask = cluster_mask(geometry, bound_center, bound_axis, grasp, samples.cluster_sphere[obj, cluster])
+        if cluster % GROUP_SIZE == 0:
+            sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
+            near_group = geometries_near(
+                geometry, geometry_pose, bound_center, bound_axis, grasp, geometry.mask, sphere
+            )
+        sphere = samples.cluster_sphere[obj, cluster]
+        mask = geometries_near(geometry, geometry_pose, bound_center, bound_axis, grasp, near_group, sphere)
         if mask != wp.uint64(0):
             for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
                 point = samples.position[s]
@@ -55,7 +63,7 @@ def _penetration(
                 g = int(0)
                 while remaining != wp.uint64(0):
                     if (remaining & wp.uint64(1)) != wp.uint64(0):
-                        hit = depth_normal(geometry, g, to_geometry(geometry_pose[grasp, g], point))
+                        hit = depth_normal(geometry, g, to_geometry(geometry_pose[grasp, g], point), deepest)
                         if hit[3] > deepest:
                             deepest = hit[3]
                             deepest_geometry = g
@@ -111,7 +119,7 @@ def _deepest_geometry(
     deepest_geometry[grasp, s] = -1
     for g in range(geometry.type.shape[0]):
         x = to_geometry(geometry_pose[grasp, g], point)
-        hit = depth_normal(geometry, g, x)
+        hit = depth_normal(geometry, g, x, deepest)
         if hit[3] > deepest:
             deepest = hit[3]
             deepest_geometry[grasp, s] = g
@@ -199,16 +207,15 @@ def _clearance(
     for cluster in range(samples.cluster_sphere.shape[1]):
         sphere = samples.cluster_sphere[obj, cluster]
         grown = wp.vec4(sphere[0], sphere[1], sphere[2], sphere[3] + margin)
-        mask = cluster_mask(geometry, bound_center, bound_axis, grasp, grown)
+        mask = geometries_near(geometry, geometry_pose, bound_center, bound_axis, grasp, geometry.mask, grown)
         if mask != wp.uint64(0):
             for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
                 remaining = mask
                 g = int(0)
                 while remaining != wp.uint64(0):
                     if (remaining & wp.uint64(1)) != wp.uint64(0):
-                        hit = depth_normal(
-                            geometry, g, to_geometry(geometry_pose[grasp, g], samples.position[s])
-                        )
+                        x = to_geometry(geometry_pose[grasp, g], samples.position[s])
+                        hit = depth_normal(geometry, g, x, -smallest)
                         smallest = wp.min(smallest, -hit[3])
                     remaining = remaining >> wp.uint64(1)
                     g += 1
