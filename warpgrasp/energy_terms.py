@@ -214,8 +214,8 @@ class Penetration:
 class SpherePenetration:
     """Depth of the hand's spheres in the object, ``sum max(0, r - allowance - d)``, which also sees a finger wholly inside."""
 
-    weight: float = 100.0
-    """Factor in the total energy [1/m]."""
+    weight: float = 1000.0
+    """Factor in the total energy [1/m]. Large, as this is a constraint: at 100 some grasps still hide a finger."""
     allowance: float = 0.005
     """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links."""
 

@@ -21,6 +21,7 @@ from warpgrasp.atomic_file import OutputError
 from warpgrasp.dataset import GraspSet
 from warpgrasp.generate_options import GenerateOptions, parse_options
 from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
     ObjectError,
     ObjectModel,
@@ -136,7 +137,7 @@ class _Run:
     def _memory(self, object_count: int) -> int:
         """Estimated bytes of a batch; objects still to come count like the average of those queued."""
         faces = sum(len(model.faces) for model in self._pending) / max(len(self._pending), 1)
-        per_object = faces * _BYTES_PER_FACE + self.config.sample_count * 48
+        per_object = faces * _BYTES_PER_FACE + self.config.sample_count * 48 + BYTES_PER_OBJECT
         per_object += self.config.grasp_count * bytes_per_grasp(self.hand, self.config)
         return int(object_count * per_object)
 
