@@ -15,6 +15,7 @@ from scipy.spatial import ConvexHull
 
 from warpgrasp.hands import GeometryType, HandModel, JointType, hand_names, load_hand
 from warpgrasp.hands.rotations import compose, quaternion_to_matrix, rotate
+from warpgrasp.hands.sphere_cover import uncovered_depth
 
 ALL_HANDS = pytest.mark.parametrize("name", hand_names())
 FloatArray = NDArray[np.float64]
@@ -206,6 +207,17 @@ def test_spheres_stay_inside_and_open(name: str) -> None:
         hull = ConvexHull(np.concatenate([hand.geometry_mesh[g].vertices for g in own]))
         centers = hand.sphere_position[hand.sphere_link == link]
         assert (centers @ hull.equations[:, :3].T + hull.equations[:, 3]).max() < 0.0
+
+
+@ALL_HANDS
+def test_spheres_cover_the_phalanges(name: str) -> None:
+    """Spheres keep 4 mm apart (``SelfPenetration.margin``): surface far outside of them would collide unseen."""
+    hand = load_hand(name)
+    for link in {patch.link for patch in hand.patches if patch.finger != "palm"}:
+        own = hand.sphere_link == link
+        spheres = np.column_stack([hand.sphere_position[own], hand.sphere_radius[own]])
+        depth = uncovered_depth(hand.link_shapes(link), spheres)
+        assert np.percentile(depth, 90) < 5e-3, hand.link_names[link]
 
 
 def test_wrist_frame_convention() -> None:

@@ -40,6 +40,7 @@ _OUTER_RATIO = 0.3442622950819672  # outer phalanx to inner phalanx
 _SPREAD_LIMIT, _INNER_LIMIT, _OUTER_LIMIT = 3.1416, 2.44, 0.84
 _OPENING = 0.7  # inner phalanges stand up; spread 0: two fingers face the third
 _TIP: Triple = (-0.045906, 0.035841, 0.000638)
+_OVERSHOOT = 0.002  # of self-collision spheres, so that few are enough
 _PAD_ANGLE = math.radians(40.0)
 _TIP_ANGLE = math.radians(60.0)
 
@@ -50,7 +51,7 @@ def describe() -> HandDescription:
         1.0, (0.0, -0.0039272, 0.040712), (0.0010893, 0.00097721, 0.0010579, 0.0, 6.5953e-19, 8.6359e-05)
     )
     links = [
-        rigid_link("bh_palm", hulls(*geometry.PALM), palm_mass, sphere_limit=16),
+        rigid_link("bh_palm", hulls(*geometry.PALM), palm_mass, sphere_limit=16, overshoot=_OVERSHOOT),
         *_phalanges(3),
         _knuckle(1),
         *_phalanges(1),
@@ -84,7 +85,9 @@ def _knuckle(finger: int) -> LinkDescription:
         (-0.033751, 0.0, 0.018292),
         (1.9875e-05, 6.0239e-05, 5.0781e-05, 1.4791e-16, 9.8185e-06, 5.6681e-19),
     )
-    return rigid_link(f"bh_finger_{finger}1", hulls(*geometry.KNUCKLE), mass, sphere_limit=6)
+    return rigid_link(
+        f"bh_finger_{finger}1", hulls(*geometry.KNUCKLE), mass, sphere_limit=8, overshoot=_OVERSHOOT
+    )
 
 
 def _phalanges(finger: int) -> tuple[LinkDescription, LinkDescription]:
@@ -99,8 +102,20 @@ def _phalanges(finger: int) -> tuple[LinkDescription, LinkDescription]:
         (1.9434e-05, 2.2457e-05, 3.4232e-05, 1.4715e-05, -1.3785e-09, 9.4538e-10),
     )
     return (
-        rigid_link(f"bh_finger_{finger}2", hulls(*geometry.PROXIMAL, material="link"), inner),
-        rigid_link(f"bh_finger_{finger}3", hulls(*geometry.DISTAL, material="tip"), outer),
+        rigid_link(
+            f"bh_finger_{finger}2",
+            hulls(*geometry.PROXIMAL, material="link"),
+            inner,
+            sphere_limit=9,
+            overshoot=_OVERSHOOT,
+        ),
+        rigid_link(
+            f"bh_finger_{finger}3",
+            hulls(*geometry.DISTAL, material="tip"),
+            outer,
+            sphere_limit=12,
+            overshoot=_OVERSHOOT,
+        ),
     )
 
 

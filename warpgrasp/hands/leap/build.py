@@ -50,8 +50,8 @@ _THUMB_OPENING = (1.1, 0.5, 0.2, 0.2)
 _IDLE = (-0.25, 0.0, -0.3, -0.2)  # bent back, behind the palm's plane
 _FACE_ANGLE = math.radians(40.0)
 _TIP_ANGLE = math.radians(65.0)
-# a coarser cover than usual with spheres that stand out 2 mm at most: the brackets are thin and many
-_link = partial(rigid_link, gap=0.006, overshoot=0.0015, bulge=0.0021)
+# spheres that stand out 3 mm at most: the brackets are thin and have many edges
+_link = partial(rigid_link, overshoot=0.002, bulge=0.003)
 
 
 def describe() -> HandDescription:
@@ -99,10 +99,10 @@ def describe() -> HandDescription:
 def _finger_links() -> list[LinkDescription]:
     """Links of one finger; the three fingers differ only in their names."""
     return [
-        _link("mcp_joint", hulls(*geometry.KNUCKLE), 0.044, sphere_limit=6),
-        _link("pip", hulls(*geometry.SIDE_MOTOR), 0.032, sphere_limit=3),
-        _link("dip", hulls(*geometry.MIDDLE), 0.037, sphere_limit=5),
-        _link("fingertip", hulls(*geometry.FINGERTIP, material="tip"), 0.016, sphere_limit=6),
+        _link("mcp_joint", hulls(*geometry.KNUCKLE), 0.044, sphere_limit=9),
+        _link("pip", hulls(*geometry.SIDE_MOTOR), 0.032, sphere_limit=5),
+        _link("dip", hulls(*geometry.MIDDLE), 0.037, sphere_limit=10),
+        _link("fingertip", hulls(*geometry.FINGERTIP, material="tip"), 0.016, sphere_limit=12),
     ]
 
 
@@ -113,10 +113,10 @@ def _thumb_links() -> list[LinkDescription]:
         for part in hulls(*geometry.SIDE_MOTOR)
     ]
     return [
-        _link("thumb_temp_base", motor, 0.032, sphere_limit=3),
-        _link("thumb_pip", hulls(*geometry.THUMB_BRACKET), 0.003, sphere_limit=3),
-        _link("thumb_dip", hulls(*geometry.THUMB_MIDDLE), 0.038, sphere_limit=6),
-        _link("thumb_fingertip", hulls(*geometry.THUMB_TIP, material="tip"), 0.049, sphere_limit=5),
+        _link("thumb_temp_base", motor, 0.032, sphere_limit=5),
+        _link("thumb_pip", hulls(*geometry.THUMB_BRACKET), 0.003, sphere_limit=5),
+        _link("thumb_dip", hulls(*geometry.THUMB_MIDDLE), 0.038, sphere_limit=10),
+        _link("thumb_fingertip", hulls(*geometry.THUMB_TIP, material="tip"), 0.049, sphere_limit=12),
     ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from warpgrasp.hands.description import (
@@ -38,6 +39,7 @@ _MIDDLE_POSITION: Triple = (0.0455, 0.0214, 0.0)
 _OPENING = (0.05, 0.1, 0.05)
 _IDLE = (0.0, 0.0, 0.0)
 _TIP: Triple = (0.030214, 0.023593, 0.00013)
+_OVERSHOOT = 0.002  # of self-collision spheres, so that few are enough
 _PAD_ANGLE = math.radians(40.0)
 _TIP_ANGLE = math.radians(60.0)
 _SIDES = ("1", "2", "middle")
@@ -45,7 +47,7 @@ _SIDES = ("1", "2", "middle")
 
 def describe() -> HandDescription:
     """The whole gripper."""
-    palm = rigid_link("palm", hulls(*geometry.PALM), 1.1, sphere_limit=12)
+    palm = rigid_link("palm", hulls(*geometry.PALM), 1.1, sphere_limit=12, overshoot=_OVERSHOOT)
     # the base of the middle finger does not move
     links = [weld(palm, _base("middle"), _MIDDLE_POSITION, (0.0, 0.0, _QUARTER))]
     for side in ("1", "2"):
@@ -71,14 +73,17 @@ def describe() -> HandDescription:
 
 
 def _base(side: str) -> LinkDescription:
-    return rigid_link(f"finger_{side}_link_0", hulls(*geometry.LINK_0), 0.05, sphere_limit=4)
+    return rigid_link(
+        f"finger_{side}_link_0", hulls(*geometry.LINK_0), 0.05, sphere_limit=4, overshoot=_OVERSHOOT
+    )
 
 
 def _finger_links(side: str) -> list[LinkDescription]:
+    link = partial(rigid_link, sphere_limit=9, overshoot=_OVERSHOOT)
     return [
-        rigid_link(f"finger_{side}_link_1", hulls(*geometry.LINK_1, material="link"), 0.15),
-        rigid_link(f"finger_{side}_link_2", hulls(*geometry.LINK_2, material="link"), 0.15, sphere_limit=5),
-        rigid_link(f"finger_{side}_link_3", hulls(*geometry.LINK_3, material="tip"), 0.05, sphere_limit=5),
+        link(f"finger_{side}_link_1", hulls(*geometry.LINK_1, material="link"), 0.15),
+        link(f"finger_{side}_link_2", hulls(*geometry.LINK_2, material="link"), 0.15),
+        link(f"finger_{side}_link_3", hulls(*geometry.LINK_3, material="tip"), 0.05),
     ]
 
 
