@@ -1,7 +1,8 @@
 """Float64 NumPy oracle of every energy term, as a function of a hand increment, with discrete features frozen.
 
-Written from the formulas (DESIGN section 4 and the docstrings of the terms), not from the kernels. What the kernels share
-with it is data only: the hand, the object, the candidates, and the frozen closest points and normals.
+Written from the formulas (DESIGN section 4 and the docstrings of the terms), not from the kernels; distances and depths come
+from ``oracle_geometry.py``, contact wrenches and forces from ``oracle_forces.py``. What the
+kernels share with it is data only: the hand, the object, the candidates, and the frozen closest points and normals.
 
 The increment of a grasp is ``[translation (object frame), rotation vector (hand frame), joints]``, as in
 ``GraspProblem.evaluate_taped``. Frozen at the base state, as the kernels freeze them: the closest point and outward normal of
@@ -10,16 +11,14 @@ every contact and sphere; for every object sample the geometry it is deepest in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import warp as wp
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
-from scipy.spatial import ConvexHull
+from oracle_forces import solve_box_qp, wrench_matrix
+from oracle_geometry import closest_on_mesh, geometry_depth, quaternion_matrix
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
@@ -31,25 +30,12 @@ from warpgrasp.energy_terms import (
     SelfPenetration,
     SpherePenetration,
 )
-from warpgrasp.hands import GeometryType, HandModel, JointType
+from warpgrasp.hands import HandModel, JointType
 from warpgrasp.kernels.singular_values import SingularValueForm
-from warpgrasp.kernels.wrench import tangent_basis
 from warpgrasp.objects import ObjectModel
 from warpgrasp.problem import GraspProblem, GraspState
 
-__all__ = [
-    "Difference",
-    "GraspOracle",
-    "PosedHand",
-    "central_difference",
-    "closest_on_mesh",
-    "geometry_depth",
-    "oracle_of",
-    "solve_box_qp",
-    "wrench_matrix",
-]
-
-wp.set_module_options({"enable_backward": False})
+__all__ = ["GraspOracle", "PosedHand", "oracle_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -228,7 +214,7 @@ class GraspOracle:
         link = int(self.contact_link[contact])
         while link > 0:
             if hand.joint_type[link] != JointType.FIXED:
-                frame = posed.link_rotation[link] @ _matrix(hand.joint_child_quaternion[link])
+                frame = posed.link_rotation[link] @ quaternion_matrix(hand.joint_child_quaternion[link])
                 axis = frame @ hand.joint_axis[link]
                 origin = (
                     posed.link_position[link] + posed.link_rotation[link] @ hand.joint_child_position[link]
@@ -249,7 +235,7 @@ class GraspOracle:
         """World points in the frame of a geometry."""
         link = self.hand.geometry_link[geometry]
         in_link = (points - posed.link_position[link]) @ posed.link_rotation[link]
-        turn = _matrix(self.hand.geometry_quaternion[geometry])
+        turn = quaternion_matrix(self.hand.geometry_quaternion[geometry])
         return (in_link - self.hand.geometry_position[geometry]) @ turn
 
     def _freeze_spheres(self, posed: PosedHand) -> None:
@@ -299,191 +285,3 @@ def oracle_of(
         features.object_normal.numpy()[grasp].astype(np.float64),
         frozen_at,
     )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Value and central-difference gradient of several functions of one vector."""
-
-    value: dict[str, float]
-    gradient: dict[str, FloatArray]
-    kink: dict[str, NDArray[np.bool_]]
-    """Components whose difference quotients at two step sizes disagree: a max or an active set switches inside the step."""
-
-
-def central_difference(
-    functions: Callable[[FloatArray], Mapping[str, float]],
-    point: FloatArray,
-    *,
-    step: float = 2e-6,
-    tolerance: float = 1e-4,
-) -> Difference:
-    """Central differences with ``step`` and ``step / 4``; a component where both disagree is marked as a kink.
-
-    ``tolerance`` is relative to the largest component of a function's gradient.
-    """
-    value = dict(functions(point))
-    coarse = {name: np.zeros(len(point)) for name in value}
-    fine = {name: np.zeros(len(point)) for name in value}
-    for target, size in ((coarse, step), (fine, 0.25 * step)):
-        for axis in range(len(point)):
-            offset = np.zeros(len(point))
-            offset[axis] = size
-            above, below = functions(point + offset), functions(point - offset)
-            for name in value:
-                target[name][axis] = (above[name] - below[name]) / (2.0 * size)
-    kink = {
-        name: np.abs(coarse[name] - fine[name]) > tolerance * max(np.abs(coarse[name]).max(), 1e-9)
-        for name in value
-    }
-    return Difference(value, coarse, kink)
-
-
-def wrench_matrix(
-    position: FloatArray,
-    object_normal: FloatArray,
-    center: FloatArray,
-    friction: float,
-    edge_count: int,
-    torque_weight: float,
-) -> FloatArray:
-    """Columns ``[e_ik ; s (p_i - o) x e_ik]``, shape [6, C k].
-
-    DESIGN leaves the phase of the tangents open. The direction of the first one is the library's convention and is taken
-    from there; everything else, its length and the other tangents included, is made here.
-    """
-    columns = []
-    for p, n_obj, direction in zip(position, object_normal, first_tangents(object_normal), strict=True):
-        n = -n_obj
-        u = direction - (direction @ n) * n
-        u /= np.linalg.norm(u)
-        v = np.cross(n, u)
-        for k in range(edge_count):
-            angle = 2.0 * np.pi * k / edge_count
-            edge = friction * (np.cos(angle) * u + np.sin(angle) * v) + n
-            edge /= np.sqrt(1.0 + friction**2) * edge_count
-            columns.append(np.concatenate([edge, torque_weight * np.cross(p - center, edge)]))
-    return np.array(columns).T
-
-
-@wp.kernel
-def _first_tangent(
-    object_normal: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
-    # outputs
-    tangent: wp.array(dtype=wp.vec3),  # type: ignore[valid-type]
-):
-    i = wp.tid()
-    u, _v = tangent_basis(-object_normal[i])
-    tangent[i] = u
-
-
-def first_tangents(object_normal: FloatArray) -> FloatArray:
-    """Direction of edge 0 of every cone, shape [C, 3], about unit."""
-    return _first_tangents(object_normal.astype(np.float32).tobytes())
-
-
-@lru_cache(maxsize=4096)
-def _first_tangents(key: bytes) -> FloatArray:
-    normals = np.frombuffer(key, dtype=np.float32).reshape(-1, 3)
-    tangent = wp.zeros(len(normals), dtype=wp.vec3, device="cpu")
-    wp.launch(
-        _first_tangent,
-        dim=len(normals),
-        inputs=[wp.array(normals, dtype=wp.vec3, device="cpu")],
-        outputs=[tangent],
-        device="cpu",
-    )
-    result: FloatArray = tangent.numpy().astype(np.float64)
-    return result
-
-
-def solve_box_qp(
-    columns: FloatArray, lower: float, upper: float, ridge: float, guess: NDArray[np.int8] | None = None
-) -> tuple[FloatArray, NDArray[np.int8]]:
-    """``argmin 1/2 |W x|^2 + ridge/2 |x|^2`` over the box, and its active set (-1 lower, 0 free, 1 upper).
-
-    SciPy's bounded least squares on the stacked matrix. A guessed active set is tried first: if the point it gives fulfils
-    the optimality conditions, it *is* the solution, because the problem is strictly convex.
-    """
-    size = columns.shape[1]
-    stacked = np.vstack([columns, np.sqrt(ridge) * np.eye(size)])
-    if guess is not None:
-        active = guess
-        for _ in range(8):
-            force = np.where(active < 0, lower, upper).astype(np.float64)
-            free = active == 0
-            if free.any():
-                force[free] = np.linalg.lstsq(stacked[:, free], -stacked[:, ~free] @ force[~free])[0]
-            slope = stacked.T @ (stacked @ force)
-            scale = 1e-11 * max(1.0, np.abs(slope).max())
-            following = np.zeros(size, dtype=np.int8)
-            following[(active < 0) & (slope > -scale) | free & (force < lower)] = -1
-            following[(active > 0) & (slope < scale) | free & (force > upper)] = 1
-            if np.array_equal(following, active):
-                return force, active
-            active = following
-    solution = lsq_linear(stacked, np.zeros(size + 6), bounds=(lower, upper), method="bvls", tol=1e-15)
-    if not solution.success:
-        raise RuntimeError(f"lsq_linear did not converge: {solution.message}")
-    return solution.x, solution.active_mask.astype(np.int8)
-
-
-def geometry_depth(hand: HandModel, geometry: int, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Depth [N] (negative outside) and outward normal [N, 3] of points in the frame of one geometry.
-
-    Convex geometries are taken from their mesh by SciPy's convex hull, not from the stored planes.
-    """
-    size = hand.geometry_size[geometry]
-    if hand.geometry_type[geometry] == GeometryType.CAPSULE:
-        offset = points - np.clip(points[:, 2:], -size[1], size[1]) * np.array([0.0, 0.0, 1.0])
-        length = np.linalg.norm(offset, axis=1)
-        return size[0] - length, offset / np.maximum(length, 1e-12)[:, None]
-    if hand.geometry_type[geometry] == GeometryType.BOX:
-        axes = np.concatenate([np.eye(3), -np.eye(3)])
-        plane = np.concatenate([axes, np.concatenate([size, size])[:, None]], axis=1)
-    else:
-        turn = _matrix(hand.geometry_quaternion[geometry])
-        vertices = (hand.geometry_mesh[geometry].vertices - hand.geometry_position[geometry]) @ turn
-        hull = ConvexHull(vertices).equations
-        plane = np.concatenate([hull[:, :3], -hull[:, 3:]], axis=1)
-    depth = plane[:, 3] - points @ plane[:, :3].T
-    nearest = np.argmin(depth, axis=1)
-    return depth[np.arange(len(points)), nearest], plane[nearest, :3]
-
-
-def closest_on_mesh(model: ObjectModel, point: FloatArray) -> tuple[FloatArray, float]:
-    """Closest mesh point (brute force over all triangles) and signed distance by the winding number [m]."""
-    corners = model.vertices[model.faces]
-    closest = _closest_on_triangles(corners, point)
-    nearest = closest[np.argmin(np.sum((closest - point) ** 2, axis=1))]
-    a, b, c = (corners[:, k] - point for k in range(3))
-    la, lb, lc = (np.linalg.norm(x, axis=1) for x in (a, b, c))
-    triple = np.einsum("fi,fi->f", a, np.cross(b, c))
-    dots = [np.einsum("fi,fi->f", x, y) for x, y in ((a, b), (b, c), (c, a))]
-    solid_angle = 2.0 * np.arctan2(triple, la * lb * lc + dots[0] * lc + dots[1] * la + dots[2] * lb)
-    inside = solid_angle.sum() / (4.0 * np.pi) > 0.5
-    return nearest, float(np.linalg.norm(point - nearest)) * (-1.0 if inside else 1.0)
-
-
-def _closest_on_triangles(corners: FloatArray, point: FloatArray) -> FloatArray:
-    """Closest point of every triangle [F, 3]: the plane's foot where it is inside, else the best of three edges."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    options = []
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = end - start
-        along = np.einsum("fi,fi->f", point - start, edge) / np.maximum(np.sum(edge**2, axis=1), 1e-30)
-        options.append(start + np.clip(along, 0.0, 1.0)[:, None] * edge)
-    normal = np.cross(b - a, c - a)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
-    foot = point - np.einsum("fi,fi->f", point - a, normal)[:, None] * normal
-    inside = np.ones(len(corners), dtype=bool)
-    for start, end in ((a, b), (b, c), (c, a)):
-        inside &= np.einsum("fi,fi->f", np.cross(normal, end - start), foot - start) >= 0.0
-    edges = np.stack(options)
-    best = edges[np.argmin(np.sum((edges - point) ** 2, axis=2), axis=0), np.arange(len(corners))]
-    return np.where(inside[:, None], foot, best)
-
-
-def _matrix(quaternion: FloatArray) -> FloatArray:
-    matrix: FloatArray = Rotation.from_quat(quaternion).as_matrix()
-    return matrix

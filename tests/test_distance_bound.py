@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import warp as wp
 from cases import example_objects
-from oracle import closest_on_mesh
+from oracle_geometry import closest_on_mesh
 
 from warpgrasp.kernels.distance_bound import DistanceBound, distance_bound, surely_farther
 from warpgrasp.kernels.sdf import mesh_set

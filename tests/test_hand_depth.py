@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases import example_objects
 from eval_factory import offset_box, pad_hand
-from oracle import closest_on_mesh
+from oracle_geometry import closest_on_mesh
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.hand_depth import hand_depth

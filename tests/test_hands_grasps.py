@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from cases import example_objects
 from numpy.typing import NDArray
-from oracle import geometry_depth
+from oracle_geometry import geometry_depth
 
 from warpgrasp import GraspSet, SynthesisConfig, synthesize
 from warpgrasp.hands import HandModel, hand_names, load_hand

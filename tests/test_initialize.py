@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cases import HANDS, example_objects, make_problem
 from numpy.typing import NDArray
-from oracle import closest_on_mesh
+from oracle_geometry import closest_on_mesh
 from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 from scipy.stats import kstest

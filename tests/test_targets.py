@@ -11,7 +11,8 @@ import pytest
 from cases import HANDS, annealed_variables, example_objects, make_problem, only, state_of
 from eval_factory import offset_box, pad_hand
 from numpy.typing import NDArray
-from oracle import closest_on_mesh, geometry_depth, solve_box_qp, wrench_matrix
+from oracle_forces import solve_box_qp, wrench_matrix
+from oracle_geometry import closest_on_mesh, geometry_depth
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.energy import ENERGY_PRESETS
