@@ -1,8 +1,8 @@
 """Float64 NumPy oracle of every energy term, as a function of a hand increment, with discrete features frozen.
 
 Written from the formulas (DESIGN section 4 and the docstrings of the terms), not from the kernels; distances and depths come
-from ``oracle_geometry.py``, contact wrenches and forces from ``oracle_forces.py``. What the
-kernels share with it is data only: the hand, the object, the candidates, and the frozen closest points and normals.
+from ``oracle_geometry.py``, contact wrenches and forces from ``oracle_forces.py``. What the kernels share with it is data
+only: the hand, the object, the candidates, and the frozen closest points and normals.
 
 The increment of a grasp is ``[translation (object frame), rotation vector (hand frame), joints]``, as in
 ``GraspProblem.evaluate_taped``. Frozen at the base state, as the kernels freeze them: the closest point and outward normal of

@@ -1,11 +1,8 @@
-"""The HTML report: nothing fetched, everything in it, posed grasps in 3-D, heat where contacts are, right curves."""
+"""The HTML report: nothing fetched, everything in it, posed grasps in 3-D, right curves, a page that a browser shows."""
 
 from __future__ import annotations
 
 import base64
-import dataclasses
-import html.parser
-import itertools
 import json
 import re
 import shutil
@@ -18,105 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from eval_factory import grasps_of, offset_box, pad_hand
-
-pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'sim')")
+from report_factory import FORCE, HELD, NAMES, Page, make_entry
 
 from warpgrasp.eval import figures, html_report
-from warpgrasp.eval.cases import GraspCase
-from warpgrasp.eval.figures import import_matplotlib, reason_figure, unique_curve
-from warpgrasp.eval.gltf import GltfBuilder, crease_normals
-from warpgrasp.eval.grasp_scenes import grasp_scenes, posed
-from warpgrasp.eval.heat_map import (
-    contact_density,
-    heat_map_views,
-    refine_surface,
-    render_surface,
-    touching_contacts,
-    viridis,
-)
+from warpgrasp.eval.heat_map import refine_surface
 from warpgrasp.eval.html_report import ReportContent, ReportEntry, ReportLimits, reference_force, write_report
 from warpgrasp.eval.report_pictures import gallery_choice
-from warpgrasp.eval.results import CaseResult
-from warpgrasp.eval.rows import result_rows
-from warpgrasp.eval.verdict import FailureReason, Verdict
+from warpgrasp.eval.verdict import FailureReason
 
-HALF = (0.02, 0.03, 0.04)
-FORCE = [1.0, 5.0]
-# Trials that hold, by force and grasp; the last grasp has no pose.
-HELD = [[3, 3, 1, 0, 0], [3, 1, 0, 0, 0]]
-REASON = [[0, 0, 7, 6, 1], [0, 7, 7, 6, 1]]
-
-
-def make_case(folder: Path, name: str) -> GraspCase:
-    """Two plates on a box, turned a little further in each grasp; contacts in the middles of the faces +-x."""
-    model = offset_box(folder, HALF)
-    count = len(HELD[0])
-    angle = 0.3 * np.arange(count)
-    root = np.zeros((count, 3))
-    root[:, 2] = 0.01 * np.arange(count)
-    root[-1] = np.nan
-    quaternion = np.stack([np.sin(angle / 2), 0 * angle, 0 * angle, np.cos(angle / 2)], axis=1)
-    grasps = grasps_of(
-        pad_hand(),
-        model,
-        root_position=root,
-        root_quaternion=quaternion,
-        joint_position=np.full((count, 2), HALF[0]),
-        contact_position=np.tile([[HALF[0] + 0.001, 0, 0], [-HALF[0], 0, 0]], (count, 1, 1)),
-        contact_normal=np.tile([[1.0, 0, 0], [-1.0, 0, 0]], (count, 1, 1)),
-        status=np.array([0] * (count - 1) + [1]),
-    )
-    metadata = {**grasps.metadata, "object": {**grasps.metadata["object"], "name": name}}
-    grasps = dataclasses.replace(grasps, metadata=metadata)
-    return GraspCase(folder / f"{name}.npz", "00", grasps, pad_hand(), model)
-
-
-def make_entry(folder: Path, name: str) -> ReportEntry:
-    case = make_case(folder, name)
-    verdicts = []
-    for held, reason in zip(HELD, REASON, strict=True):
-        trials = np.arange(3)[None] < np.array(held)[:, None]
-        empty = Verdict.invalid(len(held), 3)
-        verdicts.append(
-            dataclasses.replace(empty, trial_success=trials, reason=np.array(reason, dtype=np.int32))
-        )
-    metadata = {
-        "object": name,
-        "hand": case.hand.name,
-        "grasp_type": "power",
-        "joint_lower": case.hand.dof_lower,
-        "joint_upper": case.hand.dof_upper,
-    }
-    metrics = {"penetration_depth": np.full(len(case.grasps), 0.001)}
-    result = CaseResult.from_verdicts(FORCE, verdicts, metrics, metadata)
-    return ReportEntry(case, result, result_rows(result, case.grasps, case.path))
-
-
-class Page(html.parser.HTMLParser):
-    """Tags, attributes and the texts of scripts by id."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, str] = {}
-        self._id = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {key: value or "" for key, value in attrs}
-        self.tags.append((tag, values))
-        self._id = values.get("id", "") if tag == "script" else ""
-
-    def handle_data(self, data: str) -> None:
-        if self._id:
-            self.texts[self._id] = self.texts.get(self._id, "") + data
-
-    def handle_endtag(self, tag: str) -> None:
-        self._id = ""
-
-
-NAMES = ("mug", "a<b>&c")
+pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'sim')")
 
 
 @pytest.fixture(scope="module")
@@ -221,19 +128,6 @@ def test_glb_of_the_page_holds_posed_hand_and_object(report: Path, entries: list
         assert len(contacts) == 2
 
 
-def test_scenes_share_geometry(entries: list[ReportEntry]) -> None:
-    case = entries[0].case
-    one, four = grasp_scenes([case], [[0]]), grasp_scenes([case], [[0, 1, 2, 3]])
-    assert one is not None
-    assert four is not None
-    assert len(four.glb) < 1.15 * len(one.glb)
-    assert grasp_scenes([case], [[]]) is None
-    assert posed(case).tolist() == [True] * 4 + [False]
-    again = grasp_scenes([case], [[0]])
-    assert again is not None
-    assert again.glb == one.glb
-
-
 def test_too_many_grasps_stay_out_of_the_viewer(entries: list[ReportEntry], tmp_path: Path) -> None:
     limits = ReportLimits(picture_size=32, picture_count=2, scene_count=3)
     path = write_report(
@@ -245,81 +139,6 @@ def test_too_many_grasps_stay_out_of_the_viewer(entries: list[ReportEntry], tmp_
     assert "3 of 10 grasps are in 3-D" in path.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="at least one"):
         write_report(tmp_path / "none.html", ReportContent(entries=[], conditions=()))
-
-
-def test_density_is_one_contact_per_contact(tmp_path: Path) -> None:
-    surface = refine_surface(offset_box(tmp_path, (0.05, 0.05, 0.05)))
-    density = contact_density(surface.vertices, surface.normals, [[0.05, 0, 0]], [[1.0, 0, 0]])
-    corners = surface.vertices[surface.faces]
-    area = 0.5 * np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    )
-    assert area.sum() == pytest.approx(0.06, rel=1e-6)
-    assert float(area @ density[surface.faces].mean(axis=1)) == pytest.approx(1.0, rel=0.01)
-    assert density[surface.normals[:, 0] < -0.5].max() == 0.0
-    peak = surface.vertices[density.argmax()]
-    assert np.linalg.norm(peak - [0.05, 0, 0]) < 0.004
-    none = contact_density(surface.vertices, surface.normals, np.zeros((0, 3)), np.zeros((0, 3)))
-    assert not none.any()
-    with pytest.raises(ValueError, match="bandwidth"):
-        contact_density(surface.vertices, surface.normals, [[0, 0, 0]], [[1, 0, 0]], bandwidth=0.0)
-
-
-def test_contact_on_a_thin_wall_colours_its_own_side() -> None:
-    points, normals = np.array([[0.0, 0, 0], [0.001, 0, 0]]), np.array([[-1.0, 0, 0], [1.0, 0, 0]])
-    density = contact_density(points, normals, [[0.001, 0, 0]], [[1.0, 0, 0]])
-    assert density[0] == 0.0
-    assert density[1] == pytest.approx(1.0 / (2.0 * np.pi * 0.006**2))
-
-
-def test_only_contacts_near_the_surface_count(tmp_path: Path) -> None:
-    case = make_case(tmp_path, "box")
-    far = np.array(case.grasps.contact_position)
-    far[0, 0, 0] += 0.02
-    far[1, 0, 0] = np.nan
-    grasps = dataclasses.replace(case.grasps, contact_position=far)
-    position, normal = touching_contacts(grasps, case.model, np.array([True, True, True, False, False]))
-    assert len(position) == len(normal) == 4
-
-
-def test_picture_is_yellow_at_the_contact_and_dark_elsewhere(tmp_path: Path) -> None:
-    surface = refine_surface(offset_box(tmp_path, (0.05, 0.05, 0.05)))
-    density = contact_density(surface.vertices, surface.normals, [[0.05, 0, 0]], [[1.0, 0, 0]])
-    views = heat_map_views(surface, density)
-    assert views[0][0] > 0.8  # towards the contact
-    assert views[1][0] < -0.8
-    color = viridis(density / density.max())
-    front, back = (render_surface(surface, color, view, size=96).astype(int) for view in views)
-    yellow = (front[..., 0] > 150) & (front[..., 1] > 150) & (front[..., 2] < 110)
-    rows, columns = np.nonzero(yellow)
-    assert 4 < yellow.sum() < 0.03 * yellow.size
-    assert abs(columns.mean() - 47.5) < 3
-    assert 40 < rows.mean() < 70
-    purple = (back[..., 2] > back[..., 1] + 20) & (back[..., 0] < 110)
-    white = back.min(axis=2) > 250
-    assert (purple | white).mean() > 0.95
-    assert viridis([0.0, 1.0]) == pytest.approx(
-        np.array([[0.267, 0.005, 0.329], [0.993, 0.906, 0.144]]), abs=2e-3
-    )
-
-
-def test_unique_curve_is_the_mean_over_all_subsets() -> None:
-    position = np.array(
-        [[0.001, 0, 0], [0.002, 0, 0], [0.05, 0, 0], [0.003, 0, 0], [0.09, 0, 0], [0.05, 0, 0]]
-    )
-    position += 0.001
-    quaternion = np.tile([0.0, 0.0, 0.0, 1.0], (6, 1))
-    joints = np.zeros((6, 1))
-    success = np.array([True, True, True, True, True, False])
-    bins = [0, 0, 1, 0, 2, 1]
-    expected = [
-        np.mean(
-            [len({bins[i] for i in subset if success[i]}) for subset in itertools.combinations(range(6), n)]
-        )
-        for n in range(7)
-    ]
-    assert unique_curve(position, quaternion, joints, success) == pytest.approx(expected, abs=1e-12)
-    assert unique_curve(position, quaternion, joints, np.zeros(6, bool)).tolist() == [0.0] * 7
 
 
 def test_curves_of_the_page_are_those_of_the_results(
@@ -348,13 +167,6 @@ def test_curves_of_the_page_are_those_of_the_results(
     assert counts[FailureReason.SLIP] == [2, 4]
 
 
-def test_figures_are_the_same_bytes_again() -> None:
-    counts = {FailureReason.SLIP: [1, 2], FailureReason.HOLDS: [3, 0]}
-    text = reason_figure(["1 N", "5 N"], counts)
-    assert text == reason_figure(["1 N", "5 N"], counts)
-    assert "slip" in text  # as text, not as outlines
-
-
 def test_gallery_shows_held_and_dropped_with_different_reasons(entries: list[ReportEntry]) -> None:
     verdicts = [entry.result.verdict(1) for entry in entries]
     assert gallery_choice(entries, verdicts, 4) == [(0, 0), (1, 0), (0, 1), (1, 1)]
@@ -367,32 +179,6 @@ def test_gallery_shows_held_and_dropped_with_different_reasons(entries: list[Rep
 def test_reference_force_is_5_newtons_or_the_largest() -> None:
     assert reference_force(np.array([1.0, 5.0, 10.0])) == 1
     assert reference_force(np.array([2.0, 1.0])) == 0
-
-
-def test_normals_are_sharp_at_edges_and_smooth_elsewhere() -> None:
-    box = trimesh.creation.box((1, 2, 3))
-    vertices, normals, faces, source = crease_normals(box.vertices, box.faces)
-    assert len(vertices) == 24
-    assert np.abs(normals).max(axis=1) == pytest.approx(1.0)
-    assert np.allclose(vertices[faces], box.vertices[box.faces])
-    assert np.array_equal(source[faces], box.faces)
-    ball = trimesh.creation.icosphere(subdivisions=3)
-    vertices, normals, _, _ = crease_normals(ball.vertices, ball.faces)
-    assert len(vertices) == len(ball.vertices)
-    assert np.abs(vertices - normals).max() < 0.02
-
-
-def test_builder_refuses_nothing() -> None:
-    with pytest.raises(ValueError, match="at least one scene"):
-        GltfBuilder().glb()
-    with pytest.raises(ValueError, match="at least one node"):
-        GltfBuilder().scene("empty", [])
-
-
-def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"warpgrasp\[sim\]"):
-        import_matplotlib()
 
 
 def test_command_line_writes_the_page_beside_the_results(
