@@ -1,0 +1,118 @@
+"""Options of the command line: presets first, every value reachable, wrong usage and impossible values refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+import pytest
+from generate_shell import SMALL, Shell, make_shell
+from rich.console import Console
+
+import warpgrasp.generate as generate
+from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.report import Report
+from warpgrasp.synthesis import SynthesisConfig
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return make_shell(tmp_path, monkeypatch)
+
+
+def test_defaults_are_the_papers_settings_and_the_demo_is_small() -> None:
+    options = generate.parse_options(["mug.obj"])
+    assert (options.hand, options.grasp_type, options.energy_name) == ("allegro", "power", "graspqp")
+    assert (options.contact_count, options.grasp_count, options.step_count, options.seed) == (12, 32, 7000, 0)
+    assert options.synthesis_config() == SynthesisConfig()
+    assert isinstance(options.optimizer, OptimizerMalaStar)
+    demo = generate.parse_options([])
+    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 1000, Path("grasps/demo"))
+    assert generate.parse_options(["--steps", "50"]).step_count == 50, "what is given wins over the demo"
+
+
+def test_presets_come_first_and_every_nested_value_is_reachable() -> None:
+    arguments = (
+        "a.obj --optimizer mala --energy graspqp --energy.penetration.weight 7 --optimizer.step-size 0.01 "
+        "--energy.force-closure.qp.upper 21 --initialize.tilt 3 --no-resume --out x --target-size"
+    )
+    options = generate.parse_options(arguments.split())
+    assert type(options.optimizer) is OptimizerMala
+    assert options.optimizer.step_size == 0.01
+    assert options.energy.penetration.weight == 7
+    assert options.energy.distance == EnergyConfig().distance
+    assert options.energy.force_closure.qp.upper == 21
+    assert options.initialize.tilt == 3
+    assert (options.resume, options.target_size) == (False, True)
+    assert options.synthesis_config().energy is options.energy
+
+
+@pytest.mark.parametrize("name", ENERGY_PRESETS)
+def test_energy_presets_are_selected_and_can_be_changed(name: str) -> None:
+    preset = ENERGY_PRESETS[name]()
+    assert generate.parse_options(["a.obj", "--energy", name]).energy == preset
+    changed = generate.parse_options(["a.obj", "--energy", name, "--energy.distance.weight", "7"]).energy
+    assert changed == dataclasses.replace(preset, distance=dataclasses.replace(preset.distance, weight=7.0))
+
+
+def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() -> None:
+    options = {entry.name for entry in dataclasses.fields(generate.GenerateOptions)}
+    assert {entry.name for entry in dataclasses.fields(SynthesisConfig)} <= options
+
+
+def test_help_is_readable_and_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        generate.parse_options(["--optimizer", "mala", "--help"])
+    assert exit_info.value.code == 0
+    text = capsys.readouterr().out
+    for option in (
+        "--hand",
+        "--contacts",
+        "--grasps",
+        "--steps",
+        "--no-resume",
+        "--energy.penetration.weight",
+    ):
+        assert option in text
+    assert "--optimizer.reset-period" not in text, "help shows the chosen optimiser"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--energy", "magic"],
+        ["--optimizer", "adam"],
+        ["--steps", "many"],
+        ["--no-such-option"],
+        ["--energy.x.y", "1"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        generate.main(["a.obj", *arguments])
+    assert exit_info.value.code == 2
+    assert arguments[0].strip("-").split(".")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hand", "tentacle"], "unknown hand 'tentacle'; shipped hands are"),
+        (["--grasp-type", "hook"], "must be one of power"),
+        (["--contacts", "0"], "--contacts must be in [1, "),
+        (["--contacts", "9999"], "(got 9999)"),
+        (["--grasps", "0"], "--grasps must be at least 1 (got 0)"),
+        (["--steps", "0"], "step_count must be at least 1 (got 0)"),
+        (["--device", "cuda:99"], "'cuda:99' is not available here; available: auto, cpu"),
+    ],
+)
+def test_impossible_values_exit_with_2_and_the_value(
+    shell: Shell, arguments: list[str], message: str
+) -> None:
+    mesh = shell.mesh("a.stl")
+    console = Console(record=True, width=500, file=io.StringIO())
+    assert generate.main([mesh, *SMALL, *arguments], report=Report(console, console)) == 2
+    assert message in console.export_text()
+    assert shell.synthesis.batches == []
