@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-__all__ = ["write_mjcf_gripper", "write_urdf_hand"]
+from warpgrasp.hands.convert import ConvertConfig
+
+__all__ = ["NO_PICTURE", "random_joint_positions", "write_mjcf_gripper", "write_urdf_hand"]
+
+NO_PICTURE = ConvertConfig(picture=False)
 
 _FINGERS = {"index": 0.022, "middle": 0.0, "ring": -0.022}
 
