@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import trimesh
 
 from warpgrasp.hands.convert import ConvertConfig
 
-__all__ = ["NO_PICTURE", "random_joint_positions", "write_mjcf_gripper", "write_urdf_hand"]
+__all__ = ["NO_PICTURE", "write_mjcf_gripper", "write_urdf_hand"]
 
 NO_PICTURE = ConvertConfig(picture=False)
 
@@ -127,8 +126,3 @@ def write_mjcf_gripper(folder: Path, *, extra: str = "", coupling: str | None = 
 </mujoco>
 """)
     return path
-
-
-def random_joint_positions(lower: np.ndarray, upper: np.ndarray, count: int) -> np.ndarray:
-    """Joint values [count, J], uniform within the limits, always the same."""
-    return np.random.default_rng(7).uniform(lower, upper, size=(count, len(lower)))
