@@ -19,9 +19,11 @@ from warpgrasp.kernels.mala import (
     launch_statistics,
 )
 
-__all__ = ["HandMadeRun", "default_schedule", "wide_tree"]
+__all__ = ["COUNT", "DOF_COUNT", "HandMadeRun", "accept_share", "default_schedule", "wide_tree", "within"]
 
 DOF_COUNT = 3
+COUNT = 20000
+"""Chains of which a share is compared with a probability."""
 
 
 def wide_tree(lower: float = -10.0, upper: float = 10.0) -> KinematicTree:
@@ -156,3 +158,16 @@ def _chain(batch: int, contacts: NDArray[Any]) -> Chain:
     chain.energy = wp.zeros(batch, dtype=wp.float32, device="cpu")
     chain.gradient = wp.zeros((batch, 6 + DOF_COUNT), dtype=wp.float32, device="cpu")
     return chain
+
+
+def accept_share(run: HandMadeRun, current: float, proposal: float) -> float:
+    """Share of chains that accept a proposal of the given energy."""
+    run.assign("current", "energy", current)
+    run.assign("proposal", "energy", proposal)
+    run.accept()
+    return float(np.mean(run.read("work", "accept_count")))
+
+
+def within(share: float, probability: float) -> bool:
+    """Four standard deviations of a binomial share."""
+    return abs(share - probability) <= 4.0 * np.sqrt(probability * (1.0 - probability) / COUNT) + 1e-9

@@ -1,0 +1,73 @@
+"""Hyper-parameters of MALA and MALA*: published defaults, periods that scale with the run, bad values refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from optimizer_runs import small_problem, start
+from scipy.stats import norm
+
+from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
+
+
+@pytest.mark.parametrize("step_count", [100, 700, 1000, 7000, 14000])
+def test_periods_scale_with_the_length_of_the_run(step_count: int) -> None:
+    """A run of any length decays as often, and so anneals as far, as the 7000 steps of the paper."""
+    optimizer = OptimizerMalaStar()
+    schedule = optimizer.schedule(step_count)
+    scale = step_count / 7000.0
+    assert schedule.step_size_period == pytest.approx(50.0 * scale)
+    assert schedule.temperature_period == pytest.approx(30.0 * scale)
+    assert schedule.reset_period == pytest.approx(600.0 * scale)
+    assert schedule.reset_last_step == pytest.approx(step_count - 1200.0 * scale)
+    assert schedule.reset_z == pytest.approx(norm.ppf(0.8413))
+    assert schedule.temperature * schedule.temperature_decay ** np.floor(
+        step_count / schedule.temperature_period * (1.0 + 1e-6)
+    ) == pytest.approx(18.0 * 0.95**233)
+    assert optimizer.reset_count(step_count) == 9
+    assert OptimizerMala().reset_count(step_count) == 0
+    assert OptimizerMala().schedule(step_count).temperature_scaling == 0.0
+
+
+def test_defaults_are_the_published_ones() -> None:
+    optimizer = OptimizerMalaStar()
+    assert dataclasses.asdict(optimizer) == {
+        "step_size": 0.005,
+        "step_size_decay": 0.95,
+        "step_size_period": 50.0,
+        "momentum": 0.98,
+        "switch_probability": 0.4,
+        "temperature": 18.0,
+        "temperature_decay": 0.95,
+        "temperature_period": 30.0,
+        "reference_steps": 7000,
+        "temperature_scaling": True,
+        "reset_period": 600.0,
+        "reset_threshold": 0.8413,
+        "reset_free_steps": 1200.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step_size": 0.0}, r"optimizer\.step_size must be positive \(got 0\.0\)"),
+        ({"temperature": -1.0}, r"optimizer\.temperature must be positive \(got -1\.0\)"),
+        ({"temperature_decay": 1.1}, r"optimizer\.temperature_decay must be in \(0, 1\] \(got 1\.1\)"),
+        ({"switch_probability": 2.0}, r"optimizer\.switch_probability must be in \[0, 1\] \(got 2\.0\)"),
+        ({"reset_period": 0.0}, r"optimizer\.reset_period must be positive \(got 0\.0\)"),
+        ({"reset_threshold": 0.2}, r"optimizer\.reset_threshold must be in \[0\.5, 1\] \(got 0\.2\)"),
+        ({"step_size": float("nan")}, r"optimizer\.step_size must be positive \(got nan\)"),
+    ],
+)
+def test_bad_hyper_parameters_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OptimizerMalaStar(**options)  # type: ignore[arg-type]
+
+
+def test_zero_steps_are_refused() -> None:
+    problem = small_problem(grasp_count=1)
+    with pytest.raises(ValueError, match=r"step_count must be at least 1 \(got 0\)"):
+        start(problem, OptimizerMala(), 0)
