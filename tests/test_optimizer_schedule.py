@@ -45,9 +45,20 @@ def test_defaults_are_the_published_ones() -> None:
         "reference_steps": 7000,
         "temperature_scaling": True,
         "reset_period": 600.0,
-        "reset_threshold": 0.8413,
+        "reset_threshold": None,
         "reset_free_steps": 1200.0,
     }
+    assert optimizer.schedule(7000).reset_z == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("grasp_type", "threshold", "z"),
+    [("power", None, 1.0), ("precision", None, 1.0), ("pinch", None, 0.0), ("pinch", 0.8413, 1.0)],
+)
+def test_pinches_start_anew_more_often(grasp_type: str, threshold: float | None, z: float) -> None:
+    problem = small_problem(grasp_count=1, grasp_type=grasp_type)
+    state, _ = start(problem, OptimizerMalaStar(reset_threshold=threshold), 70)
+    assert state.schedule.reset_z == pytest.approx(z, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ anneals as fully as a long one.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +32,7 @@ from warpgrasp.problem import GraspProblem, GraspState
 
 __all__ = ["OPTIMIZER_PRESETS", "Optimizer", "OptimizerMala", "OptimizerMalaStar", "OptimizerState"]
 
+_RESET_THRESHOLD, _PINCH_RESET_THRESHOLD = 0.8413, 0.5
 _NEVER = 1.0e9  # a period or step number no run reaches
 
 
@@ -179,8 +181,9 @@ class OptimizerMalaStar(OptimizerMala):
     """``T_i = T (1 + Phi(z_i))``: grasps worse than their batch explore more."""
     reset_period: float = 600.0
     """Steps between resets of the grasps worse than ``reset_threshold``."""
-    reset_threshold: float = 0.8413
-    """Quantile p_th of the batch's energies above which a grasp starts anew; 0.8413 is one standard deviation."""
+    reset_threshold: float | None = None
+    """Quantile p_th of the batch's energies above which a grasp starts anew. By default 0.8413, one standard deviation, as
+    published, but 0.5 for pinches (ours): most of their first tries get stuck, and a later one may not."""
     reset_free_steps: float = 1200.0
     """No resets in that many last steps."""
 
@@ -188,7 +191,7 @@ class OptimizerMalaStar(OptimizerMala):
         super().__post_init__()
         if not self.reset_period > 0:
             raise ValueError(f"optimizer.reset_period must be positive (got {self.reset_period})")
-        if not 0.5 <= self.reset_threshold <= 1.0:
+        if self.reset_threshold is not None and not 0.5 <= self.reset_threshold <= 1.0:
             raise ValueError(f"optimizer.reset_threshold must be in [0.5, 1] (got {self.reset_threshold})")
 
     def schedule(self, step_count: int) -> Schedule:
@@ -198,14 +201,23 @@ class OptimizerMalaStar(OptimizerMala):
         result.temperature_scaling = float(self.temperature_scaling)
         result.reset_period = self.reset_period * scale
         result.reset_last_step = step_count - self.reset_free_steps * scale
-        result.reset_z = float(min(ndtri(self.reset_threshold), _NEVER))
+        result.reset_z = float(min(ndtri(self.reset_threshold or _RESET_THRESHOLD), _NEVER))
         return result
 
     def reset_count(self, step_count: int) -> int:
         """Reset dates in the run; the number does not depend on ``step_count``, periods scale with it."""
-        if self.reset_threshold >= 1.0:
+        if self.reset_threshold == 1.0:
             return 0
         return max(0, math.floor((self.reference_steps - self.reset_free_steps) / self.reset_period))
+
+    def init(
+        self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
+    ) -> OptimizerState:
+        """As for MALA, with the reset threshold of the problem's grasp type where none is given."""
+        if self.reset_threshold is None and problem.grasp_type.name == "pinch":
+            chosen = dataclasses.replace(self, reset_threshold=_PINCH_RESET_THRESHOLD)
+            return chosen.init(problem, seeds, resets, step_count=step_count)
+        return super().init(problem, seeds, resets, step_count=step_count)
 
 
 OPTIMIZER_PRESETS: dict[str, type[OptimizerMala]] = {"mala": OptimizerMala, "mala-star": OptimizerMalaStar}
