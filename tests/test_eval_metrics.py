@@ -145,7 +145,7 @@ def test_contact_distance_consistency_is_the_spread_of_finger_distances(box: Obj
 def test_contact_area_of_one_plate_on_a_face(box: ObjectModel) -> None:
     # The plate covers the face of 16 cm^2 from 1 mm; within 2 mm lie the face and 1 mm of the sides around it.
     area = contact_area(pad_hand(), box, np.zeros(3), IDENTITY, [0.021, 0.09], distance=0.002)
-    assert area == pytest.approx(0.04**2 + 4 * 0.04 * 0.001, rel=0.1)
+    assert area == pytest.approx(0.04**2 + 4 * 0.04 * 0.001, rel=0.01)  # of samples
     assert contact_area(pad_hand(), box, np.zeros(3), IDENTITY, [0.09, 0.09]) == 0.0
 
 

@@ -126,7 +126,7 @@ def test_torques_stay_inside_the_effort_limits(box: ObjectModel) -> None:
     slight = run(
         box, pad_grasps(box, gap=[HALF[0]], squeeze=share * EFFORT / STIFFNESS), GRASPQP.with_force(0.0)
     )
-    assert slight.effort_ratio[0] == pytest.approx(share, rel=0.05)
+    assert slight.effort_ratio[0] == pytest.approx(share, rel=1e-3)
 
 
 def allegro_grasps(model: ObjectModel, count: int) -> Any:

@@ -183,13 +183,13 @@ def test_graspqp_links_are_where_its_own_urdf_puts_them(name: str) -> None:
             body = int(model.joint(joint.name).bodyid[0])
             index = hand.link_joint_names.index(joint.own)
             expected = compose(root[0][0], root[1][0], data.xpos[body], [0.0, 0.0, 0.0, 1.0])[0]
-            # Two models of one hand: the thumb of GraspQP's Allegro is 2 mm off, base links are cut elsewhere.
+            # Two models of one hand: the thumb of GraspQP's Allegro is 2 mm off, base links are cut elsewhere, axes rounded.
             cut = ("LFJ5", "joint_0.0", "joint_4.0", "joint_8.0", "joint_12.0", "joint_13.0")
             if joint.own not in cut:
                 np.testing.assert_allclose(links[0][index], expected, atol=2.5e-3, err_msg=joint.name)
             axis = quaternion_to_matrix(root[1][0]) @ data.xaxis[model.joint(joint.name).id]
             np.testing.assert_allclose(
-                joint.sign * _joint_axis(hand, index, links[1][index]), axis, atol=0.03, err_msg=joint.name
+                joint.sign * _joint_axis(hand, index, links[1][index]), axis, atol=5e-3, err_msg=joint.name
             )
 
 

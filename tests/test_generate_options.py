@@ -12,9 +12,12 @@ from rich.console import Console
 
 import warpgrasp.generate as generate
 from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.energy_terms import Distance
+from warpgrasp.initialize import InitializeConfig
 from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
 from warpgrasp.report import Report
 from warpgrasp.synthesis import SynthesisConfig
+from warpgrasp.targets import TargetConfig
 
 
 @pytest.fixture
@@ -58,8 +61,25 @@ def test_energy_presets_are_selected_and_can_be_changed(name: str) -> None:
 
 
 def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() -> None:
-    options = {entry.name for entry in dataclasses.fields(generate.GenerateOptions)}
-    assert {entry.name for entry in dataclasses.fields(SynthesisConfig)} <= options
+    wanted = SynthesisConfig(
+        grasp_type="pinch",
+        contact_count=5,
+        grasp_count=3,
+        step_count=11,
+        sample_count=77,
+        seed=9,
+        device="cpu",
+        energy=EnergyConfig(distance=Distance(weight=50.0)),
+        optimizer=OptimizerMalaStar(temperature=3.0),
+        initialize=InitializeConfig(joint_spread=0.2),
+        targets=TargetConfig(squeeze_effort=0.5),
+    )
+    names = [entry.name for entry in dataclasses.fields(SynthesisConfig)]
+    assert all(getattr(wanted, name) != getattr(SynthesisConfig(), name) for name in names), "each is changed"
+    words = "--grasp-type pinch --contacts 5 --grasps 3 --steps 11 --samples 77 --seed 9 --device cpu"
+    single = "--energy.distance.weight 50 --optimizer.temperature 3 --initialize.joint-spread 0.2 --targets.squeeze-effort 0.5"
+    options = generate.parse_options(["duck", *words.split(), *single.split()])
+    assert options.synthesis_config() == wanted
 
 
 def test_help_is_readable_and_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
