@@ -48,6 +48,7 @@ FRICTION, TOUCH = 0.2, 2e-3
 RUNS: dict[str, SynthesisConfig] = {
     "mala-star": SynthesisConfig(),
     "mala": SynthesisConfig(optimizer=OptimizerMala()),
+    "published-resets": SynthesisConfig(optimizer=OptimizerMalaStar(reset_threshold=0.8413)),
     "no-resets": SynthesisConfig(optimizer=OptimizerMalaStar(reset_threshold=1.0)),
     "no-temperature-scaling": SynthesisConfig(optimizer=OptimizerMalaStar(temperature_scaling=False)),
     "no-singular-values": SynthesisConfig(
