@@ -361,9 +361,11 @@ def test_squeeze_rules(box: ObjectModel) -> None:
     close = {"rtol": 0.0, "atol": 1.0e-6}
     # The same torque through a tenth of the stiffness: ten times as deep.
     np.testing.assert_allclose(squeeze(SqueezeRule.TORQUE).squeeze_joints, joints - [[0.01, 0.005]], **close)
-    full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints
+    # Joints at their limit, and only those, aim 1 cm further; the drives' bounds keep their torque.
+    further = np.array([[0.01, 0.0]])
+    full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints + further
     np.testing.assert_allclose(soft * (joints - full) / hand.dof_effort, [[1.0, 0.5]], rtol=1.0e-4)
-    strong = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.5).squeeze_joints
+    strong = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.5).squeeze_joints + further
     np.testing.assert_allclose(soft * (joints - strong) / hand.dof_effort, [[1.0, 0.75]], rtol=1.0e-4)
     np.testing.assert_allclose(
         squeeze(SqueezeRule.POSITION).squeeze_joints, joints - [[0.001, 0.0005]], **close
@@ -375,6 +377,16 @@ def test_squeeze_rules(box: ObjectModel) -> None:
     np.testing.assert_allclose(
         squeeze(SqueezeRule.EXTRAPOLATE_JOINTS).squeeze_position, [[0.1, 0.2, 0.3]], **close
     )
+
+
+def test_joints_at_their_limit_close_gaps_and_press_no_harder(box: ObjectModel) -> None:
+    """Pads 3 mm off the box, whose drives reach 2 mm at their limit: without aiming further they would not touch."""
+    gap = [HALF[0] + 0.003]
+    at_limit = run(box, pad_grasps(box, gap=gap, squeeze=EFFORT / STIFFNESS), GRASPQP.with_force(1.0))
+    assert at_limit.trial_success.all()
+    assert at_limit.effort_ratio[0] == pytest.approx(1.0, abs=1.0e-9)
+    below = run(box, pad_grasps(box, gap=gap, squeeze=0.9 * EFFORT / STIFFNESS), GRASPQP.with_force(1.0))
+    assert not below.trial_success[0, 1:].any()  # along x the open pads are in the way
 
 
 def test_protocols_say_their_conditions_and_refuse_what_they_fix() -> None:

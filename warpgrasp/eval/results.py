@@ -25,7 +25,7 @@ from warpgrasp.eval.verdict import FailureReason, Verdict
 
 __all__ = ["RESULT_VERSION", "CaseResult", "result_key"]
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Raised when a column changes its meaning or an engine its physics: older results are computed again."""
 
 _FORCE_COLUMNS = tuple(entry.name for entry in dataclasses.fields(Verdict))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.hands.model import JointType
 from warpgrasp.hands.rotations import multiply_quaternions
 from warpgrasp.targets import bounded_torque
 
@@ -26,7 +27,8 @@ class SqueezeRule(enum.Enum):
 
     TORQUE = "torque"
     """The joint torques of the file's squeeze, ``kp (q_squeeze - q)`` with the hand's own ``kp``, through the drives of
-    the protocol."""
+    the protocol. A joint that presses at its limit aims further (0.1 rad or 1 cm): the drive's bound keeps the torque, and
+    a gap that a stiff drive would leave open is closed."""
     POSITION = "position"
     """The file's squeeze positions as they are, whatever the stiffness of the protocol's drives."""
     EXTRAPOLATE = "extrapolate"
@@ -103,16 +105,30 @@ def hand_targets(
         for prefix in ("", "pregrasp_", "squeeze_")
     )
     if rule == SqueezeRule.TORQUE:
+        limit = hand.dof_effort if effort is None else effort
         torque = hand.dof_stiffness * (squeeze[2] - grasp[2])
         if squeeze_effort is not None:
-            torque = bounded_torque(torque, hand.dof_effort if effort is None else effort, squeeze_effort)
-        squeeze[2] = grasp[2] + torque / stiffness
+            torque = bounded_torque(torque, limit, squeeze_effort)
+        squeeze[2] = grasp[2] + torque / stiffness + _reach(hand) * _at_limit(torque, limit)
     elif rule in (SqueezeRule.EXTRAPOLATE, SqueezeRule.EXTRAPOLATE_JOINTS):
         squeeze = [*grasp[:2], 2.0 * grasp[2] - opened[2]]
         if rule == SqueezeRule.EXTRAPOLATE:
             squeeze[0] = 2.0 * grasp[0] - opened[0]
             squeeze[1] = np.array([_mirrored(a, b) for a, b in zip(grasp[1], opened[1], strict=True)])
     return HandTargets(*opened, *grasp, *squeeze)
+
+
+def _reach(hand: HandModel) -> FloatArray:
+    """How much further joints at their limit aim [rad or m], shape [J]; measured: ``docs/quality.md``, The squeeze."""
+    reach = np.full(hand.dof_count, 0.1)
+    sliding = (np.asarray(hand.joint_type) == JointType.PRISMATIC) & (hand.joint_dof >= 0)
+    reach[hand.joint_dof[sliding]] = 0.01
+    return reach
+
+
+def _at_limit(torque: FloatArray, limit: FloatArray) -> FloatArray:
+    """Direction of the torques that are at their limits, 0 for the others, shape [N, J]."""
+    return np.where(np.abs(torque) > 0.999 * limit, np.sign(torque), 0.0)  # files are float32
 
 
 def _mirrored(middle: FloatArray, first: FloatArray) -> FloatArray:
