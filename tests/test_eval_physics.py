@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from warpgrasp.eval.evaluation import simulation_displacement
 from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
 from warpgrasp.eval.scene import build_scene
 from warpgrasp.eval.state import mocap_targets
-from warpgrasp.eval.targets import SqueezeRule, hand_targets
+from warpgrasp.eval.targets import hand_targets
 from warpgrasp.eval.verdict import FailureReason, StartContact, Verdict
 from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.hands.model import JointType
@@ -336,47 +335,6 @@ def test_deep_pregrasp_fails_untested_in_dexgraspbench(box: ObjectModel) -> None
     verdict = run(box, pad_grasps(box, gap=[HALF[0] - 0.012], squeeze=0.0), PROTOCOLS["dexgraspbench"])
     assert verdict.reason[0] == FailureReason.PENETRATION
     assert verdict.penetration[0] == pytest.approx(0.012, rel=0.02)
-
-
-def test_squeeze_rules(box: ObjectModel) -> None:
-    hand = pad_hand()
-    joints = np.array([[0.02, 0.03]])
-    turned = np.array([[0.0, 0.0, math.sin(0.1), math.cos(0.1)]])  # 0.2 rad about z
-    grasps = grasps_of(
-        hand,
-        box,
-        root_position=np.array([[0.1, 0.2, 0.3]]),
-        root_quaternion=turned,
-        joint_position=joints,
-        squeeze_joint_position=joints - [[0.001, 0.0005]],
-        pregrasp_joint_position=joints + 0.01,
-        pregrasp_root_position=np.array([[0.1, 0.2, 0.4]]),
-        pregrasp_root_quaternion=np.array([[0.0, 0.0, 0.0, 1.0]]),
-    )
-    soft = 0.1 * hand.dof_stiffness
-
-    def squeeze(rule: SqueezeRule, **options: Any) -> Any:
-        return hand_targets(hand, grasps, stiffness=soft, rule=rule, **options)
-
-    close = {"rtol": 0.0, "atol": 1.0e-6}
-    # The same torque through a tenth of the stiffness: ten times as deep.
-    np.testing.assert_allclose(squeeze(SqueezeRule.TORQUE).squeeze_joints, joints - [[0.01, 0.005]], **close)
-    # Joints at their limit, and only those, aim 1 cm further; the drives' bounds keep their torque.
-    further = np.array([[0.01, 0.0]])
-    full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints + further
-    np.testing.assert_allclose(soft * (joints - full) / hand.dof_effort, [[1.0, 0.5]], rtol=1.0e-4)
-    strong = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.5).squeeze_joints + further
-    np.testing.assert_allclose(soft * (joints - strong) / hand.dof_effort, [[1.0, 0.75]], rtol=1.0e-4)
-    np.testing.assert_allclose(
-        squeeze(SqueezeRule.POSITION).squeeze_joints, joints - [[0.001, 0.0005]], **close
-    )
-    beyond = squeeze(SqueezeRule.EXTRAPOLATE)
-    np.testing.assert_allclose(beyond.squeeze_joints, joints - 0.01, **close)
-    np.testing.assert_allclose(beyond.squeeze_position, [[0.1, 0.2, 0.2]], **close)
-    np.testing.assert_allclose(beyond.squeeze_quaternion, [[0.0, 0.0, math.sin(0.2), math.cos(0.2)]], **close)
-    np.testing.assert_allclose(
-        squeeze(SqueezeRule.EXTRAPOLATE_JOINTS).squeeze_position, [[0.1, 0.2, 0.3]], **close
-    )
 
 
 def test_joints_at_their_limit_close_gaps_and_press_no_harder(box: ObjectModel) -> None:

@@ -242,6 +242,7 @@ class SpherePenetration:
             problem.meshes,
             problem.object_index,
             state.link_pose,
+            distance=wp.empty(shape, dtype=wp.float32, device=problem.device),
             closest=closest,
             normal=normal,
         )

@@ -91,7 +91,7 @@ def surely_farther(bound: DistanceBound, object_index: int, p: wp.vec3, reach: f
     """Whether the signed distance of ``p`` to object ``object_index`` is known to exceed ``reach`` [m]."""
     # Outside the bounding box the way to it is a bound, for most points the better one and without a look at the grid.
     nearest = wp.max(bound.lower[object_index], wp.min(p, bound.upper[object_index]))
-    if reach >= 0.0 and wp.length_sq(p - nearest) > reach * reach:
+    if wp.length_sq(p - nearest) > reach * reach:  # positive, so beyond a negative reach as well
         return True
     node = _nearest_node(bound, object_index, p)
     return node[0] - node[1] > reach

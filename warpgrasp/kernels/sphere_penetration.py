@@ -85,12 +85,14 @@ def _closest_to_spheres(
     object_index: wp.array(dtype=wp.int32),  # [B]
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     # outputs
+    distance: wp.array2d(dtype=wp.float32),  # [B, S]
     closest: wp.array2d(dtype=wp.vec3),  # [B, S]
     normal: wp.array2d(dtype=wp.vec3),  # [B, S]
 ):
     grasp, sphere = wp.tid()
     center = _center(spheres, link_pose, grasp, sphere)
     feature = query_closest_feature(meshes, object_index[grasp], center, UNBOUNDED)
+    distance[grasp, sphere] = feature.distance
     closest[grasp, sphere] = feature.point
     normal[grasp, sphere] = feature.normal
 
@@ -101,15 +103,16 @@ def launch_closest_to_spheres(
     object_index: wp.array,
     link_pose: wp.array,
     *,
+    distance: wp.array,
     closest: wp.array,
     normal: wp.array,
 ) -> None:
-    """Closest points of the object to the centers of the spheres [m] and outward normals there, shape [B, S]."""
+    """Signed distances of the centers of the spheres [m], the object's closest points and outward normals, shape [B, S]."""
     wp.launch(
         _closest_to_spheres,
         dim=closest.shape,
         inputs=[spheres, meshes, object_index, link_pose],
-        outputs=[closest, normal],
+        outputs=[distance, closest, normal],
         device=link_pose.device,
         record_tape=False,
     )
