@@ -30,9 +30,9 @@ import warp as wp  # noqa: E402
 from hand_models import MODEL_FOLDER, MODELS, RobotModel  # noqa: E402
 
 from warpgrasp import SynthesisConfig, load_object, synthesize  # noqa: E402
+from warpgrasp.geometry.rotations import quaternion_to_matrix, rpy_to_quaternion  # noqa: E402
 from warpgrasp.hands import ContactPatch, HandModel  # noqa: E402
 from warpgrasp.hands.convert import ConvertConfig, convert_hand  # noqa: E402
-from warpgrasp.hands.rotations import quaternion_to_matrix, rpy_to_quaternion  # noqa: E402
 
 OBJECT = ROOT.parent / "shared" / "objects" / "ycb_005_tomato_soup_can.obj"
 DISTANCE, COSINE = 6e-3, float(np.cos(np.radians(45.0)))

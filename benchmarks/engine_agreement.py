@@ -24,18 +24,18 @@ import tyro
 import warp as wp
 from machine import machine_name
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.eval.agreement import MEANINGFUL_SHARE, MEASURES, Agreement, Comparison
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.engines import Engine, load_engine
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.report import EvaluationReport
-from warpgrasp.eval.results import CaseResult
-from warpgrasp.eval.scene import Scene, build_scene
-from warpgrasp.eval.targets import HandTargets, hand_targets
+from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
+from warpgrasp.eval.engines.registry import Engine, load_engine
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
+from warpgrasp.eval.report.terminal import EvaluationReport
+from warpgrasp.eval.results.agreement import MEANINGFUL_SHARE, MEASURES, Agreement, Comparison
+from warpgrasp.eval.results.case_result import CaseResult
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 OBJECTS = ("os_coffeemug", "os_torusmedium", "ycb_011_banana", "ycb_035_power_drill")
 MOVES = (1.0e-6, 1.0e-5, 1.0e-4)

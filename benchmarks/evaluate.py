@@ -20,16 +20,16 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.engines import ENGINES, load_engine
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.scene import build_scene
-from warpgrasp.eval.targets import SqueezeRule, hand_targets
-from warpgrasp.eval.verdict import Verdict
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.engines.registry import ENGINES, load_engine
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule, hand_targets
+from warpgrasp.eval.protocol.verdict import Verdict
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
-from warpgrasp.synthesis import SynthesisConfig, synthesize
-from warpgrasp.targets import TargetConfig
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.synthesis.controller_targets import TargetConfig
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 TUNING_OBJECTS = (
     "os_bunny",

@@ -11,10 +11,10 @@ from pathlib import Path
 import tyro
 from PIL import Image
 
+from warpgrasp.grasps.gallery import GalleryTile, write_gallery
 from warpgrasp.hands import hand_names, load_hand
 from warpgrasp.objects import load_object
-from warpgrasp.render import GalleryTile, write_gallery
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 OBJECTS = (
     "ycb_006_mustard_bottle",

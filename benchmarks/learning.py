@@ -110,8 +110,8 @@ def _results(options: Options) -> dict[str, list[bool]]:
         return results
     import torch
 
-    from warpgrasp.eval.isaaclab.play import PlayOptions, load_policy, successes
-    from warpgrasp.eval.isaaclab.train import make_environment
+    from warpgrasp.eval.isaaclab.scripts.play import PlayOptions, load_policy, successes
+    from warpgrasp.eval.isaaclab.scripts.train import make_environment
 
     torch.set_num_threads(1)
     play = PlayOptions(task=TASK, num_envs=options.num_envs, device="cpu", cone=CONE, options=SETUP)

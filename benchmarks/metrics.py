@@ -17,24 +17,24 @@ from typing import Any
 import tyro
 from machine import machine_name
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.engines import load_engine
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.engines.registry import load_engine
 from warpgrasp.eval.evaluation import simulation_displacement
-from warpgrasp.eval.metrics_geometry import (
+from warpgrasp.eval.metrics.geometry import (
     contact_area,
     contact_distance_consistency,
     intersection_volume,
     penetration_depth,
     self_penetration_depth,
 )
-from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality, volume_quality
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.scene import build_scene
-from warpgrasp.eval.targets import hand_targets
+from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality, volume_quality
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import hand_targets
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.objects import ObjectModel, load_object
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def main() -> int:
     wp.config.quiet = True
     wanted = set(filter(None, options.only.split(",")))
     rows = []
-    for info in pkgutil.iter_modules(warpgrasp.kernels.__path__, "warpgrasp.kernels."):
+    for info in pkgutil.walk_packages(warpgrasp.kernels.__path__, "warpgrasp.kernels."):
         short = info.name.rsplit(".", 1)[1]
         module = importlib.import_module(info.name)
         if (wanted and short not in wanted) or not wp.get_module(info.name).kernels:

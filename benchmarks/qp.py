@@ -21,13 +21,15 @@ import warp as wp
 from scipy.optimize import lsq_linear
 
 from warpgrasp.hands import load_hand
-from warpgrasp.initialize import InitializeConfig, seed_grasps
-from warpgrasp.kernels.qp import QpConfig, QpSolver
-from warpgrasp.kernels.qp_launch import QpArrays, launch_qp
-from warpgrasp.kernels.wrench import vec6
+from warpgrasp.kernels.energies.wrench import vec6
+from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolver
+from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
 from warpgrasp.objects import example_object_names, load_object
-from warpgrasp.optimizer import OptimizerMalaStar
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.state import GraspState
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "objects"
 SHARED_OBJECTS = ("os_coffeemug", "os_duck", "ycb_011_banana", "ycb_035_power_drill", "ycb_061_foam_brick")
@@ -43,7 +45,11 @@ def record_run(
     names: list[Any] = list(paths) if paths[0].exists() else list(example_object_names())
     hand = load_hand(hand_name)
     problem = GraspProblem(
-        hand, [load_object(name) for name in names], grasp_count=grasp_count, device=DEVICE
+        hand,
+        [load_object(name) for name in names],
+        grasp_count=grasp_count,
+        terms=EnergyConfig().active_terms(),
+        device=DEVICE,
     )
     optimizer = OptimizerMalaStar()
     seeds = seed_grasps(problem, InitializeConfig(), seed=0)

@@ -24,23 +24,23 @@ import trimesh
 from evaluate import TUNING_OBJECTS
 from machine import machine_name
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
-from warpgrasp.energy_terms import ForceClosure
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.engines import load_engine
-from warpgrasp.eval.metrics_diversity import grasp_entropy, pose_unique_rate, unique_rate
-from warpgrasp.eval.metrics_geometry import penetration_depth, self_penetration_depth
-from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.scene import build_scene
-from warpgrasp.eval.targets import hand_targets
-from warpgrasp.eval.verdict import FailureReason
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.engines.registry import load_engine
+from warpgrasp.eval.metrics.diversity import grasp_entropy, pose_unique_rate, unique_rate
+from warpgrasp.eval.metrics.geometry import penetration_depth, self_penetration_depth
+from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import hand_targets
+from warpgrasp.eval.protocol.verdict import FailureReason
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, load_hand
-from warpgrasp.kernels.singular_values import SingularValueForm
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.objects import ObjectModel, load_object
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_terms import ForceClosure
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 FRICTION, TOUCH = 0.2, 2e-3
 """Friction of the force-closure test; contacts nearer than this [m] count."""

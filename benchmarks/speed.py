@@ -19,11 +19,11 @@ import warp as wp
 from machine import machine_name
 
 from warpgrasp.hands import load_hand
-from warpgrasp.initialize import seed_grasps
 from warpgrasp.objects import example_object_names, example_object_path, load_object
-from warpgrasp.optimizer import OptimizerState
-from warpgrasp.problem import GraspProblem
-from warpgrasp.synthesis import SynthesisConfig, bytes_per_grasp, run_steps
+from warpgrasp.synthesis.optimizer import OptimizerState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import seed_grasps
+from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, run_steps
 
 PUBLISHED_MS = 5.3  # Allegro, 12 contacts, batch 32, culled
 
@@ -37,7 +37,12 @@ def prepare(
     count = max(1, batch // 32)
     objects = [examples[i % len(examples)] for i in range(count)]
     problem = GraspProblem(
-        hand, objects, grasp_count=batch // count, contact_count=config.contact_count, device=device
+        hand,
+        objects,
+        grasp_count=batch // count,
+        contact_count=config.contact_count,
+        terms=config.energy.active_terms(),
+        device=device,
     )
     optimizer = config.optimizer
     resets = optimizer.reset_count(config.step_count)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.energy import EnergyConfig
 from warpgrasp.hands import HandModel, load_hand
-from warpgrasp.initialize import InitializeConfig, seed_grasps
 from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
-from warpgrasp.optimizer import OptimizerMala
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.optimizer import OptimizerMala
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.state import GraspState
 
 __all__ = [
     "HANDS",
@@ -65,6 +66,7 @@ def make_problem(
     *,
     grasp_count: int = 2,
     contact_count: int = 12,
+    energy: EnergyConfig | None = None,
     **options: Any,
 ) -> GraspProblem:
     """A problem on the CPU, by default over the shipped objects."""
@@ -73,6 +75,7 @@ def make_problem(
         objects or example_objects(),
         grasp_count=grasp_count,
         contact_count=contact_count,
+        terms=(energy or EnergyConfig()).active_terms(),
         device="cpu",
         **options,
     )

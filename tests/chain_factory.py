@@ -9,8 +9,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.kernels.kinematics import KinematicTree, vec6
-from warpgrasp.kernels.mala import (
+from warpgrasp.kernels.chains.mala import (
     Chain,
     Schedule,
     StepWorkspace,
@@ -18,6 +17,7 @@ from warpgrasp.kernels.mala import (
     launch_propose,
     launch_statistics,
 )
+from warpgrasp.kernels.kinematics import KinematicTree, vec6
 
 __all__ = ["COUNT", "DOF_COUNT", "HandMadeRun", "accept_share", "default_schedule", "wide_tree", "within"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from warpgrasp.dataset import GraspSet
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import ContactPatch, GeometryType, GraspType, HandModel, JointType, TriMesh, load_hand
 from warpgrasp.objects import ObjectModel, load_object
 

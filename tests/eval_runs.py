@@ -13,10 +13,10 @@ import pytest
 from eval_factory import grasps_of, offset_box
 from rich.console import Console
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.eval.report import EvaluationReport
-from warpgrasp.eval.verdict import FailureReason, Verdict
-from warpgrasp.evaluate import main
+from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
+from warpgrasp.eval.report.terminal import EvaluationReport
+from warpgrasp.evaluate.__main__ import main
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 
 __all__ = ["CountingEngine", "Run", "change_metadata", "count_engines", "robotiq_grasps"]
@@ -113,7 +113,7 @@ def count_engines(monkeypatch: pytest.MonkeyPatch, **steps: float) -> dict[str, 
     monkeypatch.setattr("warpgrasp.eval.evaluation.grasp_metrics", metrics)
     engines = {name: CountingEngine(name, step) for name, step in ({"mujoco": 4.0} | steps).items()}
     monkeypatch.setattr(
-        "warpgrasp.evaluate.load_engine",
+        "warpgrasp.evaluate.__main__.load_engine",
         lambda name, *, workers: engines["mujoco" if name == "auto" else name],
     )
     return engines

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from eval_factory import grasps_of, offset_box
 
-from warpgrasp.dataset import GraspSet
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel
 
 __all__ = ["COUNT", "stage_of", "write_grasps"]

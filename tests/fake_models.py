@@ -9,9 +9,9 @@ import numpy as np
 import trimesh
 from grasp_factory import make_grasp_set
 
-from warpgrasp.dataset import GraspSet
+from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, rotate
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands.model import ContactPatch, TriMesh
-from warpgrasp.hands.rotations import IDENTITY_QUATERNION, rotate
 
 __all__ = ["FakeHand", "FakeObject", "pinch_grasps"]
 

@@ -12,12 +12,12 @@ import trimesh
 from grasp_factory import make_grasp_set
 from rich.console import Console
 
-import warpgrasp.generate as generate
-from warpgrasp.dataset import GraspSet
+import warpgrasp.generate.__main__ as generate
+from warpgrasp.generate.terminal import Report
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel
 from warpgrasp.objects import ObjectModel
-from warpgrasp.report import Report
-from warpgrasp.synthesis import Progress, SynthesisConfig
+from warpgrasp.synthesis.synthesize import Progress, SynthesisConfig
 
 __all__ = ["SMALL", "FakeSynthesis", "Shell", "make_shell"]
 

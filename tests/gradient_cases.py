@@ -21,9 +21,11 @@ from central_differences import Difference, central_difference
 from numpy.typing import NDArray
 from oracle import oracle_of
 
-from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
-from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import (
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.kernels.qp.dual_newton import QpConfig
+from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
+from warpgrasp.synthesis.energy_terms import (
     Distance,
     ForceClosure,
     JointLimits,
@@ -31,9 +33,8 @@ from warpgrasp.energy_terms import (
     SelfPenetration,
     SpherePenetration,
 )
-from warpgrasp.kernels.qp import QpConfig
-from warpgrasp.kernels.singular_values import SingularValueForm
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.state import GraspState
 
 __all__ = [
     "CASES",
@@ -186,7 +187,7 @@ def assert_close(
 def total_of(differences: list[Difference], name: str) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Weighted sum of the oracle's terms: values, gradients, kinks of any term that takes part."""
     config, renamed = TOTALS[name]
-    terms = [(renamed.get(field, field), term.weight) for field, term in config.active_terms()]
+    terms = [(renamed.get(field, field), term.weight) for field, term in config.active_terms().items()]
     value = sum(weight * np.array([d.value[case] for d in differences]) for case, weight in terms)
     slope = sum(weight * np.array([d.gradient[case] for d in differences]) for case, weight in terms)
     kink = np.any([[d.kink[case] for d in differences] for case, _ in terms], axis=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from warpgrasp.dataset import GraspSet
+from warpgrasp.grasps.grasp_set import GraspSet
 
 __all__ = ["make_grasp_set"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from cases import example_objects, make_problem
 from numpy.typing import NDArray
 
-from warpgrasp.initialize import InitializeConfig, SeedGrasps, seed_grasps
-from warpgrasp.optimizer import OptimizerMala, OptimizerState
-from warpgrasp.problem import GraspProblem
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, SeedGrasps, seed_grasps
 
 __all__ = ["CHAIN", "small_problem", "snapshot", "start"]
 

@@ -21,8 +21,11 @@ from oracle_forces import solve_box_qp, wrench_matrix
 from oracle_geometry import closest_on_mesh, geometry_depth, quaternion_matrix
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import (
+from warpgrasp.hands import HandModel, JointType
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.objects import ObjectModel
+from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
+from warpgrasp.synthesis.energy_terms import (
     Distance,
     ForceClosure,
     JointLimits,
@@ -30,10 +33,8 @@ from warpgrasp.energy_terms import (
     SelfPenetration,
     SpherePenetration,
 )
-from warpgrasp.hands import HandModel, JointType
-from warpgrasp.kernels.singular_values import SingularValueForm
-from warpgrasp.objects import ObjectModel
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.state import GraspState
 
 __all__ = ["GraspOracle", "PosedHand", "oracle_of"]
 

@@ -9,7 +9,7 @@ import warp as wp
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
 
-from warpgrasp.kernels.wrench import tangent_basis
+from warpgrasp.kernels.energies.wrench import tangent_basis
 
 __all__ = ["first_tangents", "solve_box_qp", "wrench_matrix"]
 

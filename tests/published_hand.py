@@ -18,7 +18,7 @@ import trimesh
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.hands.rotations import quaternion_to_matrix, rpy_to_quaternion
+from warpgrasp.geometry.rotations import quaternion_to_matrix, rpy_to_quaternion
 
 __all__ = ["PublishedLink", "farthest_point_subset", "read_links"]
 

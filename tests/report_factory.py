@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from eval_factory import grasps_of, offset_box, pad_hand
 
-from warpgrasp.eval.cases import GraspCase
-from warpgrasp.eval.html_report import ReportEntry
-from warpgrasp.eval.results import CaseResult
-from warpgrasp.eval.rows import result_rows
-from warpgrasp.eval.verdict import Verdict
+from warpgrasp.eval.protocol.verdict import Verdict
+from warpgrasp.eval.report.html import ReportEntry
+from warpgrasp.eval.results.case_result import CaseResult
+from warpgrasp.eval.results.rows import result_rows
+from warpgrasp.grasps.case import GraspCase
 
 __all__ = ["FORCE", "HELD", "NAMES", "Page", "make_case", "make_entry"]
 

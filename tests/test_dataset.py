@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from grasp_factory import make_grasp_set
 
-from warpgrasp import atomic_file
-from warpgrasp.dataset import SCHEMA_VERSION, GraspSet, OutputError
-from warpgrasp.status import GraspStatus
+from warpgrasp.base import atomic_file
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet, OutputError
 
 COLUMNS = {  # DESIGN section 6, with N = 5, J = 3, C = 4, K = 2
     "root_position": (5, 3),
@@ -170,7 +170,7 @@ def test_a_real_write_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="file size limits are POSIX")
     script = (
         "import resource, sys; from pathlib import Path; from grasp_factory import make_grasp_set\n"
-        "from warpgrasp.dataset import OutputError\n"
+        "from warpgrasp.grasps.grasp_set import OutputError\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))\n"
         "try: make_grasp_set().save(sys.argv[1])\n"
         "except OutputError as error: sys.exit(0 if 'cannot write' in str(error) else 3)\n"

@@ -13,11 +13,11 @@ import pytest
 from cases import HANDS, example_objects
 from numpy.typing import NDArray
 
-from warpgrasp.dataset import GraspSet
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import ObjectModel
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 COLUMNS = (
     "root_position",

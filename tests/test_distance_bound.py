@@ -8,8 +8,8 @@ import warp as wp
 from cases import example_objects
 from oracle_geometry import closest_on_mesh
 
-from warpgrasp.kernels.distance_bound import DistanceBound, distance_bound, surely_farther
-from warpgrasp.kernels.sdf import mesh_set
+from warpgrasp.kernels.distance_bound import DistanceBound, surely_farther
+from warpgrasp.objects.device import distance_bound, mesh_set
 
 
 @wp.kernel

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from eval_runs import Run, robotiq_grasps
 
-from warpgrasp.eval import newton_engine
-from warpgrasp.eval.agreement import Agreement, Comparison
-from warpgrasp.eval.mujoco_engine import MujocoEngine
-from warpgrasp.eval.results import CaseResult
-from warpgrasp.eval.verdict import FailureReason, Verdict
+from warpgrasp.eval.engines import newton as newton_engine
+from warpgrasp.eval.engines.mujoco import MujocoEngine
+from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
+from warpgrasp.eval.results.agreement import Agreement, Comparison
+from warpgrasp.eval.results.case_result import CaseResult
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 

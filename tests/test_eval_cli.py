@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from eval_runs import Run, change_metadata, robotiq_grasps
 
-from warpgrasp.eval import mujoco_engine, trial
-from warpgrasp.eval.results import CaseResult
-from warpgrasp.status import GraspStatus
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.eval.engines import mujoco as mujoco_engine
+from warpgrasp.eval.protocol import trial
+from warpgrasp.eval.results.case_result import CaseResult
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 
@@ -172,7 +173,8 @@ def test_wrong_usage_exits_with_2(tmp_path: Path, arguments: tuple[str, ...], se
 
 def test_importing_the_evaluation_imports_no_physics() -> None:
     code = (
-        "import sys, warpgrasp.eval.protocols, warpgrasp.eval.scene, warpgrasp.eval.engines, warpgrasp.eval.metrics;"
+        "import sys, warpgrasp.eval.protocol.protocols, warpgrasp.eval.engines.mujoco_scene;"
+        "import warpgrasp.eval.engines.registry, warpgrasp.eval.metrics;"
         "assert not {'mujoco', 'coacd', 'warp', 'newton'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

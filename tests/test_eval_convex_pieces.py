@@ -11,9 +11,9 @@ import pytest
 import trimesh
 from eval_factory import offset_box
 
-from warpgrasp.eval import convex_pieces as pieces_module
-from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
+from warpgrasp.objects import convex_pieces as pieces_module
 from warpgrasp.objects import load_object
+from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 
 
 def test_convex_object_is_one_piece_and_needs_no_decomposition(

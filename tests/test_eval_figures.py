@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from warpgrasp.eval.figures import import_matplotlib, reason_figure, unique_curve
-from warpgrasp.eval.verdict import FailureReason
+from warpgrasp.eval.protocol.verdict import FailureReason
+from warpgrasp.eval.report.figures import import_matplotlib, reason_figure, unique_curve
 
 
 def test_unique_curve_is_the_mean_over_all_subsets() -> None:

@@ -9,8 +9,8 @@ import pytest
 import trimesh
 from report_factory import make_case
 
-from warpgrasp.eval.gltf import GltfBuilder, crease_normals
-from warpgrasp.eval.grasp_scenes import grasp_scenes, posed
+from warpgrasp.eval.report.gltf import GltfBuilder, crease_normals
+from warpgrasp.eval.report.scenes import grasp_scenes, posed
 
 
 def test_scenes_share_geometry(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from eval_factory import offset_box
 from report_factory import make_case
 
-from warpgrasp.eval.heat_map import (
+from warpgrasp.eval.report.heat_map import (
     contact_density,
     heat_map_views,
     refine_surface,

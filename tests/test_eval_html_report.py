@@ -17,11 +17,12 @@ import pytest
 import trimesh
 from report_factory import FORCE, HELD, NAMES, Page, make_entry
 
-from warpgrasp.eval import figures, html_report
-from warpgrasp.eval.heat_map import refine_surface
-from warpgrasp.eval.html_report import ReportContent, ReportEntry, ReportLimits, reference_force, write_report
-from warpgrasp.eval.report_pictures import gallery_choice
-from warpgrasp.eval.verdict import FailureReason
+from warpgrasp.eval.protocol.verdict import FailureReason
+from warpgrasp.eval.report import figures
+from warpgrasp.eval.report import html as html_report
+from warpgrasp.eval.report.heat_map import refine_surface
+from warpgrasp.eval.report.html import ReportContent, ReportEntry, ReportLimits, reference_force, write_report
+from warpgrasp.eval.report.pictures import gallery_choice
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'sim')")
 

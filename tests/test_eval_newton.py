@@ -10,16 +10,17 @@ import pytest
 import warp as wp
 from eval_factory import EFFORT, closing_pads, offset_box, pad_grasps, pad_hand
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.eval import engines, newton_engine
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.mujoco_engine import MujocoEngine
-from warpgrasp.eval.newton_engine import NewtonEngine
-from warpgrasp.eval.protocols import PROTOCOLS, Protocol
-from warpgrasp.eval.scene import Scene, build_scene
-from warpgrasp.eval.targets import HandTargets, hand_targets
-from warpgrasp.eval.verdict import FailureReason, Verdict
+from warpgrasp.eval.engines import newton as newton_engine
+from warpgrasp.eval.engines import registry as engines
+from warpgrasp.eval.engines.mujoco import MujocoEngine
+from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
+from warpgrasp.eval.engines.newton import NewtonEngine
+from warpgrasp.eval.protocol.protocols import PROTOCOLS, Protocol
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
+from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.objects import ObjectModel
+from warpgrasp.objects.convex_pieces import convex_pieces
 
 pytest.importorskip("newton", reason="Newton is not installed (extra 'sim')")
 

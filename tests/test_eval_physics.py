@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from eval_factory import EFFORT, PALM, STIFFNESS, closing_pads, grasps_of, offset_box, pad_grasps, pad_hand
 
-from warpgrasp.eval import mujoco_engine, trial
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.drives import joint_drives
+from warpgrasp.eval.engines import mujoco as mujoco_engine
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.engines.mujoco_state import mocap_targets
 from warpgrasp.eval.evaluation import simulation_displacement
-from warpgrasp.eval.protocols import PROTOCOLS, Protocol, Push, Trial
-from warpgrasp.eval.scene import build_scene
-from warpgrasp.eval.state import mocap_targets
-from warpgrasp.eval.targets import hand_targets
-from warpgrasp.eval.verdict import FailureReason, StartContact, Verdict
+from warpgrasp.eval.protocol import trial
+from warpgrasp.eval.protocol.drives import joint_drives
+from warpgrasp.eval.protocol.protocols import PROTOCOLS, Protocol, Push, Trial
+from warpgrasp.eval.protocol.squeeze_rules import hand_targets
+from warpgrasp.eval.protocol.verdict import FailureReason, StartContact, Verdict
 from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.hands.model import JointType
 from warpgrasp.objects import ObjectModel
+from warpgrasp.objects.convex_pieces import convex_pieces
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 

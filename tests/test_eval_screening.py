@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from eval_factory import closing_pads, offset_box
 
-from warpgrasp.eval.convex_pieces import convex_pieces
-from warpgrasp.eval.engines import load_engine
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.scene import Scene, build_scene
-from warpgrasp.eval.screening import screen
-from warpgrasp.eval.state import mocap_targets, scene_positions
-from warpgrasp.eval.targets import HandTargets, hand_targets
-from warpgrasp.eval.verdict import FailureReason
+from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
+from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_positions
+from warpgrasp.eval.engines.registry import load_engine
+from warpgrasp.eval.engines.screening import screen
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
+from warpgrasp.eval.protocol.verdict import FailureReason
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_path, load_object
+from warpgrasp.objects.convex_pieces import convex_pieces
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 
@@ -90,7 +90,7 @@ def test_scene_has_room_for_the_contacts_of_a_hand_deep_inside(monkeypatch: pyte
         data.qpos[:], data.mocap_pos[0], data.mocap_quat[0] = state, root[:3], root[3:]
         mujoco.mj_forward(scene.model, data)
         used.append(int(data.maxuse_arena))
-    monkeypatch.setattr("warpgrasp.eval.scene._ARENA_BYTES", -1)  # MuJoCo's own choice
+    monkeypatch.setattr("warpgrasp.eval.engines.mujoco_scene._ARENA_BYTES", -1)  # MuJoCo's own choice
     smaller = build_scene(hand, model, convex_pieces(model), protocol).model.narena
     assert smaller < max(used) < 0.5 * scene.model.narena
     deep = screen(scene, targets).verdict

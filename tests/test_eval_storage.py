@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from eval_runs import Run, count_engines, robotiq_grasps
 
-from warpgrasp.dataset import GraspSet
 from warpgrasp.eval import evaluation
-from warpgrasp.eval.cases import GraspCase
-from warpgrasp.eval.results import CaseResult
+from warpgrasp.eval.results.case_result import CaseResult
+from warpgrasp.grasps.case import GraspCase
+from warpgrasp.grasps.grasp_set import GraspSet
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 

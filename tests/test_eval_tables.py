@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from warpgrasp.eval import progress as progress_module
-from warpgrasp.eval.conditions import protocol_sentence, settings_name, squeeze_sentence
-from warpgrasp.eval.protocols import PROTOCOLS
-from warpgrasp.eval.report import EvaluationReport
-from warpgrasp.eval.report_tables import metric_section, result_section
-from warpgrasp.eval.rows import row_labels, total_rows
-from warpgrasp.eval.targets import SqueezeRule
-from warpgrasp.eval.verdict import FailureReason
+from warpgrasp.eval.protocol.conditions import protocol_sentence, settings_name, squeeze_sentence
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
+from warpgrasp.eval.protocol.verdict import FailureReason
+from warpgrasp.eval.report import progress as progress_module
+from warpgrasp.eval.report.html_tables import metric_section, result_section
+from warpgrasp.eval.report.terminal import EvaluationReport
+from warpgrasp.eval.results.rows import row_labels, total_rows
 
 
 def row(name: str, *, file: str = "", force: float = 5.0, grasps: int = 8, **values: Any) -> dict[str, Any]:

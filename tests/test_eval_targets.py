@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from eval_factory import grasps_of, offset_box, pad_hand
 
-from warpgrasp.eval.targets import SqueezeRule, hand_targets
+from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule, hand_targets
 
 
 def test_squeeze_rules(tmp_path: Path) -> None:

@@ -14,17 +14,18 @@ import pytest
 from export_runs import COUNT, stage_of, write_grasps
 from menagerie_chains import TIP_BODY, menagerie_model
 
-from warpgrasp.export import export_grasps, main
-from warpgrasp.exporters.peer_hands import (
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.export import export_grasps
+from warpgrasp.export.__main__ import main
+from warpgrasp.export.peer_hands import (
     PeerHand,
     dexgraspbench_hand,
     graspqp_hand,
     pose_xyz_wxyz,
 )
-from warpgrasp.exporters.torch_file import write_torch
+from warpgrasp.export.torch_file import write_torch
+from warpgrasp.geometry.rotations import compose, quaternion_from_wxyz, quaternion_to_matrix
 from warpgrasp.hands import HandModel, load_hand
-from warpgrasp.hands.rotations import compose, quaternion_from_wxyz, quaternion_to_matrix
-from warpgrasp.status import GraspStatus
 
 REFERENCE_HANDS = Path(__file__).parents[2] / "shared" / "hands" / "models" / "graspqp"
 DISTAL = {

@@ -9,9 +9,9 @@ import pytest
 from export_runs import COUNT, stage_of, write_grasps
 
 from warpgrasp.export import export_grasps
-from warpgrasp.grasp_usd import read_grasp_usd
+from warpgrasp.geometry.rotations import compose
+from warpgrasp.grasps.usd import read_grasp_usd
 from warpgrasp.hands import load_hand
-from warpgrasp.hands.rotations import compose
 
 
 @pytest.mark.parametrize("name", ["allegro", "robotiq_2f140", "ability_hand"])

@@ -22,7 +22,7 @@ from oracle import oracle_of
 from oracle_geometry import closest_on_mesh
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.energy_terms import Penetration
+from warpgrasp.synthesis.energy_terms import Penetration
 
 
 @pytest.mark.parametrize("hand", HANDS)

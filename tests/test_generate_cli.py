@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from generate_shell import SMALL, Shell, make_shell
 
-import warpgrasp.generate as generate
-from warpgrasp.dataset import GraspSet
-from warpgrasp.grasp_usd import read_grasp_usd
+import warpgrasp.generate.__main__ as generate
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.grasps.usd import read_grasp_usd
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import ObjectModel
-from warpgrasp.status import GraspStatus
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 from generate_shell import SMALL, Shell, make_shell
 from rich.console import Console
 
-import warpgrasp.generate as generate
-from warpgrasp.energy import ENERGY_PRESETS, EnergyConfig
-from warpgrasp.energy_terms import Distance
-from warpgrasp.initialize import InitializeConfig
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
-from warpgrasp.report import Report
-from warpgrasp.synthesis import SynthesisConfig
-from warpgrasp.targets import TargetConfig
+import warpgrasp.generate.__main__ as generate
+from warpgrasp.generate.terminal import Report
+from warpgrasp.synthesis.controller_targets import TargetConfig
+from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_terms import Distance
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.seeds import InitializeConfig
+from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from generate_shell import SMALL, Shell, make_shell
 
-import warpgrasp.generate as generate
-from warpgrasp import atomic_file
-from warpgrasp.dataset import GraspSet
+import warpgrasp.generate.__main__ as generate
+from warpgrasp.base import atomic_file
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.objects import ObjectModel
 
 
@@ -125,7 +125,7 @@ def test_interrupt_keeps_finished_objects(shell: Shell) -> None:
 
 _REAL = """
 import sys, time
-import warpgrasp.generate as generate
+import warpgrasp.generate.__main__ as generate
 if {slow!r}:
     inner = generate.synthesize
     def slow(hand, models, config, progress):

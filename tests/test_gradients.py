@@ -24,9 +24,9 @@ from gradient_cases import (
 )
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.energy_terms import ForceClosure, JointLimits
 from warpgrasp.hands import hand_names
-from warpgrasp.kernels.qp import QpConfig, QpSolver
+from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolver
+from warpgrasp.synthesis.energy_terms import ForceClosure, JointLimits
 
 
 @pytest.mark.parametrize("hand", HANDS)

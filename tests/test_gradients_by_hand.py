@@ -16,9 +16,15 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from tiny_hand import HALF, LENGTH, RADIUS, RATIO, WIDTH, box_object, tiny_hand
 
-from warpgrasp.energy import EnergyConfig
-from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
-from warpgrasp.energy_terms import (
+from warpgrasp.hands.device import candidate_set
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.kernels.mesh_distance import launch_signed_distance
+from warpgrasp.kernels.qp.dual_newton import QpConfig
+from warpgrasp.objects import ObjectModel
+from warpgrasp.objects.device import mesh_set
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
+from warpgrasp.synthesis.energy_terms import (
     Distance,
     ForceClosure,
     JointLimits,
@@ -26,12 +32,7 @@ from warpgrasp.energy_terms import (
     SelfPenetration,
     SpherePenetration,
 )
-from warpgrasp.kernels.contact import candidate_set
-from warpgrasp.kernels.qp import QpConfig
-from warpgrasp.kernels.sdf import launch_signed_distance, mesh_set
-from warpgrasp.kernels.singular_values import SingularValueForm
-from warpgrasp.objects import ObjectModel
-from warpgrasp.problem import GraspProblem
+from warpgrasp.synthesis.problem import GraspProblem
 
 FloatArray = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ class Posed:
             grasp_count=1,
             contact_count=2,
             grasp_type="pinch",
-            energy=energy,
+            terms=energy.active_terms(),
             device="cpu",
         )
         candidates = self.problem.host_candidates

@@ -13,9 +13,10 @@ from fake_models import FakeObject
 from grasp_factory import make_grasp_set
 from pxr import Gf, Usd, UsdGeom, UsdPhysics
 
-from warpgrasp import atomic_file
-from warpgrasp.dataset import GraspSet, OutputError
-from warpgrasp.grasp_usd import (
+from warpgrasp.base import atomic_file
+from warpgrasp.geometry.rotations import rotate
+from warpgrasp.grasps.grasp_set import GraspSet, OutputError
+from warpgrasp.grasps.usd import (
     VARIANT_SET,
     gf_quatf_wxyz_from_xyzw,
     read_grasp_usd,
@@ -23,7 +24,6 @@ from warpgrasp.grasp_usd import (
     xyzw_from_gf_quat_wxyz,
 )
 from warpgrasp.hands import HandModel, hand_names, load_hand
-from warpgrasp.hands.rotations import rotate
 
 CUBE = FakeObject()
 

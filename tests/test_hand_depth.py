@@ -11,18 +11,24 @@ from eval_factory import offset_box, pad_hand
 from oracle_geometry import closest_on_mesh
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.hand_depth import hand_depth
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.hands import load_hand
-from warpgrasp.initialize import InitializeConfig
-from warpgrasp.problem import GraspProblem
-from warpgrasp.status import GraspStatus
-from warpgrasp.synthesis import SynthesisConfig, synthesize
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.hand_depth import hand_depth
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 
 def test_depth_of_a_finger_wholly_inside(tmp_path: Path) -> None:
     """Spheres of 5 mm on plates: outside, touching the face at 20 mm by half, and 12 mm inside it."""
     problem = GraspProblem(
-        pad_hand(), [offset_box(tmp_path, (0.02, 0.02, 0.02))], grasp_count=3, contact_count=2, device="cpu"
+        pad_hand(),
+        [offset_box(tmp_path, (0.02, 0.02, 0.02))],
+        grasp_count=3,
+        contact_count=2,
+        terms=EnergyConfig().active_terms(),
+        device="cpu",
     )
     state = problem.create_state()
     identity = np.tile([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0], (3, 1))

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
+from warpgrasp.geometry.rotations import compose, quaternion_to_matrix, rotate
 from warpgrasp.hands import GeometryType, HandModel, JointType, hand_names, load_hand
-from warpgrasp.hands.rotations import compose, quaternion_to_matrix, rotate
-from warpgrasp.hands.sphere_cover import uncovered_depth
+from warpgrasp.hands.authoring.sphere_cover import uncovered_depth
 
 ALL_HANDS = pytest.mark.parametrize("name", hand_names())
 FloatArray = NDArray[np.float64]
@@ -104,9 +104,9 @@ def test_asset_is_what_its_description_writes(name: str, tmp_path: Path) -> None
     """Nobody edits hand.usda by hand, and nobody forgets to write it again."""
     from pxr import Sdf
 
-    from warpgrasp.hands.author import write_hand
+    from warpgrasp.hands.authoring.author import write_hand
 
-    description = importlib.import_module(f"warpgrasp.hands.{name}.build").describe()
+    description = importlib.import_module(f"warpgrasp.hands.shipped.{name}.build").describe()
     write_hand(description, tmp_path / "hand.usda")
     written, shipped = (Sdf.Layer.FindOrOpen(str(p)) for p in (tmp_path / "hand.usda", load_hand(name).path))
     assert list(written.rootPrims[0].nameChildren.keys()) == list(shipped.rootPrims[0].nameChildren.keys())

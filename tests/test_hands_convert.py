@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from robot_files import NO_PICTURE, write_urdf_hand
 
+from warpgrasp.geometry.rotations import quaternion_to_matrix
 from warpgrasp.hands import load_hand
-from warpgrasp.hands.convert import Conversion, convert_hand, main
+from warpgrasp.hands.convert import Conversion, convert_hand
+from warpgrasp.hands.convert.__main__ import main
 from warpgrasp.hands.export import export_hand
-from warpgrasp.hands.rotations import quaternion_to_matrix
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_dae_mesh(tmp_path: Path) -> None:
 def test_synthesis_with_a_converted_hand(urdf_conversion: Conversion) -> None:
     from warpgrasp import example_object_names, load_object, synthesize
     from warpgrasp.objects import example_object_path
-    from warpgrasp.synthesis import SynthesisConfig
+    from warpgrasp.synthesis.synthesize import SynthesisConfig
 
     config = SynthesisConfig(grasp_count=2, step_count=5, contact_count=6, device="cpu")
     hand = load_hand(urdf_conversion.hand.path)

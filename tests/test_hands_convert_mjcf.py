@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from robot_files import NO_PICTURE, write_mjcf_gripper
 
+from warpgrasp.geometry.rotations import quaternion_to_matrix
 from warpgrasp.hands.convert import convert_hand
-from warpgrasp.hands.rotations import quaternion_to_matrix
 
 
 def test_mjcf_couplings_and_drives(tmp_path: Path) -> None:

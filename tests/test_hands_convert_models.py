@@ -12,11 +12,11 @@ import pytest
 from hand_models import MODEL_FOLDER, MODELS, RobotModel
 from numpy.typing import NDArray
 
+from warpgrasp.geometry.rotations import rotate
 from warpgrasp.hands import HandModel, JointType
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
 from warpgrasp.hands.export import export_hand
-from warpgrasp.hands.export_meshes import vendor_link_names
-from warpgrasp.hands.rotations import rotate
+from warpgrasp.hands.export.meshes import vendor_link_names
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from warpgrasp.eval.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
 from warpgrasp.hands import HandModel, hand_names, load_hand
-from warpgrasp.hands.export_mjcf import write_mjcf
+from warpgrasp.hands.export.mjcf import write_mjcf
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
 

@@ -10,7 +10,8 @@ from robot_files import write_mjcf_gripper
 
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
-from warpgrasp.hands.export import export_hand, main
+from warpgrasp.hands.export import export_hand
+from warpgrasp.hands.export.__main__ import main
 
 IDENTITY = (0.0, 0.0, 0.0, 1.0)
 HANDS = ("allegro", "robotiq_2f140")

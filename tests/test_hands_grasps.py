@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from oracle_geometry import geometry_depth
 
 from warpgrasp import GraspSet, SynthesisConfig, synthesize
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.geometry.rotations import quaternion_to_matrix
 from warpgrasp.hands import HandModel, hand_names, load_hand
-from warpgrasp.hands.rotations import quaternion_to_matrix
-from warpgrasp.status import GraspStatus
 
 FloatArray = NDArray[np.float64]
 

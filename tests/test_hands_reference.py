@@ -23,13 +23,14 @@ from oracle import oracle_of
 from published_hand import PublishedLink, farthest_point_subset, read_links
 
 from warpgrasp import load_object
-from warpgrasp.energy_terms import Distance, JointLimits, Penetration, SelfPenetration
+from warpgrasp.geometry.rotations import compose, matrix_to_quaternion, quaternion_to_matrix, rotate
 from warpgrasp.hands import HandModel
 from warpgrasp.hands.contact_sampling import ContactCandidates
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
-from warpgrasp.hands.rotations import compose, matrix_to_quaternion, quaternion_to_matrix, rotate
-from warpgrasp.kernels.contact import candidate_set
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.hands.device import candidate_set
+from warpgrasp.synthesis.energy_terms import Distance, JointLimits, Penetration, SelfPenetration
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.state import GraspState
 
 REFERENCE = MODEL_FOLDER.parents[1] / "reference"
 pytestmark = [
@@ -101,7 +102,11 @@ def blob() -> Any:
 
 def problem_of(case: Case, blob: Any, hand: HandModel | None = None, **terms: Any) -> GraspProblem:
     return GraspProblem(
-        hand or case.hand, [blob], grasp_count=len(case.root_pose), energy=only(**terms), device="cpu"
+        hand or case.hand,
+        [blob],
+        grasp_count=len(case.root_pose),
+        terms=only(**terms).active_terms(),
+        device="cpu",
     )
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from warpgrasp.hands.rotations import (
+from warpgrasp.geometry.rotations import (
     matrix_to_quaternion,
     quaternion_between,
     quaternion_from_wxyz,

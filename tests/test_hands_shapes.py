@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from warpgrasp.geometry.rotations import rpy_to_quaternion
+from warpgrasp.geometry.shapes import box_shape, capsule_shape, combine_mass, convex_shape
 from warpgrasp.hands import GeometryType
-from warpgrasp.hands.rotations import rpy_to_quaternion
-from warpgrasp.hands.shapes import box_shape, capsule_shape, combine_mass, convex_shape
 
 
 def test_shapes_agree_with_trimesh() -> None:

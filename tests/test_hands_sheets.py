@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from warpgrasp.geometry.rotations import compose
 from warpgrasp.hands import HandModel, hand_names, load_hand
-from warpgrasp.hands.rotations import compose
 
 SHEETS = Path(__file__).parents[2] / "shared" / "hands" / "specs"
 SHEET_OF = {"shadow_wristless": "shadow"}

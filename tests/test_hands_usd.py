@@ -20,8 +20,8 @@ from hand_prims import (
     write,
 )
 
+from warpgrasp.geometry.rotations import axis_angle_to_quaternion, multiply_quaternions, rotate
 from warpgrasp.hands import GeometryType, JointType
-from warpgrasp.hands.rotations import axis_angle_to_quaternion, multiply_quaternions, rotate
 
 
 def test_plain_hand(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_hash_follows_references(tmp_path: Path) -> None:
     part.write_text('#usda 1.0\n(\n    defaultPrim = "part"\n)\ndef Xform "part"\n{\n}\n')
     reference = 'def Xform "extra" (prepend references = @./part.usda@)\n{\n}\n'
     path = write(tmp_path, PALM, FINGER, HINGE, reference)
-    from warpgrasp.hands.usd import read_hand
+    from warpgrasp.hands.usd.read import read_hand
 
     before = read_hand(path).asset_hash
     assert read_hand(path).asset_hash == before

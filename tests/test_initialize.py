@@ -15,8 +15,8 @@ from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.transform import Rotation
 from scipy.stats import kstest
 
-from warpgrasp.initialize import InitializeConfig, SeedGrasps, seed_grasps
-from warpgrasp.problem import GraspProblem
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, SeedGrasps, seed_grasps
 
 FloatArray = NDArray[np.float64]
 COUNT = 96

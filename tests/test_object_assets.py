@@ -12,13 +12,13 @@ import pytest
 import trimesh
 from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdShade
 
-from warpgrasp.eval import convex_pieces as pieces_module
-from warpgrasp.eval.convex_pieces import ConvexPiece, convex_pieces
+from warpgrasp.grasps.usd_assets import object_asset
 from warpgrasp.objects import ObjectError, ObjectModel, load_object, target_scale
+from warpgrasp.objects import convex_pieces as pieces_module
 from warpgrasp.objects.__main__ import main
 from warpgrasp.objects.assets import AssetConfig, asset_names, make_object_asset, mesh_files
+from warpgrasp.objects.convex_pieces import ConvexPiece, convex_pieces
 from warpgrasp.objects.usd_write import gf_quatf_wxyz_of_axes
-from warpgrasp.usd_assets import object_asset
 
 
 @pytest.fixture(autouse=True)

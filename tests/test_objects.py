@@ -125,7 +125,7 @@ def test_example_objects_are_three_and_an_unknown_name_lists_them() -> None:
 
 def test_examples_can_be_authored_again(tmp_path: Path) -> None:
     pytest.importorskip("manifold3d", reason="authoring the examples needs manifold3d")
-    from warpgrasp.assets.build import EXAMPLES, write_object_usd
+    from warpgrasp.objects.shipped.build import EXAMPLES, write_object_usd
 
     write_object_usd(tmp_path / "bottle.usda", "bottle", EXAMPLES["bottle"])
     again, shipped = load_object(tmp_path / "bottle.usda"), load_object(example_object_path("bottle"))

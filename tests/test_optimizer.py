@@ -14,9 +14,10 @@ from optimizer_runs import CHAIN, small_problem, snapshot, start
 from scipy.stats import norm
 
 from warpgrasp.hands import load_hand
-from warpgrasp.initialize import SeedGrasps
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
-from warpgrasp.problem import GraspProblem
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import SeedGrasps
 
 
 @dataclasses.dataclass
@@ -154,7 +155,13 @@ def test_tight_joint_limits_are_reached_and_never_violated() -> None:
         dof_upper=np.minimum(hand.dof_upper, hand.dof_opening + 0.05),
     )
     problem = GraspProblem(
-        tight, example_objects(1), grasp_count=6, contact_count=6, sample_count=200, device="cpu"
+        tight,
+        example_objects(1),
+        grasp_count=6,
+        contact_count=6,
+        sample_count=200,
+        terms=EnergyConfig().active_terms(),
+        device="cpu",
     )
     optimizer = OptimizerMalaStar()
     state, _ = start(problem, optimizer, 80)

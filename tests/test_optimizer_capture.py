@@ -10,8 +10,8 @@ import warp as wp
 from cases import HANDS
 from optimizer_runs import small_problem, snapshot, start
 
-from warpgrasp.optimizer import OptimizerMalaStar
-from warpgrasp.synthesis import run_steps
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
+from warpgrasp.synthesis.synthesize import run_steps
 
 
 @pytest.mark.parametrize("hand", HANDS)
@@ -37,8 +37,8 @@ def test_captured_steps_are_bit_identical_to_plain_launches(hand: str) -> None:
 @pytest.mark.parametrize("preset", ["default", "everything"])
 def test_a_step_allocates_nothing_and_reads_nothing(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a CUDA graph demands, checked on the CPU: no new arrays, no copy to the host after the first step."""
-    from warpgrasp.energy import EnergyConfig
-    from warpgrasp.energy_optional import Approach, Manipulability, Wall, WrenchBalance
+    from warpgrasp.synthesis.energy_config import EnergyConfig
+    from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
 
     energy = EnergyConfig()
     if preset == "everything":

@@ -7,9 +7,9 @@ import pytest
 from cases import random_variables, state_of
 from optimizer_runs import small_problem, snapshot, start
 
-from warpgrasp.initialize import InitializeConfig, seed_grasps
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
-from warpgrasp.status import GraspStatus
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
 
 
 def test_a_nan_freezes_its_chain_and_no_other() -> None:

@@ -7,7 +7,7 @@ import pytest
 from chain_factory import COUNT, HandMadeRun, accept_share, default_schedule, within
 from scipy.stats import kstest, norm
 
-from warpgrasp.status import GraspStatus
+from warpgrasp.base.status import GraspStatus
 
 
 @pytest.mark.parametrize("ratio", [-1.0, 0.0, 0.1, 0.7, 2.0, 5.0])

@@ -9,7 +9,7 @@ import pytest
 from optimizer_runs import small_problem, start
 from scipy.stats import norm
 
-from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
 
 
 @pytest.mark.parametrize("step_count", [100, 700, 1000, 7000, 14000])

@@ -9,8 +9,9 @@ import pytest
 import trimesh
 import warp as wp
 
-from warpgrasp.kernels.sdf import launch_signed_distance, mesh_set
+from warpgrasp.kernels.mesh_distance import launch_signed_distance
 from warpgrasp.objects import load_object
+from warpgrasp.objects.device import mesh_set
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 

@@ -10,10 +10,11 @@ import pytest
 from fake_models import FakeHand, FakeObject, pinch_grasps
 from PIL import Image
 
-from warpgrasp import render
-from warpgrasp.atomic_file import OutputError
+from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.grasps import gallery as render
+from warpgrasp.hands.finger_colors import FINGER_COLORS
 from warpgrasp.kernels.raycast import raycast_mesh
-from warpgrasp.status import GraspStatus
 
 HAND, CUBE = FakeHand(), FakeObject()
 
@@ -74,7 +75,7 @@ def test_camera_prefers_the_side_with_contacts_in_sight() -> None:
     opened = replace(grasps, contact_position=contacts, joint_position=grasps.joint_position + 0.1)
     pixels = render.render_grasp(opened, 0, HAND, CUBE, size=128).astype(int)  # type: ignore[arg-type]
     names = set(render.finger_of_contact(opened, 0, HAND))  # type: ignore[arg-type]
-    color = np.array(render.FINGER_COLORS[names.pop()])
+    color = np.array(FINGER_COLORS[names.pop()])
     assert not names
     assert (np.abs(pixels - color).max(axis=2) < 40).sum() > 10
 

@@ -20,8 +20,9 @@ from cases import HANDS, Variables, example_objects, make_problem
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.initialize import InitializeConfig, seed_grasps
-from warpgrasp.problem import GraspProblem, GraspState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.state import GraspState
 
 FloatArray = NDArray[np.float64]
 Gradient = Callable[[GraspProblem, GraspState], tuple[NDArray[Any], NDArray[Any]]]

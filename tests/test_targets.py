@@ -15,15 +15,16 @@ from oracle_forces import solve_box_qp, wrench_matrix
 from oracle_geometry import closest_on_mesh, geometry_depth
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.energy import ENERGY_PRESETS
-from warpgrasp.energy_terms import ForceClosure
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.hands import GeometryType, HandModel, load_hand
-from warpgrasp.kernels.qp import QpConfig
+from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.objects import ObjectModel
-from warpgrasp.problem import GraspProblem, GraspState
-from warpgrasp.status import GraspStatus
-from warpgrasp.synthesis import SynthesisConfig, synthesize
-from warpgrasp.targets import TargetConfig, contact_forces, pregrasp, squeeze
+from warpgrasp.synthesis.controller_targets import TargetConfig, contact_forces, pregrasp, squeeze
+from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_terms import ForceClosure
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.state import GraspState
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 FloatArray = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ def test_contact_forces_are_the_qps(hand: str, grasp_type: str) -> None:
     solution = contact_forces(problem, state)
     np.testing.assert_array_equal(solution.status, GraspStatus.OK)
     position, normal = state.contact_position.numpy(), state.object_normal.numpy().astype(np.float64)
-    term = problem.energy.force_closure
+    term = ForceClosure()
     for grasp in range(problem.batch_size):
         center = problem.objects[grasp // problem.grasp_count].center_of_mass
         columns = wrench_matrix(position[grasp], normal[grasp], center, term.friction, 4, term.torque_weight)
@@ -285,7 +286,9 @@ def test_pregrasp_moves_no_more_than_it_must(hand: str) -> None:
 def test_pregrasp_opens_rather_than_draws_back(tmp_path: Path) -> None:
     """Two plates beside a flat box: 1 cm of opening, two thirds of all, clears it; so would 5 cm of retreat."""
     hand, box = pad_hand(), offset_box(tmp_path, (0.045, 0.02, 0.0095))
-    problem = GraspProblem(hand, [box], grasp_count=1, contact_count=2, device="cpu")
+    problem = GraspProblem(
+        hand, [box], grasp_count=1, contact_count=2, terms=EnergyConfig().active_terms(), device="cpu"
+    )
     state = problem.create_state()
     identity = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
     problem.set_variables(state, identity, np.full((1, 2), 0.045), np.array([[0, 1]]))
@@ -297,7 +300,9 @@ def test_pregrasp_opens_rather_than_draws_back(tmp_path: Path) -> None:
     assert np.all(opened.joint_position <= 0.055 + finest + 1e-6)
     # Where the plates are held shut, retreat is what remains, in steps of 1 cm.
     held = dataclasses.replace(hand, dof_opening=np.full(2, 0.045))
-    problem = GraspProblem(held, [box], grasp_count=1, contact_count=2, device="cpu")
+    problem = GraspProblem(
+        held, [box], grasp_count=1, contact_count=2, terms=EnergyConfig().active_terms(), device="cpu"
+    )
     opened = pregrasp(problem, state, TargetConfig())
     np.testing.assert_allclose(opened.root_pose[0, :3], [0.0, 0.0, -0.05], atol=1e-6)
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import warp as wp
 
-from warpgrasp.kernels.singular_values import (
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.kernels.energies.singular_values import (
     SingularValueForm,
     gram_matrix,
     largest_eigenvalue_bound,
     mat66d,
     singular_value_factor,
 )
-from warpgrasp.kernels.wrench import (
+from warpgrasp.kernels.energies.wrench import (
     contact_status,
     edge_directions,
     friction_cone_edge,
@@ -23,7 +24,6 @@ from warpgrasp.kernels.wrench import (
     vec6,
     write_contact_wrenches,
 )
-from warpgrasp.status import GraspStatus
 
 wp.set_module_options({"enable_backward": False})
 DEVICE = "cpu"

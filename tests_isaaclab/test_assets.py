@@ -61,10 +61,10 @@ def test_objects_of_a_scene_have_the_same_number_of_pieces(tmp_path):
 
 
 def test_a_scene_gives_back_the_body_it_was_built_from():
-    from warpgrasp.eval.convex_pieces import convex_pieces
-    from warpgrasp.eval.isaaclab.evaluate_env import body_of_scene
-    from warpgrasp.eval.protocols import graspqp
-    from warpgrasp.eval.scene import build_scene
+    from warpgrasp.eval.engines.mujoco_scene import build_scene
+    from warpgrasp.eval.isaaclab.envs.evaluate import body_of_scene
+    from warpgrasp.eval.protocol.protocols import graspqp
+    from warpgrasp.objects.convex_pieces import convex_pieces
 
     model = load_object(example_object_path("mug"))
     scene = build_scene(load_hand("robotiq_2f140"), model, convex_pieces(model), graspqp)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.dataset import GraspSet
 from warpgrasp.eval.isaaclab.pool import shipped_grasps
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 
 
@@ -20,12 +20,12 @@ def mug():
 
 def _mixed(file, force):
     """Six shipped grasps on whose verdicts MuJoCo does not change its mind, and six pulled off the object."""
-    from warpgrasp.eval.convex_pieces import convex_pieces
-    from warpgrasp.eval.drives import joint_drives
+    from warpgrasp.eval.engines.mujoco import MujocoEngine
+    from warpgrasp.eval.engines.mujoco_scene import build_scene
     from warpgrasp.eval.isaaclab.pool import load_pool
-    from warpgrasp.eval.mujoco_engine import MujocoEngine
-    from warpgrasp.eval.protocols import PROTOCOLS
-    from warpgrasp.eval.scene import build_scene
+    from warpgrasp.eval.protocol.drives import joint_drives
+    from warpgrasp.eval.protocol.protocols import PROTOCOLS
+    from warpgrasp.objects.convex_pieces import convex_pieces
 
     hand, protocol = load_hand("allegro"), PROTOCOLS["graspqp"].with_force(force)
     grasps = GraspSet.load(file)
@@ -55,8 +55,8 @@ def test_verdicts_agree_with_the_mujoco_engine(make):
 
     The cases are clear, so that one that flips is a fault: ``benchmarks/engine_agreement.py`` measures undecided ones too.
     """
-    from warpgrasp.eval.agreement import Agreement
-    from warpgrasp.eval.mujoco_engine import MujocoEngine
+    from warpgrasp.eval.engines.mujoco import MujocoEngine
+    from warpgrasp.eval.results.agreement import Agreement
 
     bottle = next(path for path in shipped_grasps("allegro") if path.stem == "bottle")
     environment = make("WarpGrasp-Evaluate-Allegro", num_envs=12, grasps=[_mixed(bottle, 15.0)], force=15.0)
@@ -143,7 +143,7 @@ def test_links_follow_the_hand_model(make):
 
 def test_grasp_rewards_are_the_energies_of_the_synthesis(make):
     """Distance and force closure of a reward step equal the bridge's at the same contacts."""
-    from warpgrasp.torch_bridge import contact_distance
+    from warpgrasp.synthesis.torch_bridge import contact_distance
 
     environment = make("WarpGrasp-Grasp-Allegro", num_envs=3)
     environment.reset()

@@ -51,7 +51,7 @@ def test_isaac_labs_registry_finds_the_configurations():
 
 
 def test_unknown_options_are_named():
-    from warpgrasp.eval.isaaclab.configs import make_config
+    from warpgrasp.eval.isaaclab.envs.configs import make_config
 
     with pytest.raises(ValueError, match="no option 'frction'"):
         make_config("Grasp", frction=1.0)
@@ -65,8 +65,8 @@ def test_physx_is_configured_without_isaac_sim():
     """Everything up to the start of the simulation; then one sentence says what is missing."""
     from isaaclab_physx.physics import PhysxCfg
 
-    from warpgrasp.eval.isaaclab.configs import make_config
-    from warpgrasp.eval.isaaclab.lift_env import LiftEnv
+    from warpgrasp.eval.isaaclab.envs.configs import make_config
+    from warpgrasp.eval.isaaclab.envs.lift import LiftEnv
 
     cfg = make_config("Lift", "robotiq_2f140", physics="physx", num_envs=4, device="cpu")
     environment = LiftEnv.__new__(LiftEnv)

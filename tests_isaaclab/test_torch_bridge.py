@@ -4,20 +4,27 @@ import numpy as np
 import pytest
 import torch
 
-from warpgrasp.energy import EnergyConfig
-from warpgrasp.energy_terms import Distance, ForceClosure
 from warpgrasp.hands import load_hand
-from warpgrasp.initialize import InitializeConfig, seed_grasps
 from warpgrasp.objects import example_object_names, example_object_path, load_object
-from warpgrasp.problem import GraspProblem
-from warpgrasp.torch_bridge import ObjectSurfaces, contact_distance, force_closure, grasp_energy
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.energy_terms import Distance, ForceClosure
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.torch_bridge import ObjectSurfaces, contact_distance, force_closure, grasp_energy
 
 
 @pytest.fixture(scope="module")
 def evaluated():
     """Problem and evaluated state: four seeds on each of two objects, moved to the surface by a few steps down."""
     models = [load_object(example_object_path(name)) for name in example_object_names()[:2]]
-    problem = GraspProblem(load_hand("allegro"), models, grasp_count=4, contact_count=6, device="cpu")
+    problem = GraspProblem(
+        load_hand("allegro"),
+        models,
+        grasp_count=4,
+        contact_count=6,
+        terms=EnergyConfig().active_terms(),
+        device="cpu",
+    )
     state = problem.create_state()
     seeds = seed_grasps(problem, InitializeConfig(), seed=1)
     rng = np.random.default_rng(0)

@@ -9,16 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from warpgrasp.base.version import VERSION
+
 if TYPE_CHECKING:
-    from warpgrasp.dataset import GraspSet
-    from warpgrasp.energy import EnergyConfig
-    from warpgrasp.grasp_usd import read_grasp_usd, write_grasp_usd
+    from warpgrasp.base.status import GraspStatus
+    from warpgrasp.grasps.gallery import write_gallery
+    from warpgrasp.grasps.grasp_set import GraspSet
+    from warpgrasp.grasps.usd import read_grasp_usd, write_grasp_usd
     from warpgrasp.hands import hand_names, load_hand
     from warpgrasp.objects import example_object_names, load_object
-    from warpgrasp.optimizer import OptimizerMala, OptimizerMalaStar
-    from warpgrasp.render import write_gallery
-    from warpgrasp.status import GraspStatus
-    from warpgrasp.synthesis import SynthesisConfig, synthesize
+    from warpgrasp.synthesis.energy_config import EnergyConfig
+    from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+    from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 __all__ = [
     "EnergyConfig",
@@ -37,23 +39,23 @@ __all__ = [
     "write_grasp_usd",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _MODULES = {
-    "EnergyConfig": "energy",
-    "GraspSet": "dataset",
-    "GraspStatus": "status",
-    "OptimizerMala": "optimizer",
-    "OptimizerMalaStar": "optimizer",
-    "SynthesisConfig": "synthesis",
+    "EnergyConfig": "synthesis.energy_config",
+    "GraspSet": "grasps.grasp_set",
+    "GraspStatus": "base.status",
+    "OptimizerMala": "synthesis.optimizer",
+    "OptimizerMalaStar": "synthesis.optimizer",
+    "SynthesisConfig": "synthesis.synthesize",
     "example_object_names": "objects",
     "hand_names": "hands",
     "load_hand": "hands",
     "load_object": "objects",
-    "read_grasp_usd": "grasp_usd",
-    "synthesize": "synthesis",
-    "write_gallery": "render",
-    "write_grasp_usd": "grasp_usd",
+    "read_grasp_usd": "grasps.usd",
+    "synthesize": "synthesis.synthesize",
+    "write_gallery": "grasps.gallery",
+    "write_grasp_usd": "grasps.usd",
 }
 
 

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import importlib.metadata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.eval.cases import GraspCase
-from warpgrasp.eval.conditions import settings_name, squeeze_sentence
-from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
-from warpgrasp.eval.metrics_geometry import (
+from warpgrasp.base.version import VERSION
+from warpgrasp.eval.config import EvaluationConfig
+from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
+from warpgrasp.eval.metrics.geometry import (
     contact_area,
     contact_distance_consistency,
     intersection_volume,
     penetration_depth,
     self_penetration_depth,
 )
-from warpgrasp.eval.metrics_wrench import contact_wrenches, epsilon_quality, volume_quality
-from warpgrasp.eval.protocols import Protocol
-from warpgrasp.eval.results import RESULT_VERSION, CaseResult, result_key
-from warpgrasp.eval.scene import Scene, build_scene
-from warpgrasp.eval.targets import HandTargets, SqueezeRule, hand_targets
+from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality, volume_quality
+from warpgrasp.eval.protocol.conditions import settings_name, squeeze_sentence
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
+from warpgrasp.eval.results.case_result import RESULT_VERSION, CaseResult
+from warpgrasp.grasps.case import GraspCase
+from warpgrasp.objects.convex_pieces import convex_pieces
 
 if TYPE_CHECKING:
-    from warpgrasp.eval.engines import Engine
+    from warpgrasp.eval.engines.registry import Engine
 
-__all__ = ["REST_TIME", "EvaluationConfig", "evaluate_case", "grasp_metrics", "simulation_displacement"]
+__all__ = ["REST_TIME", "evaluate_case", "grasp_metrics", "simulation_displacement"]
 
 REST_TIME = 1.0
 """Time over which the simulation displacement is measured [s]."""
@@ -40,63 +39,6 @@ _METRIC_FRICTION = 0.2  # of the wrench space, that of the force-closure energy
 _METRICS = ("penetration_depth", "self_penetration_depth", "contact_distance_consistency", "contact_area")
 _SIMULATED = "simulation_displacement"
 _SLOW_METRICS = ("intersection_volume", "epsilon_quality", "volume_quality", _SIMULATED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """Everything that decides the numbers, beside the grasps and the engine."""
-
-    protocol: Protocol
-    forces: tuple[float, ...] = ()
-    """Pushes [N]; the protocol's own when empty."""
-    squeeze: SqueezeRule = SqueezeRule.TORQUE
-    """Where squeeze targets come from."""
-    squeeze_effort: float | None = None
-    """With ``TORQUE``: rescale the squeeze to this fraction of the effort limit."""
-    all_metrics: bool = False
-    """Compute the slower metrics too."""
-    pieces: ConvexPieceConfig = dataclasses.field(default_factory=ConvexPieceConfig)
-    """Decomposition of the objects."""
-
-    def __post_init__(self) -> None:
-        for force in self.forces:
-            if not (np.isfinite(force) and force >= 0.0):
-                raise ValueError(f"forces must be finite and not negative (got {force} N)")
-        self.protocols()  # a protocol without a free force refuses one
-
-    def protocols(self) -> tuple[Protocol, ...]:
-        """The protocol at each force, each once."""
-        if not self.forces:
-            return (self.protocol,)
-        return tuple(self.protocol.with_force(force) for force in dict.fromkeys(self.forces))
-
-    def push_forces(self) -> tuple[float, ...]:
-        """The pushes [N], each once, ascending."""
-        return tuple(sorted(protocol.push_force for protocol in self.protocols()))
-
-    def settings(self) -> dict[str, Any]:
-        """What decides a verdict beside the push: results at several forces of equal settings belong together."""
-        settings: dict[str, Any] = _plain(self)
-        for name in ("forces", "all_metrics"):
-            del settings[name]
-        if self.protocol.force is not None:
-            settings["protocol"]["force"] = "as given"
-        return settings
-
-    def settings_hash(self, engine: str) -> str:
-        """Hash of :meth:`settings` and the engine."""
-        return result_key({"settings": self.settings(), "engine": engine})
-
-    def key(self, case: GraspCase, engine: str) -> str:
-        """Hash by which a finished result is recognised, whatever its forces."""
-        return result_key(
-            {
-                "settings": self.settings_hash(engine),
-                "grasps": case.file_hash,
-                "hand": case.hand.asset_hash,
-                "object": case.model.mesh_hash,
-            }
-        )
 
 
 def evaluate_case(
@@ -246,23 +188,8 @@ def _shifted(progress: Callable[[int], None], done: int) -> Callable[[int], None
 
 
 def _versions() -> dict[str, str]:
-    from warpgrasp import __version__
-
-    versions = {"warpgrasp": __version__, "numpy": np.__version__}
+    versions = {"warpgrasp": VERSION, "numpy": np.__version__}
     for package in ("mujoco", "mujoco-warp", "newton", "warp-lang"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return versions
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses, enums and mappings to what JSON holds."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: _plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(entry) for entry in value]
-    return value

@@ -70,8 +70,8 @@ def _row(hand: HandModel) -> tuple[str, ...]:
 
 
 def _show(name: str, output: Path | None, size: int) -> int:
+    from warpgrasp.base.warp_messages import quiet_warp
     from warpgrasp.hands.picture import write_hand_picture
-    from warpgrasp.warp_messages import quiet_warp
 
     quiet_warp()
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.hands.shapes import Shape
+from warpgrasp.geometry.shapes import Shape
 
 __all__ = [
     "MINIMUM_PER_PATCH",

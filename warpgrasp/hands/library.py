@@ -10,12 +10,12 @@ from warpgrasp.hands.model import HandModel
 
 __all__ = ["hand_names", "hand_path", "load_hand"]
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "shipped"
 _USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 
 
 def hand_names() -> tuple[str, ...]:
-    """Names of the shipped hands: every folder here with a ``hand.usda``."""
+    """Names of the shipped hands: every folder of ``shipped`` with a ``hand.usda``."""
     return tuple(sorted(asset.parent.name for asset in _FOLDER.glob("*/hand.usda")))
 
 
@@ -47,6 +47,6 @@ def load_hand(name_or_path: str | PathLike[str]) -> HandModel:
 
 @lru_cache(maxsize=16)
 def _load(path: Path, modified: int, size: int) -> HandModel:  # the stamps are part of the cache key
-    from warpgrasp.hands.usd import read_hand
+    from warpgrasp.hands.usd.read import read_hand
 
     return read_hand(path)

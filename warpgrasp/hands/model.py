@@ -20,9 +20,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from warpgrasp.geometry.rotations import (
+    IDENTITY_QUATERNION,
+    axis_angle_to_quaternion,
+    compose,
+    invert,
+    rotate,
+)
+from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh
 from warpgrasp.hands.contact_sampling import ContactCandidates, sample_candidates
-from warpgrasp.hands.rotations import IDENTITY_QUATERNION, axis_angle_to_quaternion, compose, invert, rotate
-from warpgrasp.hands.shapes import GeometryType, Shape, TriMesh
 
 __all__ = [
     "ContactPatch",
@@ -228,7 +234,7 @@ class HandModel:
         return self.link_names.index(name)
 
     def geometry_shape(self, geometry: int) -> Shape:
-        """One collision geometry as a :class:`~warpgrasp.hands.shapes.Shape` in its link frame."""
+        """One collision geometry as a :class:`~warpgrasp.geometry.shapes.Shape` in its link frame."""
         start = self.geometry_plane_start[geometry]
         return Shape(
             type=GeometryType(int(self.geometry_type[geometry])),

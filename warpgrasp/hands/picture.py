@@ -9,12 +9,12 @@ import numpy.typing as npt
 import warp as wp
 from PIL import Image, ImageDraw, ImageFont
 
-from warpgrasp.atomic_file import replace_file
+from warpgrasp.base.atomic_file import replace_file
+from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, quaternion_to_matrix, rotate
+from warpgrasp.geometry.shapes import TriMesh, capsule_shape
+from warpgrasp.hands.finger_colors import finger_color
 from warpgrasp.hands.model import HandModel
-from warpgrasp.hands.rotations import IDENTITY_QUATERNION, compose, quaternion_to_matrix, rotate
-from warpgrasp.hands.shapes import TriMesh, capsule_shape
 from warpgrasp.kernels.raycast import CameraPose, RaycastScene, launch_image, raycast_mesh
-from warpgrasp.render import finger_color
 
 __all__ = ["write_hand_picture"]
 

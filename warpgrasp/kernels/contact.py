@@ -6,20 +6,19 @@ candidates. Their closest object features are frozen (``kernels/sdf.py``); every
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import warp as wp
 
 from warpgrasp.kernels.kinematics import vec6
-from warpgrasp.kernels.sdf import MeshSet, query_closest_feature
+from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
 
 if TYPE_CHECKING:
-    from warpgrasp.hands import ContactCandidates
+    pass
 
 __all__ = [
     "CandidateSet",
     "add_point_force",
-    "candidate_set",
     "launch_closest_features",
     "launch_contact_forces",
     "launch_contact_points",
@@ -40,15 +39,6 @@ class CandidateSet:
     link: wp.array(dtype=wp.int32)  # [N]
     position: wp.array(dtype=wp.vec3)  # [N] m, link frame
     normal: wp.array(dtype=wp.vec3)  # [N] unit, out of the hand, link frame
-
-
-def candidate_set(candidates: ContactCandidates, device: Any) -> CandidateSet:
-    """Copy contact candidates to ``device`` in float32."""
-    result = CandidateSet()
-    result.link = wp.array(candidates.link, dtype=wp.int32, device=device)
-    result.position = wp.array(candidates.position, dtype=wp.vec3, device=device)
-    result.normal = wp.array(candidates.normal, dtype=wp.vec3, device=device)
-    return result
 
 
 @wp.func

@@ -6,23 +6,19 @@ the way between two points, so that the nearest node's distance and the way to i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import warp as wp
 
-from warpgrasp.kernels.sdf import MeshSet, launch_signed_distance
-
 if TYPE_CHECKING:
-    from warpgrasp.objects import ObjectModel
+    pass
 
-__all__ = ["BYTES_PER_OBJECT", "DistanceBound", "distance_bound", "largest_distance", "surely_farther"]
+__all__ = ["BYTES_PER_OBJECT", "CELL_COUNT", "DistanceBound", "largest_distance", "surely_farther"]
 
 wp.set_module_options({"enable_backward": False})
 
-_CELL_COUNT = 48  # along the longest side; half a cell's diagonal is then 2 mm on an object of 10 cm
-BYTES_PER_OBJECT = 4 * (_CELL_COUNT + 1) ** 3
+CELL_COUNT = 48  # along the longest side; half a cell's diagonal is then 2 mm on an object of 10 cm
+BYTES_PER_OBJECT = 4 * (CELL_COUNT + 1) ** 3
 """Memory of the grid of an object, at most [bytes]."""
 _SLACK = 1.0e-5  # m, for rounding
 
@@ -37,39 +33,6 @@ class DistanceBound:
     lower: wp.array(dtype=wp.vec3)  # [O] m, bounding box
     upper: wp.array(dtype=wp.vec3)  # [O] m
     spacing: wp.array(dtype=wp.float32)  # [O] m
-
-
-def distance_bound(objects: Sequence[ObjectModel], meshes: MeshSet, device: Any) -> DistanceBound:
-    """Sample the signed distance of ``objects``, whose meshes are ``meshes``, on grids; 0.1 s per object on a CPU."""
-    lower = np.array([model.vertices.min(axis=0) for model in objects], dtype=np.float64)
-    upper = np.array([model.vertices.max(axis=0) for model in objects], dtype=np.float64)
-    spacing = np.max(upper - lower, axis=1) / _CELL_COUNT
-    count = np.ceil((upper - lower) / spacing[:, None] - 1e-6).astype(np.int64) + 1
-    end = np.cumsum(np.prod(count, axis=1))
-    start = end - np.prod(count, axis=1)
-    distance = wp.empty(int(end[-1]), dtype=wp.float32, device=device)
-    for number in range(
-        len(objects)
-    ):  # one by one: positions and normals of all nodes at once would need much memory
-        node = np.stack(np.meshgrid(*(np.arange(side) for side in count[number]), indexing="ij"), axis=-1)
-        position = lower[number] + spacing[number] * node.reshape(-1, 3)
-        points: wp.array = wp.array(position, dtype=wp.vec3, device=device)
-        launch_signed_distance(
-            meshes,
-            wp.full(len(position), number, dtype=wp.int32, device=device),
-            points,
-            distance=distance[start[number] : end[number]],
-            normal=wp.empty_like(points),
-            closest=wp.empty_like(points),
-        )
-    result = DistanceBound()
-    result.distance = distance
-    result.start = wp.array(start, dtype=wp.int32, device=device)
-    result.node_count = wp.array(count, dtype=wp.vec3i, device=device)
-    result.lower = wp.array(lower, dtype=wp.vec3, device=device)
-    result.upper = wp.array(upper, dtype=wp.vec3, device=device)
-    result.spacing = wp.array(spacing, dtype=wp.float32, device=device)
-    return result
 
 
 @wp.func

@@ -12,18 +12,16 @@ The gradient of one grasp is ``[translation (3, object frame), rotation (3, hand
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import warp as wp
 
 if TYPE_CHECKING:
-    from warpgrasp.hands import HandModel
+    pass
 
 __all__ = [
     "ROOT_DOF_COUNT",
     "KinematicTree",
-    "kinematic_tree",
     "launch_forward_kinematics",
     "launch_joint_gradient",
     "launch_retract",
@@ -54,25 +52,6 @@ class KinematicTree:
     joint_offset: wp.array(dtype=wp.float32)  # [L] rad or m
     dof_lower: wp.array(dtype=wp.float32)  # [J] rad or m
     dof_upper: wp.array(dtype=wp.float32)  # [J] rad or m
-
-
-def kinematic_tree(hand: HandModel, device: Any) -> KinematicTree:
-    """Copy the joint tree of ``hand`` to ``device`` in float32."""
-    tree = KinematicTree()
-    child = np.concatenate([hand.joint_child_position, hand.joint_child_quaternion], axis=1)
-    parent = np.concatenate([hand.joint_parent_position, hand.joint_parent_quaternion], axis=1)
-    child_inverse = [wp.transform_inverse(wp.transform(*map(float, row))) for row in child]
-    tree.link_parent = wp.array(hand.link_parent, dtype=wp.int32, device=device)
-    tree.joint_type = wp.array(hand.joint_type, dtype=wp.int32, device=device)
-    tree.joint_axis = wp.array(hand.joint_axis, dtype=wp.vec3, device=device)
-    tree.joint_parent = wp.array(parent, dtype=wp.transform, device=device)
-    tree.joint_child_inverse = wp.array(np.array(child_inverse), dtype=wp.transform, device=device)
-    tree.joint_dof = wp.array(hand.joint_dof, dtype=wp.int32, device=device)
-    tree.joint_multiplier = wp.array(hand.joint_multiplier, dtype=wp.float32, device=device)
-    tree.joint_offset = wp.array(hand.joint_offset, dtype=wp.float32, device=device)
-    tree.dof_lower = wp.array(hand.dof_lower, dtype=wp.float32, device=device)
-    tree.dof_upper = wp.array(hand.dof_upper, dtype=wp.float32, device=device)
-    return tree
 
 
 @wp.func

@@ -21,9 +21,9 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from warpgrasp.atomic_file import OutputError, write_text
-from warpgrasp.eval.convex_pieces import ConvexPieceConfig
+from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.objects.assets import AssetConfig, AssetReport, asset_names, make_object_asset, mesh_files
+from warpgrasp.objects.convex_pieces import ConvexPieceConfig
 from warpgrasp.objects.error import ObjectError
 
 __all__ = ["ObjectOptions", "main"]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from warpgrasp.eval.convex_pieces import ConvexPieceConfig, convex_pieces
+from warpgrasp.base.usd_layers import mesh_layer_path
+from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import mass_properties
 from warpgrasp.objects.model import load_object
 from warpgrasp.objects.read import MESH_SUFFIXES, USD_SUFFIXES
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
-from warpgrasp.usd_layers import mesh_layer_path
 
 if TYPE_CHECKING:
     from warpgrasp.objects.model import ObjectModel

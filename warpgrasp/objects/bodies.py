@@ -23,7 +23,7 @@ GRID_CELLS = 96
 
 @dataclass(frozen=True)
 class _Shell:
-    """What :func:`warpgrasp.kernels.sdf.mesh_set` needs to know of an object."""
+    """What :func:`warpgrasp.kernels.mesh_distance.mesh_set` needs to know of an object."""
 
     vertices: Floats
     faces: Faces
@@ -34,7 +34,8 @@ def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> Floats:
     """Distance to the surface at points [N, 3], negative where the winding number exceeds one half [m], shape [N]."""
     import warp as wp  # takes a second to import and compiles a kernel, and few objects need it
 
-    from warpgrasp.kernels.sdf import launch_signed_distance, mesh_set
+    from warpgrasp.kernels.mesh_distance import launch_signed_distance
+    from warpgrasp.objects.device import mesh_set
 
     shells: Any = [_Shell(*compact(vertices, faces))]
     meshes, keep_alive = mesh_set(shells, "cpu")

@@ -222,4 +222,4 @@ def example_object_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in ASSETS.glob("*.usda")))
 
 
-ASSETS = Path(__file__).parents[1] / "assets" / "objects"
+ASSETS = Path(__file__).parent / "shipped"

@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from warpgrasp.objects.error import ObjectError
+from warpgrasp.objects.raw_mesh import Part, RawMesh, merge_parts
 
-__all__ = ["MESH_SUFFIXES", "USD_SUFFIXES", "RawMesh", "merge_parts", "read_mesh"]
+__all__ = ["MESH_SUFFIXES", "USD_SUFFIXES", "read_mesh"]
 
 MESH_SUFFIXES = (".obj", ".stl", ".ply", ".glb", ".gltf", ".off")
 USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
-
-Part = tuple[NDArray[np.float64], NDArray[np.int64]]
-
-
-@dataclass(frozen=True)
-class RawMesh:
-    """Triangles as they stand in the file, all parts in one list, in the file's own units.
-
-    Attributes:
-        vertices: Shape [V, 3]. May hold NaN, duplicates and unused vertices.
-        faces: Vertex indices, shape [F, 3].
-        meters_per_unit: Unit of the file [m]; 1 where the format states none.
-        file_hash: SHA-256 of the file (USD: and of the layers that it composes).
-        notes: Sentences on what was decided while reading.
-    """
-
-    vertices: NDArray[np.float64]
-    faces: NDArray[np.int64]
-    meters_per_unit: float
-    file_hash: str
-    notes: tuple[str, ...] = ()
 
 
 def read_mesh(path: Path) -> RawMesh:
@@ -59,15 +37,6 @@ def read_mesh(path: Path) -> RawMesh:
         known = ", ".join(MESH_SUFFIXES + USD_SUFFIXES)
         raise ObjectError(f"{path}: unknown suffix {suffix!r}; convert the mesh to one of {known}.")
     return _read_with_trimesh(path, suffix)
-
-
-def merge_parts(parts: list[Part]) -> Part:
-    """Concatenate parts into one vertex list and one face list."""
-    if not parts:
-        return np.empty((0, 3)), np.empty((0, 3), np.int64)
-    offset = np.cumsum([0] + [len(vertices) for vertices, _ in parts[:-1]])
-    faces = [part_faces + start for (_, part_faces), start in zip(parts, offset, strict=True)]
-    return np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces)
 
 
 def _read_with_trimesh(path: Path, suffix: str) -> RawMesh:

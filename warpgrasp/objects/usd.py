@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pxr import Tf, Usd, UsdGeom, UsdUtils
 
 from warpgrasp.objects.error import ObjectError
-from warpgrasp.objects.read import Part, RawMesh, merge_parts
+from warpgrasp.objects.raw_mesh import Part, RawMesh, merge_parts
 
 __all__ = ["read_usd", "triangulate_polygons"]
 

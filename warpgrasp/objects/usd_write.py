@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
-from warpgrasp.atomic_file import OutputError, replace_file
-from warpgrasp.hands.rotations import matrix_to_quaternion
+from warpgrasp.base.atomic_file import OutputError, replace_file
+from warpgrasp.base.usd_layers import mesh_layer_path, split_long_arrays
+from warpgrasp.geometry.rotations import matrix_to_quaternion
 from warpgrasp.objects.geometry import corner_normals
-from warpgrasp.usd_layers import mesh_layer_path, split_long_arrays
 
 __all__ = ["DEFAULT_COLOR", "ObjectAsset", "gf_quatf_wxyz_of_axes", "write_object_asset"]
 

@@ -50,7 +50,7 @@ def _camel(hand_name: str) -> str:
 def _agents(task: str) -> dict[str, str]:
     """Configurations of the learning libraries; a replay has nothing to learn."""
     return {
-        "rsl_rl_cfg_entry_point": f"{__name__}.agents:RslRl{task}",
+        "rsl_rl_cfg_entry_point": f"{__name__}.envs.agents:RslRl{task}",
         "skrl_cfg_entry_point": f"{__name__}:skrl_{task.lower()}.yaml",
         "default_agent": "rsl_rl",
     }
@@ -68,13 +68,13 @@ def _register() -> None:
             continue
         gymnasium.register(
             id=name,
-            entry_point=f"{__name__}.configs:make_environment",
+            entry_point=f"{__name__}.envs.configs:make_environment",
             disable_env_checker=True,
             kwargs={
                 "task": task,
                 "hand": hand,
                 # Looked up by module attribute: nothing is imported until then.
-                "env_cfg_entry_point": f"{__name__}.configs:{task}_{hand}",
+                "env_cfg_entry_point": f"{__name__}.envs.configs:{task}_{hand}",
                 **(_agents(task) if task != "Evaluate" else {}),
             },
         )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from warpgrasp.eval.engines.newton import import_mujoco_warp
 from warpgrasp.eval.isaaclab.assets import CARRIER_JOINTS, moving_joint_names
-from warpgrasp.eval.newton_engine import import_mujoco_warp
 from warpgrasp.hands.model import JointType
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
-from warpgrasp.atomic_file import replace_file
-from warpgrasp.eval.convex_pieces import ConvexPiece, cache_folder, convex_pieces
+from warpgrasp.base.atomic_file import replace_file
+from warpgrasp.geometry.rotations import matrix_to_quaternion, quaternion_to_wxyz
 from warpgrasp.hands.model import JointType
-from warpgrasp.hands.rotations import matrix_to_quaternion, quaternion_to_wxyz
+from warpgrasp.objects.convex_pieces import ConvexPiece, cache_folder, convex_pieces
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel

@@ -15,7 +15,7 @@ import torch
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.frames import inverse
-from warpgrasp.torch_bridge import ObjectSurfaces, contact_distance, force_closure
+from warpgrasp.synthesis.torch_bridge import ObjectSurfaces, contact_distance, force_closure
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel

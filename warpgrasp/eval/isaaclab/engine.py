@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from warpgrasp.eval.engines.screening import screen
 from warpgrasp.eval.isaaclab import require_isaaclab
-from warpgrasp.eval.screening import screen
 
 if TYPE_CHECKING:
-    from warpgrasp.eval.scene import Scene
-    from warpgrasp.eval.targets import HandTargets
-    from warpgrasp.eval.verdict import Verdict
+    from warpgrasp.eval.engines.mujoco_scene import Scene
+    from warpgrasp.eval.protocol.squeeze_rules import HandTargets
+    from warpgrasp.eval.protocol.verdict import Verdict
 
 __all__ = ["IsaacLabEngine"]
 
@@ -71,7 +71,7 @@ class IsaacLabEngine:
         return _CUDA_WORLDS if on_cuda else _WORLDS
 
     def _evaluate_batch(self, scene: Scene, targets: HandTargets) -> Verdict:
-        from warpgrasp.eval.isaaclab.evaluate_env import EvaluateEnv, EvaluateEnvCfg
+        from warpgrasp.eval.isaaclab.envs.evaluate import EvaluateEnv, EvaluateEnvCfg
         from warpgrasp.eval.isaaclab.pool import pool_of_targets
 
         cfg: Any = EvaluateEnvCfg()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from warpgrasp.dataset import GraspSet
-from warpgrasp.eval.targets import HandTargets, SqueezeRule, hand_targets
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, SqueezeRule, hand_targets
+from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
-from warpgrasp.status import GraspStatus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

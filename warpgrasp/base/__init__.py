@@ -1,0 +1,1 @@
+"""What every room uses: files written whole or not at all, Warp's messages, USD layers, the status of a grasp."""

@@ -1,0 +1,89 @@
+"""What decides the numbers of an evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from warpgrasp.eval.protocol.protocols import Protocol
+from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
+from warpgrasp.eval.results.case_result import result_key
+from warpgrasp.grasps.case import GraspCase
+from warpgrasp.objects.convex_pieces import ConvexPieceConfig
+
+__all__ = ["EvaluationConfig", "plain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Everything that decides the numbers, beside the grasps and the engine."""
+
+    protocol: Protocol
+    forces: tuple[float, ...] = ()
+    """Pushes [N]; the protocol's own when empty."""
+    squeeze: SqueezeRule = SqueezeRule.TORQUE
+    """Where squeeze targets come from."""
+    squeeze_effort: float | None = None
+    """With ``TORQUE``: rescale the squeeze to this fraction of the effort limit."""
+    all_metrics: bool = False
+    """Compute the slower metrics too."""
+    pieces: ConvexPieceConfig = dataclasses.field(default_factory=ConvexPieceConfig)
+    """Decomposition of the objects."""
+
+    def __post_init__(self) -> None:
+        for force in self.forces:
+            if not (np.isfinite(force) and force >= 0.0):
+                raise ValueError(f"forces must be finite and not negative (got {force} N)")
+        self.protocols()  # a protocol without a free force refuses one
+
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol at each force, each once."""
+        if not self.forces:
+            return (self.protocol,)
+        return tuple(self.protocol.with_force(force) for force in dict.fromkeys(self.forces))
+
+    def push_forces(self) -> tuple[float, ...]:
+        """The pushes [N], each once, ascending."""
+        return tuple(sorted(protocol.push_force for protocol in self.protocols()))
+
+    def settings(self) -> dict[str, Any]:
+        """What decides a verdict beside the push: results at several forces of equal settings belong together."""
+        settings: dict[str, Any] = plain(self)
+        for name in ("forces", "all_metrics"):
+            del settings[name]
+        if self.protocol.force is not None:
+            settings["protocol"]["force"] = "as given"
+        return settings
+
+    def settings_hash(self, engine: str) -> str:
+        """Hash of :meth:`settings` and the engine."""
+        return result_key({"settings": self.settings(), "engine": engine})
+
+    def key(self, case: GraspCase, engine: str) -> str:
+        """Hash by which a finished result is recognised, whatever its forces."""
+        return result_key(
+            {
+                "settings": self.settings_hash(engine),
+                "grasps": case.file_hash,
+                "hand": case.hand.asset_hash,
+                "object": case.model.mesh_hash,
+            }
+        )
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, enums and mappings to what JSON holds."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(entry) for entry in value]
+    return value

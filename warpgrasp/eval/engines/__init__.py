@@ -1,0 +1,1 @@
+"""Physics engines that judge grasps, loaded by name: MuJoCo, Newton's MuJoCo-Warp solver, Isaac Lab."""

@@ -1,0 +1,1 @@
+"""The gymnasium environments of Isaac Lab: evaluation, grasp and lift tasks."""

@@ -1,0 +1,82 @@
+"""Configurations by task and hand, and the entry point of ``gym.make``.
+
+``Grasp_allegro`` and its like are made on request, so that a hand that is added needs no line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from warpgrasp.eval.isaaclab import TASKS, require_isaaclab
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.isaaclab.envs.base import WarpGraspEnv, WarpGraspEnvCfg
+
+__all__ = ["make_config", "make_environment"]
+
+_MODULES = {
+    "Evaluate": ("evaluate", "EvaluateEnv"),
+    "Grasp": ("grasp", "GraspEnv"),
+    "Lift": ("lift", "LiftEnv"),
+}
+
+
+def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEnvCfg:
+    """Configuration of a task for a hand.
+
+    Args:
+        task: Evaluate, Grasp or Lift.
+        hand: Shipped hand or path of a USD hand.
+        options: Fields of the configuration; ``num_envs``, ``device`` and ``seed`` as short forms.
+
+    Raises:
+        ImportError: Isaac Lab is missing or older than 3.
+        ValueError: Unknown task or option.
+    """
+    cfg: WarpGraspEnvCfg = getattr(_module(task), f"{_MODULES[task][1]}Cfg")()
+    cfg.hand = hand
+    for name, value in options.items():
+        if name == "num_envs":
+            cfg.scene.num_envs = value
+        elif name == "device":
+            cfg.sim.device = value
+        elif hasattr(cfg, name):
+            own = getattr(cfg, name)
+            # Command lines hand over 1.0 for a count or a switch.
+            setattr(cfg, name, type(own)(value) if isinstance(own, int) else value)
+        else:
+            raise ValueError(
+                f"task {task} has no option {name!r}; its options are the fields of {type(cfg).__name__}"
+            )
+    cfg.declare_spaces()
+    return cfg
+
+
+def make_environment(
+    cfg: Any = None, *, task: str, hand: str, render_mode: str | None = None, **options: Any
+) -> WarpGraspEnv:
+    """Environment of a registered id: ``gym.make(id, cfg=cfg)`` or ``gym.make(id, num_envs=64, device="cpu")``."""
+    options = {name: value for name, value in options.items() if not name.endswith("_entry_point")}
+    options.pop("default_agent", None)
+    if cfg is None:
+        cfg = make_config(task, hand, **options)
+    environment = getattr(_module(task), _MODULES[task][1])
+    made: WarpGraspEnv = environment(cfg, render_mode)
+    return made
+
+
+def _module(task: str) -> Any:
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; choose from {', '.join(TASKS)}")
+    require_isaaclab()
+    return importlib.import_module(f"warpgrasp.eval.isaaclab.envs.{_MODULES[task][0]}")
+
+
+def __getattr__(name: str) -> Callable[[], Any]:
+    """``Grasp_allegro``: a function that makes this configuration, for Isaac Lab's registry look-ups."""
+    task, _, hand = name.partition("_")
+    if task not in TASKS or not hand:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return lambda: make_config(task, hand)

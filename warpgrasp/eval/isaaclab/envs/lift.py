@@ -1,0 +1,187 @@
+"""Lift: pick an object up from a table with a hand on a six-joint carrier, and keep it at a height."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import isaaclab.sim as sim_utils
+import torch
+from isaaclab.assets import AssetBaseCfg
+from isaaclab.envs import mdp
+from isaaclab.managers import EventTermCfg, SceneEntityCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+
+from warpgrasp.eval.isaaclab.adapter import rotate
+from warpgrasp.eval.isaaclab.assets import CarrierConfig
+from warpgrasp.eval.isaaclab.envs.learning import LearningEnv, LearningEnvCfg
+from warpgrasp.eval.isaaclab.frames import inverse, multiply
+from warpgrasp.eval.isaaclab.table import table_starts
+
+__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg", "randomize_place"]
+
+_LOGGER = logging.getLogger(__name__)
+_TABLE = 0.04  # m, thickness
+
+
+def randomize_place(
+    env: LiftEnv, env_ids: torch.Tensor, position_range: tuple[float, float], angle_range: tuple[float, float]
+) -> None:
+    """Event term: where objects will be put on the table, and how they are turned about the vertical.
+
+    Args:
+        env: The environment.
+        env_ids: Worlds that start anew.
+        position_range: Of x and y, from the middle of the table [m].
+        angle_range: [rad].
+    """
+    if not hasattr(env, "place_offset"):  # while the environment is being built
+        return
+    worlds = env.all_worlds[env_ids]
+    low, high = ([bounds[end] for bounds in (position_range, position_range, angle_range)] for end in (0, 1))
+    lower, upper = torch.tensor([low, high], device=env.device)
+    env.place_offset[worlds] = lower + (upper - lower) * torch.rand(len(worlds), 3, device=env.device)
+
+
+@configclass
+class LiftEventsCfg:
+    """Domain randomisation. Set a term to ``None`` to leave it out."""
+
+    friction = EventTermCfg(
+        func=mdp.randomize_rigid_body_material,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("object"),
+            "static_friction_range": (0.7, 1.2),
+            "dynamic_friction_range": (0.7, 1.2),
+            "restitution_range": (0.0, 0.0),
+            "num_buckets": 64,
+            "make_consistent": True,
+        },
+    )
+    mass = EventTermCfg(
+        func=mdp.randomize_rigid_body_mass,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("object"),
+            "mass_distribution_params": (0.7, 1.5),
+            "operation": "scale",
+        },
+    )
+    gains = EventTermCfg(
+        func=mdp.randomize_actuator_gains,
+        mode="startup",
+        params={
+            "asset_cfg": SceneEntityCfg("hand"),
+            "stiffness_distribution_params": (0.85, 1.15),
+            "damping_distribution_params": (0.85, 1.15),
+            "operation": "scale",
+        },
+    )
+    place = EventTermCfg(
+        func=randomize_place,
+        mode="reset",
+        params={"position_range": (-0.05, 0.05), "angle_range": (-math.pi, math.pi)},
+    )
+
+
+@configclass
+class LiftEnvCfg(LearningEnvCfg):
+    """Options of the task."""
+
+    episode_length_s: float = 3.0
+    sim: SimulationCfg = SimulationCfg(
+        dt=1.0 / 120.0, device="auto", gravity=(0.0, 0.0, -9.81), render_interval=6
+    )
+    goal_height: float = 0.15
+    """How far the object is to rise [m]."""
+    success_distance: float = 0.05
+    """A lifted object ends this close to the goal height [m]."""
+    events: Any = LiftEventsCfg()
+
+    def declare_spaces(self) -> None:
+        self.carrier = self.carrier or CarrierConfig()
+        super().declare_spaces()
+
+
+class LiftEnv(LearningEnv):
+    """Lift an object from a table."""
+
+    cfg: LiftEnvCfg
+
+    def __init__(self, cfg: LiftEnvCfg, render_mode: str | None = None, **kwargs: Any) -> None:
+        cfg.scene.table = AssetBaseCfg(
+            prim_path="{ENV_REGEX_NS}/Table",
+            spawn=sim_utils.CuboidCfg(
+                size=(1.0, 1.0, _TABLE), collision_props=sim_utils.UsdPhysicsCollisionCfg()
+            ),
+            init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.5 * _TABLE)),
+        )
+        cfg.scene.env_spacing = max(cfg.scene.env_spacing, 1.5)
+        super().__init__(cfg, render_mode, **kwargs)
+        starts = self._starts
+        self._start_grasp = torch.as_tensor(starts.grasp, device=self.device)
+        self._start_height = self._tensor(starts.height)
+        self._start_turn = self._tensor(starts.quaternion)
+        self._start_weight = self._tensor(starts.probability)
+        self._rest_height = torch.zeros(self.num_envs, device=self.device)
+        self.place_offset = torch.zeros(self.num_envs, 3, device=self.device)  # x, y [m], angle [rad]
+
+    def _world_objects(self, cfg: LiftEnvCfg) -> torch.Tensor:
+        """Objects that can be picked up, in turn; a grasp pool may hold others."""
+        self._starts = table_starts(self.hand, self.pool)
+        usable = self.pool.object_index[torch.as_tensor(self._starts.grasp)].unique().cpu()
+        if len(usable) < len(self.pool.models):
+            names = [
+                model.name for index, model in enumerate(self.pool.models) if index not in usable.tolist()
+            ]
+            _LOGGER.warning("no grasp of %s is clear of the table; the scene does without", ", ".join(names))
+        return usable[torch.arange(cfg.scene.num_envs) % len(usable)]
+
+    def _set_contact(self) -> None:
+        """Friction is the event term's business, where there is one."""
+        if getattr(self.cfg.events, "friction", None) is None:
+            super()._set_contact()
+
+    def _draw(self, worlds: torch.Tensor) -> None:
+        """A grasp that is clear of the table, the object at rest where the event term wants it."""
+        if not hasattr(self, "_rest_height"):
+            return
+        fits = self.pool.object_index[self._start_grasp][None, :] == self.world_object[worlds][:, None]
+        start = torch.multinomial(fits.float() * self._start_weight[None, :], 1)[:, 0]
+        angle = self.place_offset[worlds, 2]
+        turn = torch.zeros(len(worlds), 4, device=self.device)
+        turn[:, 2], turn[:, 3] = torch.sin(0.5 * angle), torch.cos(0.5 * angle)
+        place = torch.zeros(len(worlds), 7, device=self.device)
+        place[:, :2] = self.place_offset[worlds, :2]
+        place[:, 2] = self._start_height[start]
+        place[:, 3:] = multiply(turn, self._start_turn[start])
+        self.grasp[worlds], self.place[worlds] = self._start_grasp[start], place
+        center = rotate(place[:, 3:], self.adapter.center_of_mass[worlds])
+        self._rest_height[worlds] = place[:, 2] + center[:, 2]
+
+    def _wrist_way(self, way: torch.Tensor) -> torch.Tensor:
+        """Actions move the wrist along world axes."""
+        return rotate(inverse(self.base)[:, 3:], way)
+
+    def _rise(self) -> torch.Tensor:
+        """How far the object has risen [m], shape [W]."""
+        return (self.adapter.body_pose()[:, 2] - self._rest_height).nan_to_num(0.0)
+
+    def _task_observation(self, back: torch.Tensor) -> torch.Tensor:
+        missing = torch.zeros(self.num_envs, 3, device=self.device)
+        missing[:, 2] = self.cfg.goal_height - self._rise()
+        return 10.0 * rotate(back[:, 3:], missing)
+
+    def _task_reward(self) -> torch.Tensor:
+        share = self._rise() / self.cfg.goal_height
+        near = (share - 1.0).abs() * self.cfg.goal_height < self.cfg.success_distance
+        return 0.5 * share.clamp(0.0, 1.0) + 0.5 * near.float()
+
+    def _dropped(self) -> torch.Tensor:
+        return self._rise() < -self.cfg.drop_distance
+
+    def _success(self) -> torch.Tensor:
+        return (self._rise() - self.cfg.goal_height).abs() < self.cfg.success_distance

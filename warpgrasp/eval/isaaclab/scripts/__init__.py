@@ -1,0 +1,1 @@
+"""Commands around the environments: training, playing, making the shipped grasps."""

@@ -1,0 +1,143 @@
+"""``python -m warpgrasp.eval.isaaclab.play TASK --checkpoint model.pt``: success of a policy, or of the open-loop squeeze.
+
+Without a checkpoint all actions are zero, which is the open-loop squeeze of the grasp files: the baseline.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+import warpgrasp.eval.isaaclab as registration
+from warpgrasp.eval.isaaclab.scripts.train import make_environment, make_runner, make_skrl_runner
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PlayOptions", "Policy", "load_policy", "main", "play", "successes"]
+
+Policy = Callable[[Any], Any]
+"""Actions [W, A] for the observations of an environment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayOptions:
+    """Play a policy and count successes."""
+
+    task: tyro.conf.Positional[str]
+    """Registered id, for example WarpGrasp-Grasp-Allegro."""
+    checkpoint: Path | None = None
+    """Policy; the open-loop squeeze when left out."""
+    library: Literal["rsl_rl", "skrl"] = "rsl_rl"
+    """Library that trained it."""
+    num_envs: int = 64
+    """Worlds simulated side by side."""
+    episodes: int = 256
+    """Episodes to count."""
+    seed: int = 1000
+    """Seed of the resets and pushes."""
+    device: str = "auto"
+    """auto, cpu, cuda:0, ..."""
+    grasps: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    """Grasp files (repeatable); the shipped ones when left out."""
+    physics: Literal["newton", "physx"] = "newton"
+    """Physics engine; physx needs Isaac Sim."""
+    cone: Literal["pyramidal", "elliptic"] = "pyramidal"
+    """Friction cone (Newton); the one of the training."""
+    options: dict[str, float] = field(default_factory=dict)
+    """Further numeric options of the environment."""
+
+
+def play(options: PlayOptions) -> torch.Tensor:
+    """Success of every episode counted, shape [episodes], bool; see :func:`successes`.
+
+    Raises:
+        ValueError: Unknown task or option.
+        ImportError: Isaac Lab or the learning library is missing.
+    """
+    registration.require_isaaclab()
+    environment = make_environment(options)
+    try:
+        policy = None if options.checkpoint is None else load_policy(environment, options)
+        return successes(environment, policy, episodes=options.episodes, seed=options.seed)
+    finally:
+        environment.close()
+
+
+def load_policy(environment: Any, options: PlayOptions) -> Policy:
+    """The mean action of a checkpoint's policy."""
+    if options.library == "skrl":
+        return _skrl_policy(environment, options)
+    from tensordict import TensorDict  # type: ignore[import-not-found, unused-ignore]
+
+    runner, wrapped = make_runner(environment, options.task, None, options.seed)
+    runner.load(str(options.checkpoint))
+    policy = runner.get_inference_policy(device=str(wrapped.device))
+    return lambda observed: policy(TensorDict(observed, batch_size=[wrapped.num_envs]))
+
+
+def _skrl_policy(environment: Any, options: PlayOptions) -> Policy:
+    runner = make_skrl_runner(environment, options.task, None, options.seed)
+    agent = runner.agent
+    agent.load(str(options.checkpoint))
+    agent.enable_training_mode(False)
+
+    def act(observed: Any) -> Any:
+        _, outputs = agent.act(observed["policy"], None, timestep=0, timesteps=0)
+        return outputs["mean_actions"].clamp(-1.0, 1.0)
+
+    return act
+
+
+def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: int) -> torch.Tensor:
+    """Whether each of ``episodes`` episodes succeeds under a policy; zero actions without one.
+
+    Every world plays one episode per round, so that short failures are not counted more often, and the seed of a round
+    fixes where its episodes start and how they are pushed: two policies play the same episodes.
+
+    Returns:
+        Shape [episodes], bool.
+    """
+    import torch
+
+    world = environment.unwrapped
+    still = torch.zeros(world.num_envs, world.cfg.action_space, device=world.device)
+    rounds = []
+    for index in range(-(-episodes // world.num_envs)):
+        world.seed(seed + index)
+        observed = environment.reset()[0]
+        running, held = torch.ones(2, world.num_envs, dtype=torch.bool, device=world.device)
+        while bool(running.any()):
+            with torch.inference_mode():
+                action = still if policy is None else policy(observed)
+            observed = environment.step(action)[0]
+            held = torch.where(running & world.reset_buf, world.episode_succeeded, held)
+            running = running & ~world.reset_buf
+        rounds.append(held.clone())
+    return torch.cat(rounds)[:episodes].cpu()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = tyro.cli(PlayOptions, args=arguments, prog="python -m warpgrasp.eval.isaaclab.play")
+    try:
+        held = play(options)
+    except (ValueError, ImportError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    what = "open-loop squeeze" if options.checkpoint is None else str(options.checkpoint)
+    rate = float(held.float().mean())
+    spread = (rate * (1.0 - rate) / len(held)) ** 0.5
+    sys.stdout.write(
+        f"{options.task}: {what} succeeds in {100.0 * rate:.1f} +- {100.0 * spread:.1f} % of {len(held)} episodes\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Joint drives of a hand under a protocol: what the protocol sets, what the asset says, what a time step resolves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from warpgrasp.eval.protocol.protocols import Protocol
+    from warpgrasp.hands.model import HandModel
+
+__all__ = ["JointDrives", "joint_drives"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class JointDrives:
+    """Position drives of the independent joints, arrays of shape [J]."""
+
+    stiffness: FloatArray
+    """[Nm/rad or N/m]."""
+    damping: FloatArray
+    """[Nm s/rad or N s/m]."""
+    effort: FloatArray
+    """Largest torque or force [Nm or N]."""
+    armature: FloatArray
+    """Rotor inertia seen at the joint [kg m^2 or kg]."""
+    friction: FloatArray
+    """Dry friction [Nm or N]."""
+
+
+def joint_drives(hand: HandModel, protocol: Protocol) -> JointDrives:
+    """Drives of ``hand`` under ``protocol``; what the protocol leaves open is the asset's.
+
+    A protocol that sets the stiffness alone keeps the asset's damping ratio: damping goes with the root of the stiffness.
+
+    The armature is at least ``stiffness * time_step^2``. The drives of our engines are explicit in position: lighter
+    joints oscillate against their own drive within a step and throw the object out. ``benchmarks/evaluate.py --time-step
+    0.001`` compares with a step that resolves a light rotor. The scene gives it to the joints that follow by a coupling too.
+    """
+    drive = protocol.drive_of(hand.name)
+    stiffness = _filled(drive.stiffness, hand.dof_stiffness)
+    ratio = np.sqrt(stiffness / np.maximum(hand.dof_stiffness, 1.0e-12))
+    armature = _filled(drive.armature, hand.dof_armature)
+    return JointDrives(
+        stiffness=stiffness,
+        damping=_filled(drive.damping, hand.dof_damping * ratio),
+        effort=_filled(drive.effort, hand.dof_effort),
+        armature=np.maximum(armature, stiffness * protocol.time_step**2),
+        friction=_filled(drive.friction, hand.dof_friction),
+    )
+
+
+def _filled(value: float | None, own: FloatArray) -> FloatArray:
+    return np.asarray(own, dtype=np.float64) if value is None else np.full(len(own), float(value))

@@ -1,0 +1,1 @@
+"""The evaluation as tables in the terminal and as one HTML page."""

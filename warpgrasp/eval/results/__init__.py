@@ -1,0 +1,1 @@
+"""Results of an evaluation: arrays, rows, files, agreement of engines."""

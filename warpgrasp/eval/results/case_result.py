@@ -1,0 +1,141 @@
+"""Result of an evaluation: verdicts and metrics of one grasp file as columns, joined force by force.
+
+The npz file of one grasp file holds plain arrays: N grasps, F forces, T trials. ``metadata`` is a JSON string with the whole
+protocol and everything else that decides the numbers but the forces; ``key`` is its hash, by which a later run finds the
+forces that are done and adds others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.base.atomic_file import write_bytes
+from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
+
+__all__ = ["RESULT_VERSION", "CaseResult", "result_key"]
+
+RESULT_VERSION = 4
+"""Raised when a column changes its meaning or an engine its physics: older results are computed again."""
+
+_FORCE_COLUMNS = tuple(entry.name for entry in dataclasses.fields(Verdict))
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """Verdicts and metrics of the grasps of one file."""
+
+    force: NDArray[np.float64]
+    """Pushes [N], shape [F]."""
+    columns: dict[str, NDArray]
+    """Fields of :class:`Verdict` with an axis of forces after that of grasps, and metrics [N] by name."""
+    metadata: dict[str, Any]
+
+    @classmethod
+    def from_verdicts(
+        cls,
+        force: Sequence[float],
+        verdicts: Sequence[Verdict],
+        metrics: Mapping[str, NDArray],
+        metadata: Mapping[str, Any],
+    ) -> CaseResult:
+        """Stack one verdict per force."""
+        columns = {
+            name: np.stack([getattr(verdict, name) for verdict in verdicts], axis=1)
+            for name in _FORCE_COLUMNS
+        }
+        columns.update({name: np.asarray(value) for name, value in metrics.items()})
+        return cls(np.asarray(force, dtype=np.float64), columns, dict(metadata))
+
+    def __len__(self) -> int:
+        """Number of grasps."""
+        return len(self.columns["reason"])
+
+    def verdict(self, index: int) -> Verdict:
+        """Verdict under the ``index``-th force."""
+        return Verdict(**{name: self.columns[name][:, index] for name in _FORCE_COLUMNS})
+
+    def at(self, forces: Collection[float]) -> CaseResult:
+        """The same at some of its forces, ascending; forces it does not have are left out."""
+        order = [int(i) for i in np.argsort(self.force) if float(self.force[i]) in set(forces)]
+        columns = {
+            name: value[:, order] if name in _FORCE_COLUMNS else value for name, value in self.columns.items()
+        }
+        return CaseResult(self.force[order], columns, self.metadata)
+
+    def joined(self, other: CaseResult) -> CaseResult:
+        """All forces of both, ascending; where both have one, and for metrics and metadata, this one counts.
+
+        Raises:
+            ValueError: They are about different numbers of grasps.
+        """
+        if len(self) != len(other):
+            raise ValueError(f"results of {len(self)} and {len(other)} grasps cannot be joined")
+        rest = other.at([float(force) for force in other.force if force not in self.force])
+        columns = {**other.metrics(), **self.metrics()}
+        for name in _FORCE_COLUMNS:
+            columns[name] = np.concatenate([self.columns[name], rest.columns[name]], axis=1)
+        force = np.concatenate([self.force, rest.force])
+        return CaseResult(force, columns, self.metadata).at([float(value) for value in force])
+
+    def without_metrics(self) -> CaseResult:
+        """The verdicts alone."""
+        return CaseResult(self.force, {name: self.columns[name] for name in _FORCE_COLUMNS}, self.metadata)
+
+    def metrics(self) -> dict[str, NDArray]:
+        """Metrics of every grasp, each of shape [N]."""
+        return {name: value for name, value in self.columns.items() if name not in _FORCE_COLUMNS}
+
+    def bad_count(self) -> dict[str, int]:
+        """Grasps that could not be simulated, by the name of the reason; under any force."""
+        reason = self.columns["reason"]
+        bad = (FailureReason.INVALID, FailureReason.BLOW_UP)
+        counts = {item.name.lower(): int(np.sum((reason == item).any(axis=1))) for item in bad}
+        return {name: count for name, count in counts.items() if count}
+
+    def save(self, path: Path) -> Path:
+        """Write the npz file, whole or not at all."""
+        buffer = io.BytesIO()
+        text = json.dumps(self.metadata, sort_keys=True)
+        np.savez_compressed(
+            buffer, allow_pickle=False, force=self.force, **self.columns, metadata=np.asarray(text)
+        )
+        write_bytes(path, buffer.getvalue())
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> CaseResult:
+        """Read a file of :meth:`save`.
+
+        Raises:
+            ValueError: The file is missing, damaged or not of this kind.
+        """
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                columns = {name: file[name] for name in file.files}
+            metadata = json.loads(str(columns.pop("metadata")))
+            force = columns.pop("force")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a readable evaluation ({error}); evaluate again.") from error
+        missing = [name for name in _FORCE_COLUMNS if name not in columns]
+        if missing:
+            raise ValueError(
+                f"{path} is not an evaluation: column {missing[0]!r} is missing; evaluate again."
+            )
+        return cls(force, columns, metadata)
+
+
+def result_key(settings: Mapping[str, Any]) -> str:
+    """Hash of everything that decides a result."""
+    text = json.dumps({"result_version": RESULT_VERSION, **settings}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

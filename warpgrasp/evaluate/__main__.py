@@ -1,0 +1,330 @@
+"""``python -m warpgrasp.evaluate``: shake grasps in a physics engine and report what holds.
+
+Results lie in ``evaluation/<settings>/`` beside the grasps: one npz file of columns per grasp file, which keeps every force
+simulated so far, ``results.csv`` and ``results.json`` over all of them; with ``--compare`` also ``agreement.json``. The
+settings are the protocol and whatever is not the default, such as ``graspqp-newton``: nothing overwrites results of other
+settings. Several runs also get one table together, where their folders meet. Exit codes: 0 all grasps were simulated, 1 files
+or grasps had to be skipped, 2 wrong usage, 130 interrupted; the same command continues.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.eval.config import EvaluationConfig
+from warpgrasp.eval.engines.registry import ENGINES, Engine, load_engine
+from warpgrasp.eval.evaluation import evaluate_case
+from warpgrasp.eval.protocol.conditions import (
+    forces_sentence,
+    protocol_sentence,
+    settings_name,
+    squeeze_sentence,
+)
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
+from warpgrasp.eval.report.figures import import_matplotlib
+from warpgrasp.eval.report.overview_page import write_page
+from warpgrasp.eval.report.terminal import EvaluationReport
+from warpgrasp.eval.results.case_result import CaseResult
+from warpgrasp.eval.results.columns import counted
+from warpgrasp.eval.results.filtered import filtered_folder, write_filtered
+from warpgrasp.eval.results.overview import Overview, bad_sentences, stored_comparison
+from warpgrasp.eval.results.places import Places, StoredResult, check_places
+from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
+
+__all__ = ["EvaluateOptions", "main"]
+
+if TYPE_CHECKING:
+    ProtocolName = str
+    EngineName = str
+    SqueezeName = str
+else:  # choices are checked and listed by the command line parser
+    ProtocolName = Literal[tuple(PROTOCOLS)]
+    EngineName = Literal[("auto", *ENGINES)]
+    SqueezeName = Literal[tuple(rule.value for rule in SqueezeRule)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Test grasps in physics: success, uniqueness, entropy, penetration, and why grasps fail."""
+
+    inputs: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Folders of warpgrasp.generate, or single grasp files (npz)."""
+    protocol: ProtocolName = "graspqp"
+    """How grasps are tested."""
+    force: tuple[float, ...] = ()
+    """Pushes of the graspqp protocol [N]; 5 by default. Forces of earlier runs are kept and not simulated again."""
+    engine: EngineName = "auto"
+    """Physics engine; auto takes Newton's MuJoCo-Warp solver where there is a CUDA device, else MuJoCo on all cores."""
+    compare: EngineName | None = None
+    """A second engine that judges the same grasps; agreement and Cohen's kappa are reported, and where they differ."""
+    workers: int = 0
+    """Threads; 0 takes all cores. Results do not depend on it."""
+    out: Path | None = None
+    """Folder of the results (default: evaluation/PROTOCOL beside the grasps, with whatever setting is not the default in
+    its name); results of several runs lie in folders of their names below it."""
+    hand: str | None = None
+    """Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused."""
+    squeeze: SqueezeName = "torque"
+    """Where squeeze targets come from: the file's torques or positions, or extrapolation from the pregrasp."""
+    squeeze_effort: float | None = None
+    """With --squeeze torque: rescale the largest torque to this fraction of its limit; 0 leaves the squeeze out, above 1
+    every joint is bounded by its own limit."""
+    all_metrics: bool = False
+    """Also compute simulation displacement, intersection volume, epsilon and volume of the wrench space."""
+    filter: bool = False
+    """Write the grasps that hold in all trials at the largest force and are unique into filtered/ in the results, best
+    first."""
+    report: bool = False
+    """Also write report.html beside the results: tables, plots, heat maps, pictures and a 3-D viewer of the grasps in one
+    page that needs no network; one page for several runs."""
+    resume: Annotated[bool, tyro.conf.arg(help_behavior_hint="(default: True)")] = True
+    """Keep finished results; --no-resume computes the forces asked for again."""
+
+    def config(self) -> EvaluationConfig:
+        """Everything that decides the numbers.
+
+        Raises:
+            ValueError: A force the protocol does not take, or a value out of range.
+        """
+        if self.squeeze_effort is not None and not self.squeeze_effort >= 0.0:
+            raise ValueError(f"--squeeze-effort must be at least 0 (got {self.squeeze_effort})")
+        if self.squeeze_effort is not None and self.squeeze != SqueezeRule.TORQUE.value:
+            raise ValueError(f"--squeeze-effort belongs to --squeeze torque (got --squeeze {self.squeeze})")
+        return EvaluationConfig(
+            protocol=PROTOCOLS[self.protocol],
+            forces=self.force,
+            squeeze=SqueezeRule(self.squeeze),
+            squeeze_effort=self.squeeze_effort,
+            all_metrics=self.all_metrics,
+        )
+
+
+def main(arguments: Sequence[str] | None = None, *, report: EvaluationReport | None = None) -> int:
+    """Run the command line and return its exit code."""
+    report = report or EvaluationReport()
+    options = tyro.cli(EvaluateOptions, args=arguments, prog="python -m warpgrasp.evaluate")
+    quiet_warp()
+    try:
+        run = _Run(options, report)
+    except (ValueError, ImportError) as error:
+        report.error(str(error))
+        return 2
+    try:
+        run.all_files()
+    except KeyboardInterrupt:
+        report.error(
+            f"interrupted; {len(run.finished)} finished files are kept. The same command continues there."
+        )
+        return 130
+    except OutputError as error:
+        report.error(f"{error} {len(run.finished)} finished files are kept; the same command continues.")
+        return 1
+    return 1 if run.failures or run.bad_grasps else 0
+
+
+class _Run:
+    """One command: its files, and what became of each."""
+
+    def __init__(self, options: EvaluateOptions, report: EvaluationReport) -> None:
+        self.options = options
+        self.report = report
+        self.config = options.config()
+        self.engine = load_engine(options.engine, workers=options.workers)
+        self.files = grasp_files(options.inputs)
+        self.places = self._places(self.engine)
+        check_places(self.places)
+        self.second: Engine | None = None
+        if options.compare is not None:
+            self.second = load_engine(options.compare, workers=options.workers)
+            if self.second.name == self.engine.name:
+                raise ValueError(
+                    f"--compare needs another engine than --engine (got {self.engine.name} twice)"
+                )
+            self.second_places = self._places(self.second, compared=True)
+            check_places(self.second_places)
+        if options.report:
+            import_matplotlib()  # a missing package is found before hours of simulation
+        self.finished: list[StoredResult] = []
+        self.compared: list[StoredResult] = []
+        self.cases: dict[Path, GraspCase] = {}
+        self.failures: dict[str, str] = {}
+        self.bad_grasps: dict[str, dict[str, int]] = {}
+        self.kept: dict[Path, int] = {}
+        self.forces = self.config.push_forces()
+        report.say(
+            f"{protocol_sentence(self.config.protocols()[0], self.forces)}; engine {self.engine.name}; squeeze "
+            f"{self._squeeze()}"
+        )
+
+    def all_files(self) -> None:
+        """Evaluate file by file, write each result at once, then the summaries."""
+        with self.report.progress(self.files) as progress:
+            for path in self.files:
+                progress.next_file()
+                try:
+                    self._file(load_case(path, hand=self.options.hand), progress.share)
+                    progress.finished()
+                except OutputError:
+                    raise
+                except ValueError as error:
+                    self._fail(path, str(error))
+        overviews = self._write_tables()
+        rows = [row for stored in self.finished for row in stored.rows(self.forces)]
+        self.report.table(rows)
+        if self.options.all_metrics:
+            self.report.metrics(rows)
+        if self.second is not None and self.finished:
+            self.report.comparison(
+                stored_comparison(
+                    (self.engine.name, self.second.name), self.finished, self.compared, self.forces
+                )
+            )
+        for sentence in bad_sentences(self.bad_grasps):
+            self.report.error(sentence)
+        if self.failures:
+            self.report.error(f"{len(self.failures)} of {len(self.files)} files were skipped, see above.")
+        if self.options.filter:
+            self._say_filtered()
+        if self.options.report:
+            self._write_reports(overviews)
+        self._say_where(overviews)
+
+    def _file(self, case: GraspCase, progress: Callable[[float], None]) -> None:
+        """Results of one file, of both engines if there are two."""
+        second = self.second
+        if second is None:
+            result = self._result(case, self.engine, self.places, progress)
+        else:
+            result = self._result(case, self.engine, self.places, lambda share: progress(0.5 * share))
+            other = self._result(
+                case, second, self.second_places, lambda share: progress(0.5 + 0.5 * share), measured=result
+            )
+            self.compared.append(StoredResult.of(self.second_places.result(case.path), case, other))
+        stored = StoredResult.of(self.places.result(case.path), case, result)
+        self.finished.append(stored)
+        if self.options.report:
+            self.cases[case.path] = case
+        if bad := result.at(self.forces).bad_count():
+            self.bad_grasps[str(case.path)] = bad
+        if self.options.filter:
+            folder = filtered_folder(stored.path.parent, self.config)
+            self.kept[case.path] = write_filtered(folder, case, result, self.config)
+
+    def _result(
+        self,
+        case: GraspCase,
+        engine: Engine,
+        places: Places,
+        progress: Callable[[float], None],
+        *,
+        measured: CaseResult | None = None,
+    ) -> CaseResult:
+        """The result of a file: what an earlier run simulated under the same settings, and the forces it lacks."""
+        path = places.result(case.path)
+        earlier = self._earlier(path, self.config.key(case, engine.name))
+        total = max(len(case.grasps) * len(self.forces), 1)
+        result = evaluate_case(
+            case,
+            self.config,
+            engine,
+            earlier=earlier,
+            measured=measured,
+            progress=lambda done: progress(done / total),
+        )
+        if result is not earlier:
+            result.save(path)
+        return result
+
+    def _earlier(self, path: Path, key: str) -> CaseResult | None:
+        """What is worth keeping of a result; ``--no-resume`` computes the forces asked for again, no others."""
+        try:
+            earlier = CaseResult.load(path)
+        except ValueError:
+            return None  # there is none, or it is damaged: computed again
+        if earlier.metadata.get("key") != key:
+            lost = [float(force) for force in earlier.force if float(force) not in self.forces]
+            if lost:
+                self.report.say(
+                    f"{path}: replaced; its results at {forces_sentence(lost)} were of other grasps or an older version"
+                )
+            return None
+        if self.options.resume:
+            return earlier
+        rest = earlier.at([float(force) for force in earlier.force if float(force) not in self.forces])
+        return rest.without_metrics() if len(rest.force) else None
+
+    def _fail(self, path: Path, sentence: str) -> None:
+        self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
+        self.report.error(self.failures[str(path)])
+
+    def _places(self, engine: Engine, *, compared: bool = False) -> Places:
+        config = self.config
+        name = settings_name(config.protocol, engine.name, config.squeeze, config.squeeze_effort)
+        out = None if self.options.out is None else self.options.out.resolve()
+        return Places(tuple(self.files), name, out, engine.name if compared else "")
+
+    def _squeeze(self) -> str:
+        return squeeze_sentence(self.config.squeeze, self.config.squeeze_effort)
+
+    def _write_tables(self) -> list[Overview]:
+        """Tables of every folder of results, and of all runs together, which come last."""
+        overviews = []
+        for folder, members in self.places.summaries().items():
+            whole = folder == self.places.combined
+            failures = {
+                name: sentence
+                for name, sentence in self.failures.items()
+                if whole or self.places.folder(Path(name)) == folder
+            }
+            overview = Overview.of(folder, members, self.config, self.engine.name, failures)
+            if self.second is not None:
+                beside = [self.second_places.beside(member) for member in members]
+                overview = overview.compared(self.second.name, beside)
+            overview.write()
+            overviews.append(overview)
+        if self.second is not None:
+            for folder, members in self.second_places.summaries().items():
+                Overview.of(folder, members, self.config, self.second.name, {}).write()
+        return overviews
+
+    def _say_filtered(self) -> None:
+        force = forces_sentence(self.forces[-1:])
+        for path, count in self.kept.items():
+            if not count:
+                self.report.say(f"{path.name}: no grasp holds in all trials at {force}; no filtered file")
+        total, files = sum(self.kept.values()), sum(count > 0 for count in self.kept.values())
+        if total:
+            name = filtered_folder(Path(), self.config)
+            self.report.say(
+                f"{counted(total, 'grasp')} of {counted(files, 'file')} hold at {force} and are unique: {name}/ in the results"
+            )
+
+    def _write_reports(self, overviews: Sequence[Overview]) -> None:
+        """One page: of all runs together if there are several."""
+        overview = overviews[-1]
+        if overview.stored:
+            page = write_page(overview, self.cases, hand=self.options.hand)
+            self.report.say(f"report   {page}")
+
+    def _say_where(self, overviews: Sequence[Overview]) -> None:
+        overview = overviews[-1]
+        if not overview.stored:
+            return
+        runs = f"; each run's own in {len(overviews) - 1} folders" if len(overviews) > 1 else ""
+        size = f"{counted(len(overview.stored), 'file')}, {counted(len(overview.rows), 'row')}"
+        self.report.say(f"results  {overview.folder} ({size}, {forces_sentence(overview.forces)}{runs})")
+        for sentence in overview.left_out:
+            self.report.say(f"         {sentence}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The export formats by name, and writing grasp files in one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from warpgrasp.export.batch import ExportBatch, select_grasps
+from warpgrasp.grasps.case import CaseError, grasp_files, load_case
+
+__all__ = ["EXPORT_FORMATS", "ExportResult", "export_grasps"]
+
+Writer = Callable[[ExportBatch, Path], list[Path]]
+
+
+def _dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.dexgraspbench import write_dexgraspbench
+
+    return write_dexgraspbench(batch, folder)
+
+
+def _graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.graspqp import write_graspqp
+
+    return write_graspqp(batch, folder)
+
+
+def _mjcf(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.scene_mjcf import write_scene_mjcf
+
+    return write_scene_mjcf(batch, folder)
+
+
+def _usd(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.grasps.usd import write_grasp_usd
+
+    return [write_grasp_usd(folder / f"{batch.name}.usda", batch.grasps, batch.hand, batch.model)]
+
+
+EXPORT_FORMATS: Mapping[str, Writer] = {
+    "dexgraspbench": _dexgraspbench,
+    "graspqp": _graspqp,
+    "mjcf": _mjcf,
+    "usd": _usd,
+}
+"""Name of each format and what writes the grasps of one object; imported when used."""
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export wrote and left out.
+
+    Attributes:
+        paths: Files written.
+        grasp_count: Grasps written.
+        flagged_count: Grasps left out because their status is not OK.
+        failures: Grasp file or object -> why it, or some of its grasps, could not be exported.
+    """
+
+    paths: tuple[Path, ...]
+    grasp_count: int
+    flagged_count: int
+    failures: dict[str, str]
+
+
+def export_grasps(
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    *,
+    format: str,
+    hand: str | None = None,
+    every_status: bool = False,
+    best: int | None = None,
+) -> ExportResult:
+    """Write grasp files in another tool's format.
+
+    Args:
+        inputs: Grasp files (npz) or folders of them.
+        output: Folder, created when missing. Where files of several runs have the same name, each run gets a folder of its
+            name in it.
+        format: One of :data:`EXPORT_FORMATS`.
+        hand: Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused.
+        every_status: Also write grasps whose status is not OK.
+        best: At most this many grasps per file, those of least energy.
+
+    Raises:
+        ValueError: Unknown format, no grasp files, or two files of one name.
+        ImportError: An object is not convex and CoACD is not installed.
+        OutputError: A file cannot be written.
+    """
+    if format not in EXPORT_FORMATS:
+        raise ValueError(f"format must be one of {', '.join(EXPORT_FORMATS)} (got {format!r})")
+    if best is not None and best < 1:
+        raise ValueError(f"best must be at least 1 (got {best})")
+    files = grasp_files([Path(path) for path in inputs])
+    folders = _folders(files, Path(output))
+    paths: list[Path] = []
+    failures: dict[str, str] = {}
+    grasp_count = flagged_count = 0
+    for file in files:
+        try:
+            batch = select_grasps(load_case(file, hand=hand), every_status=every_status, best=best)
+        except (CaseError, ValueError) as error:
+            failures[str(file)] = str(error) if file.name in str(error) else f"{file}: {error}"
+            continue
+        flagged_count += batch.flagged_count
+        if batch.invalid_count:
+            failures[str(file)] = (
+                f"{file}: {batch.invalid_count} of its grasps have a pose that is not finite or a quaternion that has "
+                "not unit length; they were left out."
+            )
+        if len(batch) == 0:
+            failures.setdefault(
+                str(file),
+                f"{file}: none of its {batch.flagged_count} grasps has status OK; pass --every-status.",
+            )
+            continue
+        paths += EXPORT_FORMATS[format](batch, folders[file])
+        grasp_count += len(batch)
+    return ExportResult(tuple(paths), grasp_count, flagged_count, failures)
+
+
+def _folders(files: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Where each file goes: exported files carry its name, so files of one name in several runs get folders like theirs."""
+    names = [file.stem.lower() for file in files]
+    if len(set(names)) == len(names):
+        return dict.fromkeys(files, output)
+    common = os.path.commonpath([file.parent for file in files])
+    folders = {file: output / os.path.relpath(file.parent, common) for file in files}
+    seen: dict[tuple[Path, str], Path] = {}
+    for file, folder in folders.items():
+        other = seen.setdefault((folder, file.stem.lower()), file)
+        if other != file:
+            raise ValueError(f"{other} and {file} have the same name; export them into different folders")
+    return folders

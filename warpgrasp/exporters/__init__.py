@@ -1,1 +1,0 @@
-"""Writers of other tools' formats, one module each; ``python -m warpgrasp.export`` chooses."""

@@ -1,0 +1,297 @@
+"""``python -m warpgrasp.generate``: object meshes and a hand in, grasp files out.
+
+Without objects it runs the demo: three shipped objects, 8 grasps each, 1000 steps. Exit codes: 0 all objects done,
+1 some objects failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import warp as wp
+
+from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.generate.options import GenerateOptions, parse_options
+from warpgrasp.generate.run_folder import ObjectRow, RunFolder, to_json
+from warpgrasp.generate.terminal import Report
+from warpgrasp.grasps.gallery import best_tiles, write_gallery
+from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
+from warpgrasp.objects import (
+    ObjectError,
+    ObjectModel,
+    example_object_names,
+    example_object_path,
+    load_object,
+)
+from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, synthesize
+
+__all__ = ["GenerateOptions", "main", "parse_options"]
+
+_GALLERY_TILES = 9
+_CPU_BATCH = 32  # grasps; a larger batch is not faster on a CPU and would lose more when it is killed
+_CUDA_BATCH = 65536
+_MEMORY_SHARE = 0.7  # of the free memory a batch may take
+_BYTES_PER_FACE = 400  # BVH, indices, pseudo normals and corners
+
+
+def main(arguments: Sequence[str] | None = None, *, report: Report | None = None) -> int:
+    """Run the command line and return its exit code."""
+    report = report or Report()
+    try:
+        options = parse_options(sys.argv[1:] if arguments is None else arguments)
+        quiet_warp()
+        run = _Run(options, report)
+    except (ValueError, OSError) as error:
+        report.error(str(error))
+        return 2
+    try:
+        run.all_objects()
+    except KeyboardInterrupt:
+        report.error(
+            f"interrupted; {len(run.rows)} finished objects are kept in {run.folder.path}. "
+            "The same command continues there."
+        )
+        return 130
+    except OutputError as error:  # a full disk fails for every object alike
+        report.error(f"{error} {len(run.rows)} finished objects are kept; the same command continues.")
+        return 1
+    return 1 if run.failures else 0
+
+
+class _Run:
+    """One command: the folder, the hand, and what became of every object so far."""
+
+    def __init__(self, options: GenerateOptions, report: Report) -> None:
+        self.options = options
+        self.report = report
+        self.config = options.synthesis_config()
+        report.say(f"loading hand {options.hand}")
+        self.hand = load_hand(options.hand)
+        _check_hand(self.hand, self.config)
+        self.device = _device(options.device)
+        self.folder = RunFolder(
+            options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
+        )
+        self.rows: list[ObjectRow] = []
+        self.failures: dict[str, str] = {}
+        self.skipped = 0
+        self._models: dict[str, ObjectModel] = {}  # of the gallery
+        self._pending: list[ObjectModel] = []
+        report.say(
+            f"{self.hand.name}: {len(self.hand.joint_names)} joints; {options.grasp_type} grasps with "
+            f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_name}, "
+            f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
+        )
+
+    def all_objects(self) -> None:
+        """Work through the objects batch by batch, then show what came out."""
+        paths = _object_paths(self.options.objects)
+        self.total = len(paths)
+        for path in paths:
+            self._take(path)
+            if self._pending and self._batch_is_full():
+                self._flush()
+        self._flush()
+        self._finish()
+
+    def _take(self, path: Path) -> None:
+        """Load one object and queue it, unless it is finished or cannot be used."""
+        taken = {model.name for model in self._pending} | {row.name for row in self.rows}
+        row = self.folder.finished(path, _file_hash(path), taken)
+        if row is None:
+            self.report.say(f"loading {path.name}")
+            try:
+                model = load_object(path, scale=self.options.scale, target_size=self.options.target_size)
+            except ObjectError as error:
+                self._fail(path, str(error))
+                return
+            for repair in model.repairs:
+                self.report.say(f"  {repair}")
+            row = self.folder.finished(path, model.file_hash, taken)
+        if row is not None:
+            self.skipped += 1
+            self.rows.append(row)
+            return
+        self._pending.append(dataclasses.replace(model, name=self.folder.unique_name(path, taken)))
+
+    def _fail(self, path: Path, sentence: str) -> None:
+        self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
+        self.report.error(self.failures[str(path)])
+
+    def _batch_is_full(self) -> bool:
+        limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
+        grasps = (len(self._pending) + 1) * self.config.grasp_count
+        available = _free_memory(self.device)
+        return grasps > limit or (available is not None and self._memory(len(self._pending) + 1) > available)
+
+    def _memory(self, object_count: int) -> int:
+        """Estimated bytes of a batch; objects still to come count like the average of those queued."""
+        faces = sum(len(model.faces) for model in self._pending) / max(len(self._pending), 1)
+        per_object = faces * _BYTES_PER_FACE + self.config.sample_count * 48 + BYTES_PER_OBJECT
+        per_object += self.config.grasp_count * bytes_per_grasp(self.hand, self.config)
+        return int(object_count * per_object)
+
+    def _flush(self) -> None:
+        models, self._pending = self._pending, []
+        if models:
+            self._pending = models
+            needed, available = self._memory(len(models)), _free_memory(self.device)
+            self._pending = []
+            if available is not None and needed > available:
+                for model in models:
+                    self._fail(model.path, _memory_sentence(model, needed, available, self.config))
+                return
+            self._synthesize(models)
+
+    def _synthesize(self, models: list[ObjectModel]) -> None:
+        """Run one batch and write its files at once; where a batch fails, its objects are tried one by one."""
+        done = len(self.rows) + len(self.failures)
+        names = models[0].name if len(models) == 1 else f"{len(models)} objects"
+        title = f"{names} ({done + 1}-{done + len(models)} of {self.total})" if self.total > 1 else names
+        started = time.perf_counter()
+        try:
+            with self.report.batch(title, self.config.step_count) as batch:
+                sets = synthesize(self.hand, models, self.config, progress=batch.step)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            if len(models) > 1:
+                for model in models:
+                    self._synthesize([model])
+            else:
+                self._fail(models[0].path, str(error) or type(error).__name__)
+            return
+        seconds = (time.perf_counter() - started) / len(models)
+        for model, grasps in zip(models, sets, strict=True):
+            self.rows.append(self.folder.store(model.name, grasps, self.hand, model, seconds=seconds))
+            if len(self._models) < _GALLERY_TILES:
+                self._models[model.name] = model
+        self.folder.write_summary(self.failures)
+        self.report.say(f"{names}: {seconds * len(models):.1f} s")
+
+    def _finish(self) -> None:
+        self.folder.write_summary(self.failures)
+        gallery = self._write_gallery()
+        self.report.table(self.rows, self.failures)
+        if self.skipped:
+            self.report.say(
+                f"{self.skipped} of {self.total} objects were finished before; --no-resume starts over"
+            )
+        if gallery:
+            self.report.say(f"pictures  {gallery}")
+        if self.rows:
+            first = self.rows[0].name
+            self.report.say(f"grasps    {self.folder.npz_path(first)}  (GraspSet.load)")
+            self.report.say(f"stages    {self.folder.usd_path(first)}  (usdview, Omniverse)")
+
+    def _write_gallery(self) -> Path | None:
+        """Picture the best grasps of up to nine objects."""
+        sets: list[GraspSet] = []
+        models: list[ObjectModel] = []
+        for row in self.rows[:_GALLERY_TILES]:
+            grasps = GraspSet.load(self.folder.npz_path(row.name))
+            model = self._models.get(row.name)
+            if model is None:
+                try:
+                    model = load_object(
+                        row.path, scale=self.options.scale, target_size=self.options.target_size
+                    )
+                except ObjectError:
+                    continue  # the file of a finished object has gone
+                model = dataclasses.replace(model, name=row.name)
+            sets.append(grasps)
+            models.append(model)
+        tiles = best_tiles(sets, self.hand, models, count=_GALLERY_TILES)
+        return write_gallery(self.folder.path / "gallery.png", tiles) if tiles else None
+
+
+def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
+    """Everything that decides the grasps of an object, by option name; the device does not."""
+    elsewhere = ("objects", "hand", "device", "out", "resume")
+    names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
+    cli_names = {"energy_name": "energy_preset", "optimizer_name": "optimizer_preset"}
+    cli_names.update(
+        contact_count="contacts", grasp_count="grasps", step_count="steps", sample_count="samples"
+    )
+    settings = {"hand": hand.name, "hand_hash": hand.asset_hash}
+    settings.update({cli_names.get(name, name): to_json(getattr(options, name)) for name in names})
+    return settings
+
+
+def _check_hand(hand: HandModel, config: SynthesisConfig) -> None:
+    """Refuse what no object can repair, before the first one is loaded."""
+    if config.grasp_type not in hand.grasp_types:
+        known = ", ".join(hand.grasp_types)
+        raise ValueError(
+            f"--grasp-type of hand {hand.name} must be one of {known} (got {config.grasp_type!r})"
+        )
+    candidates = len(hand.contact_candidates(config.grasp_type).link)
+    if not 1 <= config.contact_count <= candidates:
+        raise ValueError(
+            f"--contacts must be in [1, {candidates}], the candidate points of hand {hand.name} for "
+            f"{config.grasp_type} grasps (got {config.contact_count})"
+        )
+    if config.grasp_count < 1:
+        raise ValueError(f"--grasps must be at least 1 (got {config.grasp_count})")
+
+
+def _device(name: str) -> Any:
+    if name == "auto":
+        return wp.get_device("cuda" if wp.is_cuda_available() else "cpu")
+    try:
+        return wp.get_device(name)
+    except (ValueError, RuntimeError) as error:
+        known = ", ".join(str(device) for device in wp.get_devices())
+        raise ValueError(f"--device {name!r} is not available here; available: auto, {known}") from error
+
+
+def _object_paths(names: Sequence[str]) -> list[Path]:
+    """Absolute paths in the order given, each once; shipped objects by name, wildcards for shells without them."""
+    paths: list[Path] = []
+    for name in names or example_object_names():
+        if not Path(name).exists() and name in example_object_names():
+            paths.append(example_object_path(name))
+        elif not Path(name).exists() and glob.has_magic(name):
+            paths += [Path(match) for match in sorted(glob.glob(name))] or [Path(name)]
+        else:
+            paths.append(Path(name))
+    return list(dict.fromkeys(path.absolute() for path in paths))
+
+
+def _file_hash(path: Path) -> str:
+    """SHA-256 of the file: enough to recognise a finished object without loading its mesh."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _free_memory(device: Any) -> int | None:
+    """Bytes a batch may take, or None where that is not known."""
+    if device.is_cuda:
+        return int(_MEMORY_SHARE * device.free_memory)
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+    return int(_MEMORY_SHARE * 1024 * kibibytes)
+
+
+def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:
+    return (
+        f"{model.path.name}: {config.grasp_count} grasps need about {needed / 2**30:.1f} GiB and "
+        f"{available / 2**30:.1f} GiB are free; pass --grasps {max(config.grasp_count * available // needed, 1)} or less."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Rotations and shapes in plain NumPy; knows nothing else of the package."""

@@ -1,0 +1,1 @@
+"""Grasps as data: sets of grasps, files, stages, pictures."""

@@ -1,0 +1,303 @@
+"""Grasps of one hand on one object as columns: validation, selection, npz files.
+
+The columns and their order are those of the npz file, which holds plain arrays (no pickles) and one JSON string.
+All poses are in the object frame, quaternions are xyzw, units are SI.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from warpgrasp.base.atomic_file import OutputError, write_bytes
+from warpgrasp.base.status import GraspStatus
+
+__all__ = ["SCHEMA_VERSION", "GraspSet", "OutputError"]
+
+SCHEMA_VERSION = 1
+"""Version of the npz and USD layout; raised when a column changes its meaning."""
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
+
+# Column -> its shape in the symbols N grasps, J joints, C contacts, K energy terms, or a literal length.
+_SHAPES: dict[str, tuple[str | int, ...]] = {
+    "root_position": ("N", 3),
+    "root_quaternion": ("N", 4),
+    "joint_position": ("N", "J"),
+    "pregrasp_root_position": ("N", 3),
+    "pregrasp_root_quaternion": ("N", 4),
+    "pregrasp_joint_position": ("N", "J"),
+    "squeeze_root_position": ("N", 3),
+    "squeeze_root_quaternion": ("N", 4),
+    "squeeze_joint_position": ("N", "J"),
+    "joint_names": ("J",),
+    "contact_index": ("N", "C"),
+    "contact_position": ("N", "C", 3),
+    "contact_normal": ("N", "C", 3),
+    "contact_force": ("N", "C", 3),
+    "energy": ("N",),
+    "energy_terms": ("N", "K"),
+    "energy_term_names": ("K",),
+    "status": ("N",),
+}
+_NAME_COLUMNS = ("joint_names", "energy_term_names")
+_INT_COLUMNS = ("contact_index", "status")
+_SYMBOLS = {"N": "grasps", "J": "joints", "C": "contacts", "K": "energy terms"}
+
+
+@dataclass(frozen=True, eq=False)
+class GraspSet:
+    """``N`` grasps of one hand on one object; ``J`` independent joints, ``C`` contacts, ``K`` energy terms.
+
+    Arrays are converted to float32 or int32 and checked; they are the columns of the npz file.
+
+    Raises:
+        ValueError: A column has another shape than the others imply, a status is unknown, or a root quaternion
+            of a grasp with status OK has not unit length.
+    """
+
+    root_position: FloatArray
+    """Hand root in the object frame [m], shape [N, 3]."""
+    root_quaternion: FloatArray
+    """Hand root in the object frame, xyzw, unit length, shape [N, 4]."""
+    joint_position: FloatArray
+    """Independent joints in the order of ``joint_names`` [rad or m], shape [N, J]."""
+    pregrasp_root_position: FloatArray
+    """Root of the opened hand, clear of the object [m], shape [N, 3]."""
+    pregrasp_root_quaternion: FloatArray
+    """Root of the opened hand, xyzw, shape [N, 4]."""
+    pregrasp_joint_position: FloatArray
+    """Joints of the opened hand [rad or m], shape [N, J]."""
+    squeeze_root_position: FloatArray
+    """Root target that presses the contacts [m], shape [N, 3]."""
+    squeeze_root_quaternion: FloatArray
+    """Root target that presses the contacts, xyzw, shape [N, 4]."""
+    squeeze_joint_position: FloatArray
+    """Joint position targets that press the contacts [rad or m], shape [N, J]."""
+    joint_names: tuple[str, ...]
+    """Names of the independent joints, length J."""
+    contact_index: IntArray
+    """Index of each active contact among the hand's candidate points, shape [N, C]."""
+    contact_position: FloatArray
+    """Contact points on the hand, object frame [m], shape [N, C, 3]."""
+    contact_normal: FloatArray
+    """Outward object normals at the contacts, object frame, shape [N, C, 3]."""
+    contact_force: FloatArray
+    """Forces on the object, object frame [N], shape [N, C, 3]."""
+    energy: FloatArray
+    """Weighted total energy, shape [N]."""
+    energy_terms: FloatArray
+    """Unweighted energy terms, shape [N, K]."""
+    energy_term_names: tuple[str, ...]
+    """Names of the energy terms, length K."""
+    status: IntArray
+    """:class:`~warpgrasp.base.status.GraspStatus` of each grasp, shape [N]."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device, wall time."""
+
+    def __post_init__(self) -> None:
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, shape in _SHAPES.items():
+            value = getattr(self, name)
+            if name in _NAME_COLUMNS:
+                value = tuple(str(item) for item in value)
+                actual: tuple[int, ...] = (len(value),)
+            else:
+                value = np.asarray(value, dtype=np.int32 if name in _INT_COLUMNS else np.float32)
+                actual = value.shape
+            _check_shape(name, actual, shape, sizes)
+            object.__setattr__(self, name, value)
+        self._check_values()
+        metadata = dict(self.metadata)
+        metadata.setdefault("schema_version", SCHEMA_VERSION)
+        object.__setattr__(self, "metadata", metadata)
+
+    def _check_values(self) -> None:
+        for name in _NAME_COLUMNS:
+            names = getattr(self, name)
+            repeated = sorted({item for item in names if names.count(item) > 1})
+            if repeated:
+                raise ValueError(
+                    f"{name} must be different from each other (got {repeated[0]!r} more than once)"
+                )
+        known = [int(status) for status in GraspStatus]
+        unknown = self.status[~np.isin(self.status, known)]
+        if unknown.size:
+            raise ValueError(f"status must be a GraspStatus in {known} (got {int(unknown[0])})")
+        ok = self.status == GraspStatus.OK
+        length = np.linalg.norm(self.root_quaternion, axis=1)
+        wrong = np.flatnonzero(ok & ~(np.abs(length - 1.0) < 1e-3))
+        if wrong.size:
+            raise ValueError(
+                f"root_quaternion of a grasp with status OK must have unit length "
+                f"(got {length[wrong[0]]:g} for grasp {wrong[0]}); normalise it or set another status"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of grasps."""
+        return len(self.energy)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return the grasp indices from best to worst, shape [N].
+
+        Grasps with status OK come first, then the others; within each by ascending energy, not finite last.
+        """
+        energy = np.where(np.isfinite(self.energy), self.energy, np.inf)
+        return np.lexsort((energy, self.status != GraspStatus.OK)).astype(np.int64)
+
+    def best(self, count: int) -> GraspSet:
+        """Return the ``count`` best grasps, best first (see :meth:`order`); fewer when there are not so many."""
+        if count < 0:
+            raise ValueError(f"count must not be negative (got {count})")
+        return self.select(self.order()[:count])
+
+    def select(self, mask: npt.ArrayLike) -> GraspSet:
+        """Return the grasps of a boolean mask, shape [N], or of an index list, in its order."""
+        index = np.asarray(mask)
+        if index.size == 0 and index.dtype != np.bool_:
+            index = index.astype(np.int64)
+        if index.ndim != 1 or index.dtype.kind not in "biu":
+            raise ValueError(
+                f"mask must be one-dimensional and boolean or integer (got shape {index.shape}, {index.dtype})"
+            )
+        if index.dtype == np.bool_ and len(index) != len(self):
+            raise ValueError(f"mask must have one entry for each of {len(self)} grasps (got {len(index)})")
+        if (
+            index.dtype != np.bool_
+            and index.size
+            and not (-len(self) <= index.min() <= index.max() < len(self))
+        ):
+            raise ValueError(f"indices must be below the number of grasps {len(self)} (got {index.max()})")
+        changed = {name: getattr(self, name)[index] for name, shape in _SHAPES.items() if shape[0] == "N"}
+        return replace(self, **changed)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[GraspSet]) -> GraspSet:
+        """Join grasps of the same hand on the same object, in the order given.
+
+        Metadata entries that all parts share are kept; the rest goes, part by part, into ``metadata["parts"]``.
+
+        Raises:
+            ValueError: No parts, or parts with other joints, energy terms, contact counts, hand or object.
+        """
+        if not parts:
+            raise ValueError("parts must hold at least one GraspSet (got none)")
+        first = parts[0]
+        for index, part in enumerate(parts):
+            for name in (*_NAME_COLUMNS, "contact_count", "hand", "object"):
+                expected, got = _identity(first, name), _identity(part, name)
+                if expected != got:
+                    raise ValueError(f"part {index} differs in {name}: {got} instead of {expected}")
+        columns = {name: getattr(first, name) for name in _NAME_COLUMNS}
+        for name, shape in _SHAPES.items():
+            if shape[0] == "N":
+                columns[name] = np.concatenate([getattr(part, name) for part in parts])
+        return cls(**columns, metadata=_join_metadata([part.metadata for part in parts]))
+
+    def save(self, path: Path | str) -> Path:
+        """Write an npz file, whole or not at all, and return its path.
+
+        Raises:
+            OutputError: The file cannot be written, or the metadata holds what JSON cannot.
+        """
+        path = Path(path)
+        try:
+            metadata = json.dumps(self.metadata, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise OutputError(f"cannot write {path}: metadata holds what JSON cannot ({error}).") from error
+        buffer = io.BytesIO()
+        arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES}
+        for name in _NAME_COLUMNS:
+            arrays[name] = np.asarray(getattr(self, name), dtype=np.str_)
+        np.savez(buffer, allow_pickle=False, **arrays, metadata=np.asarray(metadata))
+        write_bytes(path, buffer.getvalue())
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str) -> GraspSet:
+        """Read an npz file written by :meth:`save`.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged, not of this format, or written by a newer version.
+        """
+        path = Path(path)
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                columns = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is not a readable grasp file ({error}); generate it again.") from error
+        missing = [name for name in (*_SHAPES, "metadata") if name not in columns]
+        if missing:
+            raise ValueError(f"{path} is not a grasp file of warpgrasp: column {missing[0]!r} is missing.")
+        metadata = _read_metadata(path, str(columns.pop("metadata")))
+        known = {entry.name for entry in fields(cls)}
+        try:
+            return cls(**{name: value for name, value in columns.items() if name in known}, metadata=metadata)
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _check_shape(
+    name: str, actual: tuple[int, ...], shape: tuple[str | int, ...], sizes: dict[str, tuple[int, str]]
+) -> None:
+    """Check one column; ``sizes`` maps each symbol seen so far to its value and the column that set it."""
+    text = "[" + ", ".join(str(entry) for entry in shape) + "]"
+    if len(actual) != len(shape):
+        raise ValueError(f"{name} must have shape {text} (got {list(actual)})")
+    for length, entry in zip(actual, shape, strict=True):
+        if isinstance(entry, int):
+            if length != entry:
+                raise ValueError(f"{name} must have shape {text} (got {list(actual)})")
+            continue
+        expected, source = sizes.setdefault(entry, (length, name))
+        if length != expected:
+            raise ValueError(
+                f"{name} must have shape {text} with {entry} = {expected} {_SYMBOLS[entry]}, as in {source} "
+                f"(got {list(actual)})"
+            )
+
+
+def _identity(grasps: GraspSet, name: str) -> Any:
+    """Return what must agree before two sets may be joined; unknown hand and object agree with each other."""
+    if name == "contact_count":
+        return grasps.contact_index.shape[1]
+    if name in _NAME_COLUMNS:
+        return getattr(grasps, name)
+    entry = grasps.metadata.get(name)
+    if isinstance(entry, Mapping):  # paths may differ, hashes may not
+        return {key: value for key, value in entry.items() if key != "path"}
+    return entry
+
+
+def _join_metadata(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    first = parts[0]
+    shared = {
+        key: first[key] for key in first if all(key in part and part[key] == first[key] for part in parts)
+    }
+    rest = [{key: value for key, value in part.items() if key not in shared} for part in parts]
+    return {**shared, "parts": rest} if any(rest) else shared
+
+
+def _read_metadata(path: Path, text: str) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+        version = int(metadata["schema_version"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error!r}).") from error
+    if version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {version}, this warpgrasp reads up to {SCHEMA_VERSION}; update warpgrasp."
+        )
+    return dict(metadata)

@@ -1,0 +1,343 @@
+"""Grasps as one USD stage per object: opens in usdview and Omniverse with the best grasp shown.
+
+Layout::
+
+    /World                     variant set "grasp": grasp_0000, grasp_0001, ...; the best one is selected
+      /Object                  reference to the object asset
+      /Hand                    reference to the hand asset; the variant poses its links, sets joint states (grasp)
+                               and drive targets (squeeze)
+      /Contacts, /Forces       from the variant: points in the colour of their finger, contact forces as lines
+      /Grasps                  names of joints and energy terms
+        /grasp_0000            Xform at the pose of the hand root, all columns of this grasp as attributes
+
+There is one hand at a time, so the stage can be loaded into a physics engine as it is, and it opens as fast with a
+thousand grasps as with one. To look at another grasp, select ``/World`` and choose another variant.
+Joint states are ``PhysicsJointStateAPI`` attributes, which Isaac Lab and PhysX read by themselves; Newton reads them
+with ``add_usd(path, schema_resolvers=[SchemaResolverNewton(), SchemaResolverPhysx()])``.
+Everything referenced lies in the folder ``assets`` beside the stage. Angles in the attributes of
+``/World/Grasps`` are radians; those of the UsdPhysics joints are degrees, as USD wants them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
+
+from warpgrasp.base.atomic_file import OutputError, replace_file
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.grasps.gallery import finger_of_contact
+from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.grasps.usd_assets import hand_asset, object_asset
+from warpgrasp.grasps.usd_columns import (
+    GRASP_ATTRIBUTES,
+    attribute_name,
+    column_from_usd,
+    column_to_usd,
+    gf_quatf_wxyz_from_xyzw,
+    stack_column,
+    vec3f_array,
+    xyzw_from_gf_quat_wxyz,
+)
+from warpgrasp.hands.finger_colors import finger_color
+from warpgrasp.hands.usd.schema import VENDOR_NAME
+
+if TYPE_CHECKING:
+    from warpgrasp.hands.model import HandModel
+    from warpgrasp.objects import ObjectModel
+
+__all__ = [
+    "VARIANT_SET",
+    "gf_quatf_wxyz_from_xyzw",
+    "read_grasp_usd",
+    "write_grasp_usd",
+    "xyzw_from_gf_quat_wxyz",
+]
+
+VARIANT_SET = "grasp"
+"""Name of the variant set on ``/World`` that chooses the grasp."""
+
+_METADATA = "warpgrasp"
+_TYPES = Sdf.ValueTypeNames
+_FORCE_LENGTH = 0.03  # m, of the line that shows the largest contact force
+
+
+def write_grasp_usd(
+    path: Path | str, grasp_set: GraspSet, hand: HandModel, object_model: ObjectModel
+) -> Path:
+    """Write a stage with all grasps, whole or not at all, and return its path.
+
+    Args:
+        path: ``.usda`` (text) or ``.usdc`` (binary, for very many grasps). Assets go to ``assets`` beside it.
+        grasp_set: Grasps of ``hand`` on ``object_model``; may be empty.
+        hand: Hand model with a USD asset.
+        object_model: Object; any file format.
+
+    Raises:
+        ValueError: The suffix is another, or the joints are not those of the hand.
+        OutputError: A file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".usda", ".usdc"):
+        raise ValueError(f"path must end in .usda or .usdc (got {path.name!r})")
+    if grasp_set.joint_names != tuple(hand.joint_names):
+        raise ValueError(
+            f"joint_names of the grasps must be those of hand {hand.name!r}: {tuple(hand.joint_names)} "
+            f"(got {grasp_set.joint_names})"
+        )
+    assets = path.parent / "assets"
+    hand_path, object_path = hand_asset(hand, assets), object_asset(object_model, assets)
+    layer = Sdf.Layer.CreateAnonymous(f"grasps{path.suffix}")
+    with Sdf.ChangeBlock():
+        _fill(layer, grasp_set, hand, _relative(hand_path, path), _relative(object_path, path), hand_path)
+    with replace_file(path) as temporary:
+        try:
+            written = layer.Export(str(temporary))
+        except Tf.ErrorException as error:
+            raise OutputError(f"cannot write {path}: {error}.") from error
+        if not written:
+            raise OutputError(f"cannot write {path}: OpenUSD could not export it; is the disk full?")
+    return path
+
+
+def read_grasp_usd(path: Path | str) -> GraspSet:
+    """Read back the grasps of a stage written by :func:`write_grasp_usd`; every column is exact.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no such stage.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        layer = Sdf.Layer.OpenAsAnonymous(str(path))
+        metadata = json.loads(layer.customLayerData[_METADATA])
+        scope = layer.GetPrimAtPath("/World/Grasps")
+        names: dict[str, Any] = {
+            name: tuple(scope.attributes[attribute_name(name)].default)
+            for name in ("joint_names", "energy_term_names")
+        }
+        prims = list(scope.nameChildren)
+        columns = {name: [column_from_usd(prim, name) for prim in prims] for name in GRASP_ATTRIBUTES}
+        contact_count = int(scope.attributes[attribute_name("contact_count")].default)
+    except (Tf.ErrorException, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not a grasp stage of warpgrasp ({error}); generate it again.") from error
+    lengths = {
+        "joint": len(names["joint_names"]),
+        "contact": contact_count,
+        "terms": len(names["energy_term_names"]),
+    }
+    shaped: dict[str, Any] = {name: stack_column(name, values, lengths) for name, values in columns.items()}
+    return GraspSet(**shaped, **names, metadata=metadata)
+
+
+def _fill(
+    layer: Sdf.Layer,
+    grasps: GraspSet,
+    hand: HandModel,
+    hand_reference: str,
+    object_reference: str,
+    asset: Path,
+) -> None:
+    layer.documentation = (
+        f"{len(grasps)} grasps by warpgrasp. The variant set '{VARIANT_SET}' on /World chooses the one that is shown; "
+        "the attributes of /World/Grasps hold all of them."
+    )
+    layer.defaultPrim = "World"
+    layer.customLayerData = {_METADATA: json.dumps(grasps.metadata, sort_keys=True)}
+    root = layer.pseudoRoot
+    root.SetInfo("upAxis", "Z")
+    root.SetInfo("metersPerUnit", 1.0)
+    root.SetInfo("kilogramsPerUnit", 1.0)
+    world = Sdf.PrimSpec(root, "World", Sdf.SpecifierDef, "Xform")
+    world.kind = "assembly"
+    for name, reference in (("Object", object_reference), ("Hand", hand_reference)):
+        prim = Sdf.PrimSpec(world, name, Sdf.SpecifierDef, "Xform")
+        prim.referenceList.prependedItems = [Sdf.Reference(reference)]
+    scope = Sdf.PrimSpec(world, "Grasps", Sdf.SpecifierDef, "Scope")
+    _set(scope, attribute_name("joint_names"), _TYPES.StringArray, Vt.StringArray(list(grasps.joint_names)))
+    _set(
+        scope,
+        attribute_name("energy_term_names"),
+        _TYPES.StringArray,
+        Vt.StringArray(list(grasps.energy_term_names)),
+    )
+    _set(scope, attribute_name("contact_count"), _TYPES.Int, int(grasps.contact_index.shape[1]))
+    names = [f"grasp_{i:04d}" for i in range(len(grasps))]
+    for index, name in enumerate(names):
+        _write_grasp(Sdf.PrimSpec(scope, name, Sdf.SpecifierDef, "Xform"), grasps, index)
+    if names:
+        world.variantSetNameList.prependedItems = [VARIANT_SET]
+        world.variantSelections[VARIANT_SET] = names[int(grasps.order()[0])]
+        variants = Sdf.VariantSetSpec(world, VARIANT_SET)
+        links, joints = _asset_prims(asset)
+        for index, name in enumerate(names):
+            variant = Sdf.VariantSpec(variants, name).primSpec
+            _pose_hand(variant, grasps, index, hand, links, joints)
+            _show_contacts(variant, grasps, index, hand)
+
+
+def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
+    position = Gf.Vec3d(*(float(v) for v in grasps.root_position[index]))
+    quaternion = Gf.Quatd(gf_quatf_wxyz_from_xyzw(grasps.root_quaternion[index]))
+    _set_pose(prim, position, quaternion)
+    for name, kind in GRASP_ATTRIBUTES.items():
+        _set(prim, attribute_name(name), kind, column_to_usd(kind, getattr(grasps, name)[index]))
+    status = GraspStatus(int(grasps.status[index]))
+    prim.SetInfo("comment", f"{status.name}: {status.sentence}")
+
+
+def _pose_hand(
+    variant: Sdf.PrimSpec,
+    grasps: GraspSet,
+    index: int,
+    hand: HandModel,
+    links: dict[str, tuple[str, Gf.Matrix4d, str]],
+    joints: dict[str, tuple[str, str]],
+) -> None:
+    """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant."""
+    over = Sdf.PrimSpec(variant, "Hand", Sdf.SpecifierOver)
+    pose = {"": Gf.Matrix4d(1.0)}
+    positions, quaternions = hand.forward_kinematics(
+        grasps.root_position[index].astype(np.float64),
+        grasps.root_quaternion[index].astype(np.float64),
+        grasps.joint_position[index].astype(np.float64),
+    )
+    for name, position, quaternion in zip(hand.link_names, positions, quaternions, strict=True):
+        x, y, z, w = (float(value) for value in quaternion)
+        pose[name] = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), Gf.Vec3d(*(float(v) for v in position)))
+    for name in hand.link_names:
+        path, parent_rest, ancestor = links[name]
+        local = pose[name] * (parent_rest * pose[ancestor]).GetInverse()
+        _set_pose(_over(over, path), local.ExtractTranslation(), local.ExtractRotationQuat())
+    grasp = hand.expand_joint_position(grasps.joint_position[index].astype(np.float64))
+    squeeze = hand.expand_joint_position(grasps.squeeze_joint_position[index].astype(np.float64))
+    for name, (path, kind) in joints.items():
+        if name not in grasp:
+            continue
+        prim = _over(over, path)
+        unit = float(np.degrees(1.0)) if kind == "angular" else 1.0
+        prim.SetInfo("apiSchemas", Sdf.TokenListOp.Create(prependedItems=[f"PhysicsJointStateAPI:{kind}"]))
+        _set(prim, f"state:{kind}:physics:position", _TYPES.Float, unit * grasp[name], custom=False)
+        if name in hand.joint_names:
+            target = unit * squeeze[name]
+            _set(prim, f"drive:{kind}:physics:targetPosition", _TYPES.Float, target, custom=False)
+
+
+def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: HandModel) -> None:
+    """Points and force lines of one grasp; only what is finite can be drawn."""
+    position = grasps.contact_position[index]
+    force = grasps.contact_force[index]
+    shown = np.isfinite(position).all(axis=1) & np.isfinite(force).all(axis=1)
+    if not shown.any():
+        return
+    fingers = np.array(finger_of_contact(grasps, index, hand))[shown]
+    colors = Vt.Vec3fArray(
+        [Gf.Vec3f(*(float((v / 255) ** 2.2) for v in finger_color(str(f)))) for f in fingers]
+    )
+    position, force = position[shown], force[shown]
+    points = Sdf.PrimSpec(variant, "Contacts", Sdf.SpecifierDef, "Points")
+    _set(points, "points", _TYPES.Point3fArray, vec3f_array(position), custom=False)
+    _set(points, "widths", _TYPES.FloatArray, Vt.FloatArray(len(position), 0.006), custom=False)
+    _set_extent(points, position, 0.006)
+    _set_colors(points, colors)
+    largest = float(np.linalg.norm(force, axis=1).max())
+    if largest <= 0.0:
+        return
+    # A force on the object starts outside it and ends at the contact.
+    tail = position - force * (_FORCE_LENGTH / largest)
+    lines = Sdf.PrimSpec(variant, "Forces", Sdf.SpecifierDef, "BasisCurves")
+    ends = np.stack([tail, position], axis=1).reshape(-1, 3)
+    _set(lines, "type", _TYPES.Token, "linear", custom=False, uniform=True)
+    _set(lines, "points", _TYPES.Point3fArray, vec3f_array(ends), custom=False)
+    _set(lines, "curveVertexCounts", _TYPES.IntArray, Vt.IntArray(len(position), 2), custom=False)
+    _set(lines, "widths", _TYPES.FloatArray, Vt.FloatArray(2 * len(position), 0.0015), custom=False)
+    _set_extent(lines, ends, 0.0015)
+    _set_colors(lines, colors)
+
+
+def _asset_prims(
+    asset: Path,
+) -> tuple[dict[str, tuple[str, Gf.Matrix4d, str]], dict[str, tuple[str, str]]]:
+    """Find the links of a hand asset by prim name and its joints by vendor name, as the hand reader does.
+
+    Returns:
+        links: name -> (path below the default prim, pose of the parent prim in the nearest link above it or, without
+            one, in the default prim, name of that link or "").
+        joints: name -> (path below the default prim, "angular" or "linear").
+    """
+    stage = Usd.Stage.Open(str(asset))
+    root = stage.GetDefaultPrim()
+    cache = UsdGeom.XformCache()
+    link_of: dict[Sdf.Path, str] = {}
+    links: dict[str, tuple[str, Gf.Matrix4d, str]] = {}
+    joints: dict[str, tuple[str, str]] = {}
+    for prim in Usd.PrimRange(root):
+        vendor = prim.GetAttribute(VENDOR_NAME)
+        joint_name = str(vendor.Get()) if vendor else prim.GetName()
+        path = str(prim.GetPath().MakeRelativePath(root.GetPath()))
+        if prim.HasAPI(UsdPhysics.RigidBodyAPI):
+            above = prim.GetParent()
+            while above != root and above.GetPath() not in link_of:
+                above = above.GetParent()
+            rest = (
+                cache.GetLocalToWorldTransform(prim.GetParent())
+                * cache.GetLocalToWorldTransform(above).GetInverse()
+            )
+            name = prim.GetName()
+            links[name] = (path, rest, link_of.get(above.GetPath(), ""))
+            link_of[prim.GetPath()] = name
+        elif prim.IsA(UsdPhysics.RevoluteJoint):
+            joints[joint_name] = (path, "angular")
+        elif prim.IsA(UsdPhysics.PrismaticJoint):
+            joints[joint_name] = (path, "linear")
+    return links, joints
+
+
+def _over(parent: Sdf.PrimSpec, path: str) -> Sdf.PrimSpec:
+    for name in path.split("/"):
+        child = parent.nameChildren.get(name)
+        parent = child if child is not None else Sdf.PrimSpec(parent, name, Sdf.SpecifierOver)
+    return parent
+
+
+def _set_pose(prim: Sdf.PrimSpec, position: Gf.Vec3d, quaternion: Gf.Quatd) -> None:
+    _set(prim, "xformOp:translate", _TYPES.Double3, position, custom=False)
+    _set(prim, "xformOp:orient", _TYPES.Quatd, quaternion, custom=False)
+    order = Vt.TokenArray(["xformOp:translate", "xformOp:orient"])
+    _set(prim, "xformOpOrder", _TYPES.TokenArray, order, custom=False, uniform=True)
+
+
+def _set_extent(prim: Sdf.PrimSpec, points: npt.NDArray[np.float32], width: float) -> None:
+    """Bounding box [m] of points that are drawn ``width`` wide."""
+    box = np.stack([points.min(axis=0) - 0.5 * width, points.max(axis=0) + 0.5 * width])
+    _set(prim, "extent", _TYPES.Float3Array, vec3f_array(box), custom=False)
+
+
+def _set_colors(prim: Sdf.PrimSpec, colors: Vt.Vec3fArray) -> None:
+    _set(prim, "primvars:displayColor", _TYPES.Color3fArray, colors, custom=False)
+    interpolation = "uniform" if prim.typeName == "BasisCurves" else "vertex"
+    prim.attributes["primvars:displayColor"].SetInfo("interpolation", interpolation)
+
+
+def _set(
+    prim: Sdf.PrimSpec,
+    name: str,
+    kind: Sdf.ValueTypeName,
+    value: Any,
+    *,
+    custom: bool = True,
+    uniform: bool = False,
+) -> None:
+    variability = Sdf.VariabilityUniform if uniform else Sdf.VariabilityVarying
+    Sdf.AttributeSpec(prim, name, kind, variability, custom).default = value
+
+
+def _relative(asset: Path, stage: Path) -> str:
+    return "./" + Path(os.path.relpath(asset, stage.parent)).as_posix()

@@ -1,0 +1,1 @@
+"""Writing a hand asset: description, geometry, spheres, USD."""

@@ -1,0 +1,64 @@
+"""``python -m warpgrasp.hands.convert``: a robot description (URDF, MJCF, USD) becomes a hand that grasps.
+
+Writes into the output folder ``hand.usda`` (the asset), ``annotation.yaml`` (editable), ``report.md`` (what was guessed,
+with what confidence) and ``hand.png`` (the same, drawn). Run again with an edited annotation to keep the edits.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.hands.convert import Conversion, ConvertConfig, convert_hand
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    from rich.console import Console
+
+    def run(
+        source: Annotated[Path, tyro.conf.Positional],
+        output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+        config: Annotated[ConvertConfig, tyro.conf.arg(name="")] = ConvertConfig(),  # noqa: B008  frozen
+    ) -> Conversion:
+        """Convert a URDF, MJCF or USD robot hand into a hand asset with contact patches, grasp types and spheres.
+
+        Args:
+            source: URDF, MJCF or USD file.
+            output: Folder for hand.usda, annotation.yaml, report.md and hand.png.
+            config: How to read the file.
+        """
+        with Console(stderr=True).status(f"converting {source.name} (seconds to half a minute)"):
+            return convert_hand(source, output, config)
+
+    try:
+        quiet_warp()
+        result = tyro.cli(run, args=arguments, prog="python -m warpgrasp.hands.convert")
+    except (ValueError, ImportError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        return 1
+    hand, folder = result.hand, result.hand.path.parent
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"{hand.path}: {hand.dof_count} joints, fingers {', '.join(hand.fingers)}, {len(hand.patches)} contact patches, "
+        f"grasp types {', '.join(hand.grasp_types)}",
+        markup=False,
+    )
+    unsure = [guess.topic for guess in result.guesses if guess.confidence < 0.5]
+    if unsure:
+        console.print(f"check these guesses (see {folder / 'report.md'}): {', '.join(unsure)}", markup=False)
+    if (folder / "hand.png").is_file():
+        console.print(f"look at {folder / 'hand.png'}", markup=False)
+    console.print(f"edit {folder / 'annotation.yaml'} and run again to change what was guessed", markup=False)
+    console.print(f"then: python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,256 @@
+"""The editable annotation of a converted hand: a YAML file that is proposed once and kept afterwards.
+
+Every top-level section that is in the file is taken as it stands; a section that is missing is proposed again. Frames,
+lengths and angles: link frames, metres, degrees where the key says so, radians (or metres) for joint values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from warpgrasp.base.atomic_file import write_text
+from warpgrasp.hands.usd.schema import REGIONS
+
+__all__ = [
+    "SECTIONS",
+    "GraspTypeAnnotation",
+    "HandAnnotation",
+    "JointAnnotation",
+    "PatchAnnotation",
+    "WristAnnotation",
+    "read_annotation_file",
+    "write_annotation_file",
+]
+
+Triple = tuple[float, float, float]
+
+SECTIONS = ("wrist", "fingers", "joints", "patches", "spheres", "grasp_types")
+
+_INFINITE = math.inf
+_COMMENTS = {
+    "wrist": "Wrist frame in the root link: origin on the palm [m], thumb direction (x) and palm normal (z, out of the palm).",
+    "fingers": "Links of each finger, from the palm outward. Rename a finger here and in grasp_types.",
+    "joints": "Opening pose [rad or m], effort limit [Nm or N], position gains, armature, dry friction, velocity limit.",
+    "patches": (
+        "Contact patches: the faces of a link within angle_deg of direction whose centre lies in the box lower..upper "
+        "(link frame, m; leave the box out for no bound). region: tip, middle or palm."
+    ),
+    "spheres": "Self-collision spheres of each link: x, y, z, radius [m].",
+    "grasp_types": (
+        "Which fingers (and regions) may touch; idle: where the joints of the other fingers stay [rad or m]."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class WristAnnotation:
+    """Wrist frame in the root link."""
+
+    position: Triple
+    thumb_direction: Triple
+    palm_normal: Triple
+
+
+@dataclass(frozen=True)
+class JointAnnotation:
+    """Opening value and drive of an independent joint."""
+
+    opening: float
+    effort: float
+    velocity: float
+    stiffness: float
+    damping: float
+    armature: float
+    friction: float
+
+
+@dataclass(frozen=True)
+class PatchAnnotation:
+    """A contact patch; see :class:`warpgrasp.hands.authoring.description.PatchDescription`."""
+
+    name: str
+    link: str
+    region: str
+    direction: Triple
+    angle_deg: float
+    lower: Triple = (-_INFINITE, -_INFINITE, -_INFINITE)
+    upper: Triple = (_INFINITE, _INFINITE, _INFINITE)
+
+
+@dataclass(frozen=True)
+class GraspTypeAnnotation:
+    """Fingers (and regions of their patches) that take part; joints of the others stay at ``idle``."""
+
+    fingers: tuple[str, ...]
+    regions: tuple[str, ...] = REGIONS
+    idle: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HandAnnotation:
+    """Everything about grasping that a robot description does not state."""
+
+    wrist: WristAnnotation
+    fingers: dict[str, tuple[str, ...]]
+    joints: dict[str, JointAnnotation]
+    patches: tuple[PatchAnnotation, ...]
+    spheres: dict[str, tuple[tuple[float, float, float, float], ...]]
+    grasp_types: dict[str, GraspTypeAnnotation]
+
+    def finger_of(self, link: str) -> str:
+        """Finger that a link belongs to."""
+        for finger, links in self.fingers.items():
+            if link in links:
+                return finger
+        raise ValueError(
+            f"link '{link}' carries a patch but belongs to no finger; add it to one under 'fingers'"
+        )
+
+
+def write_annotation_file(annotation: HandAnnotation, path: Path, *, source: str) -> None:
+    """Write the file with comments; numbers are rounded to a micrometre or microradian."""
+    head = [
+        f"# Grasp annotation of {source}, proposed by `python -m warpgrasp.hands.convert`. Edit it and run the same",
+        "# command again: what stands here is kept, a section that is deleted is proposed anew.",
+    ]
+    blocks = ["\n".join(head)]
+    for section in SECTIONS:
+        text = yaml.dump(
+            {section: _plain(getattr(annotation, section))},
+            Dumper=_Dumper,
+            sort_keys=False,
+            default_flow_style=None,
+            width=118,
+        )
+        blocks.append(f"# {_COMMENTS[section]}\n{text.rstrip()}")
+    write_text(path, "\n\n".join(blocks) + "\n")
+
+
+def read_annotation_file(path: Path) -> dict[str, Any]:
+    """Sections of an annotation file as the values of :class:`HandAnnotation`'s fields; missing ones are left out.
+
+    Raises:
+        ValueError: The file is no YAML, or a section has an unknown or missing key; the message names it.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(
+            f"'{path}' is no YAML ({' '.join(str(error).split())}); correct or delete it"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"'{path}' must be a mapping with the sections {', '.join(SECTIONS)}")
+    unknown = [key for key in content if key not in SECTIONS]
+    if unknown:
+        raise ValueError(f"'{path}' has an unknown section '{unknown[0]}'; known are {', '.join(SECTIONS)}")
+    sections: dict[str, Any] = {}
+    for section, value in content.items():
+        try:
+            sections[section] = _READERS[section](value)
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise ValueError(
+                f"section '{section}' of '{path}' is not understood ({error}); correct it, or delete the section to have "
+                "it proposed again"
+            ) from error
+    return sections
+
+
+def _read_patches(value: Any) -> tuple[PatchAnnotation, ...]:
+    patches = []
+    for row in value or ():
+        row = dict(row)
+        for key in ("direction", "lower", "upper"):
+            if key in row:
+                row[key] = _triple(row[key])
+        patch = PatchAnnotation(**row)
+        if patch.region not in REGIONS:
+            raise ValueError(
+                f"patch '{patch.name}' has region '{patch.region}'; use one of {', '.join(REGIONS)}"
+            )
+        if not np.linalg.norm(patch.direction) > 0.0 or not 0.0 < patch.angle_deg <= 180.0:
+            raise ValueError(f"patch '{patch.name}' needs a direction and 0 < angle_deg <= 180")
+        patches.append(patch)
+    names = [patch.name for patch in patches]
+    if len(set(names)) < len(names):
+        raise ValueError("two patches have the same name")
+    return tuple(patches)
+
+
+def _read_grasp_types(value: Any) -> dict[str, GraspTypeAnnotation]:
+    found = {}
+    for name, row in (value or {}).items():
+        row = dict(row)
+        idle = {str(joint): float(number) for joint, number in (row.pop("idle", None) or {}).items()}
+        fingers = tuple(str(finger) for finger in row.pop("fingers"))
+        regions = tuple(str(region) for region in row.pop("regions", REGIONS))
+        if row:
+            raise ValueError(f"grasp type '{name}' has an unknown key '{next(iter(row))}'")
+        found[str(name)] = GraspTypeAnnotation(fingers, regions, idle)
+    return found
+
+
+def _read_wrist(value: Any) -> WristAnnotation:
+    wrist = WristAnnotation(**{key: _triple(row) for key, row in value.items()})
+    if np.linalg.norm(np.cross(wrist.thumb_direction, wrist.palm_normal)) < 1e-6:
+        raise ValueError("thumb_direction and palm_normal must not be parallel or zero")
+    return wrist
+
+
+_READERS: dict[str, Any] = {
+    "wrist": _read_wrist,
+    "fingers": lambda value: {str(k): tuple(str(v) for v in links) for k, links in value.items()},
+    "joints": lambda value: {
+        str(name): JointAnnotation(**{key: float(number) for key, number in row.items()})
+        for name, row in value.items()
+    },
+    "patches": _read_patches,
+    "spheres": lambda value: {
+        str(link): tuple(_sphere(row) for row in rows or ()) for link, rows in (value or {}).items()
+    },
+    "grasp_types": _read_grasp_types,
+}
+
+
+def _triple(value: Any) -> Triple:
+    x, y, z = (float(v) for v in value)
+    return x, y, z
+
+
+def _sphere(value: Any) -> tuple[float, float, float, float]:
+    x, y, z, radius = (float(v) for v in value)
+    if radius <= 0.0:
+        raise ValueError(f"a sphere has radius {radius:g}")
+    return x, y, z, radius
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, tuples and floats as YAML's own types; unbounded boxes and default regions are left out."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, PatchAnnotation):
+        row = {k: _plain(v) for k, v in vars(value).items()}
+        for key in ("lower", "upper"):
+            if all(math.isinf(v) for v in getattr(value, key)):
+                del row[key]
+        return row
+    if hasattr(value, "__dataclass_fields__"):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return _rounded(value) if isinstance(value, float) else value
+
+
+def _rounded(value: float) -> float:
+    if not math.isfinite(value):
+        return value
+    return 0.0 if value == 0.0 else float(f"{round(value, 6):.6g}") or float(f"{value:.3g}")
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
+    """Plain values only, lists of numbers on one line."""

@@ -1,0 +1,57 @@
+"""How to read a robot description, and what a conversion made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from warpgrasp.hands.convert.annotation_file import HandAnnotation
+from warpgrasp.hands.convert.collision_pieces import PieceReport
+from warpgrasp.hands.convert.propose.annotation import Guess
+from warpgrasp.hands.model import HandModel
+
+__all__ = ["Conversion", "ConvertConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """How to read a robot description."""
+
+    name: str = ""
+    """Name of the hand; empty: that of the output folder."""
+    root: str = ""
+    """Link to start from, where the file also holds an arm or several roots; empty: the root of the file."""
+    geometry: str = "collision"
+    """collision or visual: which geometry of a link with both becomes convex pieces."""
+    scale: float = 1.0
+    """Factor on every length of the file (0.001 for a file in millimetres)."""
+    mesh_scale: float = 1.0
+    """Factor on mesh files only (0.001 where only they are in millimetres)."""
+    density: float | None = None
+    """kg/m^3 for links that state no mass; without it such links are refused."""
+    joint_limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Limits [rad or m] for joints that have none: NAME LOWER UPPER."""
+    fresh: bool = False
+    """Propose the annotation again even where an annotation file exists."""
+    picture: bool = True
+    """Draw hand.png."""
+
+    def __post_init__(self) -> None:
+        if self.geometry not in ("collision", "visual"):
+            raise ValueError(f"geometry must be collision or visual (got '{self.geometry}')")
+        for key in ("scale", "mesh_scale"):
+            if not getattr(self, key) > 0.0:
+                raise ValueError(f"{key} must be positive (got {getattr(self, key)})")
+        if self.density is not None and not self.density > 0.0:
+            raise ValueError(f"density must be positive (got {self.density})")
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """What a conversion made: the loaded hand, the annotation, and what the report says."""
+
+    hand: HandModel
+    annotation: HandAnnotation
+    kept_sections: tuple[str, ...]
+    guesses: tuple[Guess, ...]
+    pieces: tuple[PieceReport, ...]
+    notes: tuple[str, ...]

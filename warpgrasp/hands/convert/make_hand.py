@@ -1,0 +1,140 @@
+"""From a robot description to a hand asset: read, cut, decompose, annotate, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+from pathlib import Path
+
+from warpgrasp.hands.authoring.author import write_hand
+from warpgrasp.hands.authoring.description import HandDescription
+from warpgrasp.hands.convert.annotation_file import (
+    SECTIONS,
+    HandAnnotation,
+    read_annotation_file,
+    write_annotation_file,
+)
+from warpgrasp.hands.convert.assemble import annotated, describe
+from warpgrasp.hands.convert.collision_pieces import convex_pieces
+from warpgrasp.hands.convert.conversion import Conversion, ConvertConfig
+from warpgrasp.hands.convert.propose.annotation import Guess, propose
+from warpgrasp.hands.convert.report import write_report
+from warpgrasp.hands.convert.source import (
+    SourceHand,
+    check_size,
+    merge_fixed_joints,
+    scaled,
+    sorted_tree,
+    subtree,
+    with_joint_limits,
+)
+from warpgrasp.hands.library import load_hand
+from warpgrasp.hands.model import HandModel
+
+__all__ = ["convert_hand"]
+
+_FORMATS = {
+    ".urdf": "urdf",
+    ".xml": "mjcf",
+    ".mjcf": "mjcf",
+    ".usd": "usd",
+    ".usda": "usd",
+    ".usdc": "usd",
+    ".usdz": "usd",
+}
+
+
+def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig | None = None) -> Conversion:
+    """Convert a robot description into a hand asset with grasp annotation.
+
+    Args:
+        source: URDF (.urdf), MJCF (.xml, .mjcf) or USD file.
+        output: Folder for hand.usda, annotation.yaml, report.md and hand.png; created when missing. An annotation file
+            that is there is kept: its sections are used, missing ones are proposed and added.
+        config: How to read the file.
+
+    Raises:
+        ValueError: The description cannot be converted; one sentence with the link or joint and the remedy.
+        ImportError: A reader needs a package that is not installed; the message names the extra.
+    """
+    config = config or ConvertConfig()
+    source, output = Path(source), Path(output)
+    read = _read_source(source, config)
+    hand_source = _prepared(read, config)
+    pieces, piece_reports, notes = convex_pieces(hand_source)
+    notes = [*hand_source.notes, *notes]
+    name = re.sub(r"\W", "_", config.name or output.resolve().name or source.stem)
+    base = describe(hand_source, pieces, name=name, density=config.density, notes=notes)
+    output.mkdir(parents=True, exist_ok=True)
+    annotation_path = output / "annotation.yaml"
+    kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
+    annotation, guesses = _annotation(base, hand_source, kept)
+    hand = _write_and_load(annotated(base, annotation), output / "hand.usda")
+    if set(kept) != set(SECTIONS):
+        write_annotation_file(annotation, annotation_path, source=source.name)
+    result = Conversion(hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes))
+    write_report(result, source, output, picture=config.picture)
+    return result
+
+
+def _read_source(path: Path, config: ConvertConfig) -> SourceHand:
+    if not path.is_file():
+        raise ValueError(f"'{path}' does not exist; give the path of a URDF, MJCF or USD file")
+    form = _FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise ValueError(
+            f"'{path.name}' is no known robot description; give a .urdf, .xml (MJCF), .usd, .usda, .usdc or .usdz file"
+        )
+    visual = config.geometry == "visual"
+    if form == "mjcf":
+        from warpgrasp.hands.convert.mjcf import read_mjcf
+
+        return read_mjcf(path, mesh_scale=config.mesh_scale, visual=visual)
+    if form == "usd":
+        from warpgrasp.hands.convert.usd import read_usd
+
+        return read_usd(path, mesh_scale=config.mesh_scale, visual=visual)
+    from warpgrasp.hands.convert.urdf import read_urdf
+
+    return read_urdf(path, mesh_scale=config.mesh_scale, visual=visual)
+
+
+def _prepared(hand: SourceHand, config: ConvertConfig) -> SourceHand:
+    if config.root:
+        hand = subtree(hand, config.root)
+    hand = sorted_tree(hand)
+    if config.scale != 1.0:
+        hand = scaled(hand, config.scale)
+    check_size(hand)
+    return merge_fixed_joints(with_joint_limits(hand, config.joint_limits))
+
+
+def _annotation(
+    base: HandDescription, source: SourceHand, kept: dict[str, object]
+) -> tuple[HandAnnotation, list[Guess]]:
+    """Kept sections as they stand, the others proposed on a hand written without annotation."""
+    if set(kept) == set(SECTIONS):
+        return HandAnnotation(**kept), []  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory() as folder:
+        bare = _write_and_load(base, Path(folder) / "hand.usda")
+    vendor_names = tuple(link.name for link in source.links)
+    bare = dataclasses.replace(bare, link_names=vendor_names)  # the annotation speaks the file's names
+    frames = {index: [name for name, _, _ in link.frames] for index, link in enumerate(source.links)}
+    proposed, guesses = propose(bare, frames)
+    return dataclasses.replace(proposed, **kept), [g for g in guesses if g.topic.split()[0] not in kept]  # type: ignore[arg-type]
+
+
+def _write_and_load(description: HandDescription, path: Path) -> HandModel:
+    """Write the asset beside its final place, check that it loads and can be sampled, then move it there."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".convert-") as folder:
+        trial = Path(folder) / path.name
+        write_hand(description, trial)
+        hand = load_hand(trial)
+        for grasp_type in hand.grasp_types:
+            hand.contact_candidates(
+                grasp_type
+            )  # a patch that cannot be sampled is refused now, not at synthesis
+        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
+            file.replace(path.parent / file.name)  # the asset last: it refers to the others
+    return load_hand(path)

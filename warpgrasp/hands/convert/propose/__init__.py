@@ -1,0 +1,1 @@
+"""Proposals for a hand's annotation: fingers, palm frame, patches, opening pose."""

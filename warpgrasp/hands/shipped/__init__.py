@@ -1,0 +1,1 @@
+"""The shipped hands, one folder each."""

@@ -1,0 +1,25 @@
+"""The Shadow hand from the palm on; ``python -m warpgrasp.hands.shipped.shadow_wristless.build`` writes ``hand.usda``.
+
+For arms whose own wrist carries the hand: forearm and the two wrist joints of :mod:`warpgrasp.hands.shipped.shadow` are
+left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from warpgrasp.hands.authoring.description import HandDescription
+from warpgrasp.hands.shipped.shadow.build import describe as describe_shadow
+
+__all__ = ["describe"]
+
+
+def describe() -> HandDescription:
+    """The hand without forearm and wrist."""
+    return describe_shadow(wrist=False)
+
+
+if __name__ == "__main__":
+    from warpgrasp.hands.authoring.author import write_hand
+
+    write_hand(describe(), Path(__file__).with_name("hand.usda"))

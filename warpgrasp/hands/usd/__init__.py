@@ -1,0 +1,1 @@
+"""Reading a hand asset from USD."""

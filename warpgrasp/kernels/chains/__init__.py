@@ -1,0 +1,1 @@
+"""Kernels of the Markov chains: proposals, acceptance, resets, random numbers."""

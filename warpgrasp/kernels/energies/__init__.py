@@ -1,0 +1,1 @@
+"""Kernels of the energy terms, one file per term."""

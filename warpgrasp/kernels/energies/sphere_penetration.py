@@ -1,0 +1,154 @@
+"""Depth of the hand's spheres inside the object, ``sum_s max(0, r_s - allowance - d(x_s))``, ``d`` the signed distance.
+
+The samples of ``penetration`` see the object's *surface* inside the hand. A finger that is wholly inside the object has no
+surface inside it; its spheres are what feels it. A coarse bound of the distance tells which spheres need the exact query.
+"""
+
+from __future__ import annotations
+
+import warp as wp
+
+from warpgrasp.kernels.contact import add_point_force
+from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, surely_farther
+from warpgrasp.kernels.energies.self_penetration import HandSpheres
+from warpgrasp.kernels.kinematics import vec6
+from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
+
+__all__ = ["launch_closest_to_spheres", "launch_sphere_penetration", "launch_sphere_penetration_taped"]
+
+wp.set_module_options({"enable_backward": True})
+
+
+@wp.func
+def _center(
+    spheres: HandSpheres, link_pose: wp.array2d(dtype=wp.transform), grasp: int, sphere: int
+) -> wp.vec3:
+    return wp.transform_point(link_pose[grasp, spheres.link[sphere]], spheres.position[sphere])
+
+
+@wp.kernel(enable_backward=False)
+def _sphere_penetration(
+    spheres: HandSpheres,
+    meshes: MeshSet,
+    bound: DistanceBound,
+    object_index: wp.array(dtype=wp.int32),  # [B]
+    link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    allowance: float,
+    weight: float,
+    # outputs
+    energy: wp.array(dtype=wp.float32),  # [B]
+    link_wrench: wp.array2d(dtype=vec6),  # [B, L]
+):
+    grasp = wp.tid()
+    obj = object_index[grasp]
+    total = float(0.0)
+    for sphere in range(spheres.link.shape[0]):
+        center = _center(spheres, link_pose, grasp, sphere)
+        reach = spheres.radius[sphere] - allowance
+        if not surely_farther(bound, obj, center, reach):
+            feature = query_closest_feature(meshes, obj, center, largest_distance(bound, obj, center))
+            if feature.distance < reach:
+                total += reach - feature.distance
+                force = -weight * feature.normal
+                add_point_force(
+                    link_wrench, grasp, spheres.link[sphere], center, force, wp.vec3(0.0, 0.0, 0.0)
+                )
+    energy[grasp] = total
+
+
+def launch_sphere_penetration(
+    spheres: HandSpheres,
+    meshes: MeshSet,
+    bound: DistanceBound,
+    object_index: wp.array,
+    link_pose: wp.array,
+    allowance: float,
+    weight: float,
+    *,
+    energy: wp.array,
+    link_wrench: wp.array,
+) -> None:
+    """Depth of the spheres beyond ``allowance`` [m], summed, shape [B], and its weighted link wrenches."""
+    wp.launch(
+        _sphere_penetration,
+        dim=link_pose.shape[0],
+        inputs=[spheres, meshes, bound, object_index, link_pose, allowance, weight],
+        outputs=[energy, link_wrench],
+        device=link_pose.device,
+    )
+
+
+@wp.kernel(enable_backward=False)
+def _closest_to_spheres(
+    spheres: HandSpheres,
+    meshes: MeshSet,
+    object_index: wp.array(dtype=wp.int32),  # [B]
+    link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    # outputs
+    distance: wp.array2d(dtype=wp.float32),  # [B, S]
+    closest: wp.array2d(dtype=wp.vec3),  # [B, S]
+    normal: wp.array2d(dtype=wp.vec3),  # [B, S]
+):
+    grasp, sphere = wp.tid()
+    center = _center(spheres, link_pose, grasp, sphere)
+    feature = query_closest_feature(meshes, object_index[grasp], center, UNBOUNDED)
+    distance[grasp, sphere] = feature.distance
+    closest[grasp, sphere] = feature.point
+    normal[grasp, sphere] = feature.normal
+
+
+def launch_closest_to_spheres(
+    spheres: HandSpheres,
+    meshes: MeshSet,
+    object_index: wp.array,
+    link_pose: wp.array,
+    *,
+    distance: wp.array,
+    closest: wp.array,
+    normal: wp.array,
+) -> None:
+    """Signed distances of the centers of the spheres [m], the object's closest points and outward normals, shape [B, S]."""
+    wp.launch(
+        _closest_to_spheres,
+        dim=closest.shape,
+        inputs=[spheres, meshes, object_index, link_pose],
+        outputs=[distance, closest, normal],
+        device=link_pose.device,
+        record_tape=False,
+    )
+
+
+@wp.kernel
+def _sphere_penetration_taped(
+    spheres: HandSpheres,
+    closest: wp.array2d(dtype=wp.vec3),  # [B, S] frozen
+    normal: wp.array2d(dtype=wp.vec3),  # [B, S] frozen
+    link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    allowance: float,
+    # outputs
+    energy: wp.array(dtype=wp.float32),  # [B]
+):
+    grasp, sphere = wp.tid()
+    offset = _center(spheres, link_pose, grasp, sphere) - closest[grasp, sphere]
+    depth = spheres.radius[sphere] - allowance - wp.dot(normal[grasp, sphere], offset)
+    if depth > 0.0:
+        wp.atomic_add(energy, grasp, depth)
+
+
+def launch_sphere_penetration_taped(
+    spheres: HandSpheres,
+    closest: wp.array,
+    normal: wp.array,
+    link_pose: wp.array,
+    allowance: float,
+    *,
+    energy: wp.array,
+) -> None:
+    """Add the depth of the spheres [m] of every grasp to ``energy`` [B]; taped, closest points frozen."""
+    wp.launch(
+        _sphere_penetration_taped,
+        dim=closest.shape,
+        inputs=[spheres, closest, normal, link_pose, allowance],
+        outputs=[energy],
+        device=link_pose.device,
+    )

@@ -1,0 +1,1 @@
+"""The box-constrained quadratic program of force closure: solvers and adjoints."""

@@ -1,0 +1,142 @@
+"""Objects as convex pieces for physics engines: CoACD, computed once per mesh and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
+
+from warpgrasp.base.atomic_file import OutputError, write_bytes
+
+if TYPE_CHECKING:
+    from warpgrasp.objects import ObjectModel
+
+__all__ = ["ConvexPiece", "ConvexPieceConfig", "cache_folder", "convex_pieces"]
+
+_CONVEX_RATIO = 0.99  # of the hull's volume: above it the hull is the object
+_SMALLEST_PIECE = 1.0e-10  # m^3; slivers below it hold nothing and upset collision code
+
+
+@dataclass(frozen=True)
+class ConvexPiece:
+    """One convex polyhedron in the object frame: ``vertices`` [V, 3] m, ``faces`` [F, 3] wound outward."""
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvexPieceConfig:
+    """Accuracy of the decomposition; part of the cache key."""
+
+    threshold: float = 0.03
+    """CoACD's concavity threshold, relative to the object's size."""
+    piece_limit: int = 32
+    """Largest number of pieces."""
+    vertex_limit: int = 64
+    """Largest number of vertices of a piece."""
+
+
+def cache_folder() -> Path:
+    """Where decompositions are kept: ``$XDG_CACHE_HOME/warpgrasp/convex``, by default below ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "warpgrasp" / "convex"
+
+
+def convex_pieces(
+    model: ObjectModel, config: ConvexPieceConfig | None = None, *, folder: Path | None = None
+) -> tuple[ConvexPiece, ...]:
+    """Convex pieces that together stand for the object; from the cache when the same mesh was there before.
+
+    Args:
+        model: The object.
+        config: Accuracy.
+        folder: Cache; :func:`cache_folder` by default. A cache that cannot be written is done without.
+
+    Raises:
+        ImportError: The mesh is not convex and CoACD is not installed.
+    """
+    config = config or ConvexPieceConfig()
+    hull = ConvexHull(model.vertices)
+    if model.volume >= _CONVEX_RATIO * hull.volume:
+        return (_piece(model.vertices[hull.vertices]),)
+    key = hashlib.sha256(f"{model.mesh_hash} {config!r} 1".encode()).hexdigest()[:32]
+    path = (folder or cache_folder()) / f"{key}.npz"
+    cached = _read(path)
+    if cached is not None:
+        return cached
+    pieces = _decompose(model, config)
+    with suppress(OutputError):  # slower next time, not wrong
+        _write(path, pieces)
+    return pieces
+
+
+def _decompose(model: ObjectModel, config: ConvexPieceConfig) -> tuple[ConvexPiece, ...]:
+    coacd = _import_coacd()
+    coacd.set_log_level("error")
+    parts = coacd.run_coacd(
+        coacd.Mesh(model.vertices, model.faces),
+        threshold=config.threshold,
+        max_convex_hull=config.piece_limit,
+        preprocess_mode="off" if model.watertight else "on",
+        max_ch_vertex=config.vertex_limit,
+        decimate=True,
+        seed=0,
+    )
+    pieces = tuple(_piece(np.asarray(vertices)) for vertices, _ in parts if _is_solid(np.asarray(vertices)))
+    return pieces or (_piece(model.vertices),)
+
+
+def _import_coacd() -> Any:
+    try:
+        import coacd
+    except ImportError as error:
+        raise ImportError(
+            "Objects that are not convex need CoACD for physics: pip install 'warpgrasp[sim]'"
+        ) from error
+    return coacd
+
+
+def _is_solid(vertices: NDArray[np.float64]) -> bool:
+    if len(vertices) < 4 or np.linalg.matrix_rank(vertices - vertices[0], tol=1.0e-5) < 3:
+        return False
+    return float(ConvexHull(vertices).volume) > _SMALLEST_PIECE
+
+
+def _piece(points: NDArray[np.float64]) -> ConvexPiece:
+    """The hull of points, its faces wound so that they look outward."""
+    hull = ConvexHull(points)
+    renumber = np.full(len(points), -1)
+    renumber[hull.vertices] = np.arange(len(hull.vertices))
+    vertices, faces = points[hull.vertices], renumber[hull.simplices]
+    corner = vertices[faces]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    inward = np.einsum("fi,fi->f", normal, hull.equations[:, :3]) < 0.0
+    faces[inward] = faces[inward][:, ::-1]
+    return ConvexPiece(np.ascontiguousarray(vertices), faces.astype(np.int32))
+
+
+def _write(path: Path, pieces: tuple[ConvexPiece, ...]) -> None:
+    buffer = io.BytesIO()
+    arrays = {f"vertices_{i}": piece.vertices for i, piece in enumerate(pieces)}
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path) -> tuple[ConvexPiece, ...] | None:
+    """Pieces of a cache file; ``None`` where there is none or it is damaged."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            vertices = [file[f"vertices_{i}"] for i in range(len(file.files))]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return tuple(_piece(points) for points in vertices) or None

@@ -1,0 +1,140 @@
+"""Objects on the device: meshes, clustered surface samples and bounds of the distance as structs that kernels read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound
+from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet, launch_signed_distance
+from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet
+from warpgrasp.objects.geometry import feature_normals
+
+__all__ = ["SampledSolid", "Solid", "distance_bound", "mesh_set", "sample_set"]
+
+
+class Solid(Protocol):
+    """A closed triangle mesh."""
+
+    @property
+    def vertices(self) -> NDArray[np.float64]:
+        """Positions [m], shape [V, 3]."""
+        ...
+
+    @property
+    def faces(self) -> NDArray[np.int32]:
+        """Vertex indices, shape [F, 3]."""
+        ...
+
+    @property
+    def sign_method(self) -> int:
+        """``warpgrasp.objects.SignMethod``: how inside is told from outside."""
+        ...
+
+
+class SampledSolid(Solid, Protocol):
+    """A solid that knows points of its surface, as ``warpgrasp.objects.ObjectModel``."""
+
+    def surface_samples(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Points [m] and outward face normals, each of shape [count, 3]."""
+        ...
+
+
+_CLUSTER_SIZE = 20  # samples per cluster; on a CPU, clusters of at most 10 gain 15 % at best
+
+
+def mesh_set(objects: Sequence[Solid], device: Any) -> tuple[MeshSet, list[wp.Mesh]]:
+    """Build the meshes of ``objects`` on ``device``; keep the returned ``wp.Mesh`` list alive as long as the set."""
+    meshes, normals, starts = [], [], []
+    face_total = 0
+    for model in objects:
+        meshes.append(
+            wp.Mesh(
+                points=wp.array(model.vertices, dtype=wp.vec3, device=device),
+                indices=wp.array(model.faces.ravel(), dtype=wp.int32, device=device),
+                support_winding_number=model.sign_method == SIGN_WINDING,
+            )
+        )
+        normals.append(feature_normals(model.vertices, model.faces))
+        starts.append(face_total)
+        face_total += len(model.faces)
+    result = MeshSet()
+    result.mesh = wp.array([mesh.id for mesh in meshes], dtype=wp.uint64, device=device)
+    result.sign_method = wp.array([int(m.sign_method) for m in objects], dtype=wp.int32, device=device)
+    result.face_start = wp.array(starts, dtype=wp.int32, device=device)
+    result.feature_normal = wp.array(np.concatenate(normals), dtype=wp.vec3, device=device)
+    return result, meshes
+
+
+def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) -> SampleSet:
+    """Sort the surface samples of every object into clusters of neighbours on ``device``."""
+    positions, starts, spheres, group_spheres = [], [], [], []
+    total = 0
+    for model in objects:
+        points = model.surface_samples(sample_count)[0]
+        clusters = _clusters(points, np.arange(len(points)))
+        positions.append(points[np.concatenate(clusters)])
+        starts.append(total + np.concatenate([[0], np.cumsum([len(c) for c in clusters])]))
+        spheres.append([_bounding_sphere(points[c]) for c in clusters])
+        groups = [np.concatenate(clusters[k : k + GROUP_SIZE]) for k in range(0, len(clusters), GROUP_SIZE)]
+        group_spheres.append([_bounding_sphere(points[c]) for c in groups])
+        total += len(points)
+    result = SampleSet()
+    result.position = wp.array(np.concatenate(positions), dtype=wp.vec3, device=device)
+    result.cluster_start = wp.array(np.array(starts), dtype=wp.int32, device=device)
+    result.cluster_sphere = wp.array(np.array(spheres), dtype=wp.vec4, device=device)
+    result.group_sphere = wp.array(np.array(group_spheres), dtype=wp.vec4, device=device)
+    return result
+
+
+def _clusters(points: np.ndarray, index: np.ndarray) -> list[np.ndarray]:
+    """Split at the median of the longest axis until a cluster has at most ``_CLUSTER_SIZE`` samples."""
+    if len(index) <= _CLUSTER_SIZE:
+        return [index]
+    axis = int(np.argmax(np.ptp(points[index], axis=0)))
+    order = index[np.argsort(points[index, axis], kind="stable")]
+    half = len(order) // 2
+    return _clusters(points, order[:half]) + _clusters(points, order[half:])
+
+
+def _bounding_sphere(points: np.ndarray) -> np.ndarray:
+    center = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    radius = np.linalg.norm(points - center, axis=1).max()
+    return np.append(center, radius * (1.0 + 1e-6) + 1e-7)
+
+
+def distance_bound(objects: Sequence[Solid], meshes: MeshSet, device: Any) -> DistanceBound:
+    """Sample the signed distance of ``objects``, whose meshes are ``meshes``, on grids; 0.1 s per object on a CPU."""
+    lower = np.array([model.vertices.min(axis=0) for model in objects], dtype=np.float64)
+    upper = np.array([model.vertices.max(axis=0) for model in objects], dtype=np.float64)
+    spacing = np.max(upper - lower, axis=1) / CELL_COUNT
+    count = np.ceil((upper - lower) / spacing[:, None] - 1e-6).astype(np.int64) + 1
+    end = np.cumsum(np.prod(count, axis=1))
+    start = end - np.prod(count, axis=1)
+    distance = wp.empty(int(end[-1]), dtype=wp.float32, device=device)
+    for number in range(
+        len(objects)
+    ):  # one by one: positions and normals of all nodes at once would need much memory
+        node = np.stack(np.meshgrid(*(np.arange(side) for side in count[number]), indexing="ij"), axis=-1)
+        position = lower[number] + spacing[number] * node.reshape(-1, 3)
+        points: wp.array = wp.array(position, dtype=wp.vec3, device=device)
+        launch_signed_distance(
+            meshes,
+            wp.full(len(position), number, dtype=wp.int32, device=device),
+            points,
+            distance=distance[start[number] : end[number]],
+            normal=wp.empty_like(points),
+            closest=wp.empty_like(points),
+        )
+    result = DistanceBound()
+    result.distance = distance
+    result.start = wp.array(start, dtype=wp.int32, device=device)
+    result.node_count = wp.array(count, dtype=wp.vec3i, device=device)
+    result.lower = wp.array(lower, dtype=wp.vec3, device=device)
+    result.upper = wp.array(upper, dtype=wp.vec3, device=device)
+    result.spacing = wp.array(spacing, dtype=wp.float32, device=device)
+    return result

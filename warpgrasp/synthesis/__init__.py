@@ -1,0 +1,1 @@
+"""Synthesis of grasps: state, problem, energies, seeds, optimiser, controller targets."""

@@ -1,0 +1,294 @@
+"""The energy terms of GraspQP: force closure, contact distance, penetration both ways, self penetration, joint limits.
+
+Each is a frozen dataclass of hyper-parameters that fulfils ``warpgrasp.synthesis.energy_config.EnergyTerm``; the
+mathematics stands in the kernels (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import warp as wp
+
+from warpgrasp.kernels.contact import launch_distance, launch_distance_taped
+from warpgrasp.kernels.energies.force_closure_fused import (
+    ForceClosureConstants,
+    force_closure_arrays,
+    launch_force_closure,
+)
+from warpgrasp.kernels.energies.force_closure_taped import launch_force_closure_taped
+from warpgrasp.kernels.energies.joint_limits import launch_joint_limits, launch_joint_limits_taped
+from warpgrasp.kernels.energies.penetration import (
+    launch_deepest_geometry,
+    launch_penetration,
+    launch_penetration_taped,
+)
+from warpgrasp.kernels.energies.self_penetration import launch_self_penetration, launch_self_penetration_taped
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.kernels.energies.sphere_penetration import (
+    launch_closest_to_spheres,
+    launch_sphere_penetration,
+    launch_sphere_penetration_taped,
+)
+from warpgrasp.kernels.hand_shapes import launch_geometry_poses
+from warpgrasp.kernels.qp.dual_newton import QpConfig
+
+if TYPE_CHECKING:
+    from warpgrasp.synthesis.problem import GraspProblem
+    from warpgrasp.synthesis.state import GraspState
+
+__all__ = ["Distance", "ForceClosure", "JointLimits", "Penetration", "SelfPenetration", "SpherePenetration"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForceClosure:
+    """Differentiable force closure ``E_fc = g (V + e0) exp(-v S(W))`` [GQP Eq. 4-5]."""
+
+    weight: float = 1.0
+    """Factor in the total energy."""
+    friction: float = 0.2
+    """Coulomb coefficient mu."""
+    edge_count: int = 4
+    """Edges k of the linearised friction cone; 4 or 8."""
+    torque_weight: float = 5.0
+    """Scale s of torques against forces [1/m]."""
+    gain: float = 2.0
+    """g."""
+    offset: float = 0.01
+    """e0."""
+    factor: SingularValueForm = SingularValueForm.GEOMETRIC_MEAN
+    """S(W): geometric mean of the singular values (published code), their sum (paper), or none."""
+    decay: float = 0.1
+    """v; 0.1 for the geometric mean, 1 for the sum."""
+    qp: QpConfig = field(default_factory=QpConfig)
+    """Quadratic program."""
+
+    def constants(self) -> ForceClosureConstants:
+        """The hyper-parameters as a kernel argument."""
+        result = ForceClosureConstants()
+        result.friction = self.friction
+        result.torque_weight = self.torque_weight
+        result.gain = self.gain
+        result.offset = self.offset
+        result.decay = self.decay
+        result.factor_form = int(self.factor)
+        result.lower = self.qp.lower
+        result.upper = self.qp.upper
+        result.ridge = self.qp.ridge
+        result.solver = int(self.qp.solver)
+        result.iteration_limit = self.qp.resolved_iteration_limit
+        result.tolerance = self.qp.tolerance
+        return result
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        if "force_closure" not in state.scratch:
+            state.scratch["force_closure"] = force_closure_arrays(
+                problem.batch_size, problem.contact_count, self.edge_count, self.qp, problem.device
+            )
+        launch_force_closure(
+            self.constants(),
+            self.edge_count,
+            problem.center_of_mass,
+            problem.candidates,
+            problem.object_index,
+            state.contact_index,
+            state.contact_position,
+            state.object_normal,
+            self.weight,
+            qp_dual=state.qp_dual,
+            arrays=state.scratch["force_closure"],
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_force_closure_taped(
+            state.contact_position,
+            state.object_normal,
+            problem.center_of_mass,
+            problem.object_index,
+            friction=self.friction,
+            edge_count=self.edge_count,
+            torque_weight=self.torque_weight,
+            gain=self.gain,
+            offset=self.offset,
+            decay=self.decay,
+            factor=self.factor,
+            qp=self.qp,
+            energy=energy,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """Contact distance ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|`` [GDG, GQP], plain ``sum_c |d_c|`` [DGN]."""
+
+    weight: float = 100.0
+    """Factor in the total energy [1/m]."""
+    normal_weighted: bool = True
+    """Weigh each distance by the alignment of hand and object normals."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_distance(
+            problem.candidates,
+            state.contact_index,
+            state.contact_position,
+            state.hand_normal,
+            state.object_normal,
+            state.contact_distance,
+            self.normal_weighted,
+            self.weight,
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_distance_taped(
+            state.contact_position,
+            state.hand_normal,
+            state.closest_point,
+            state.object_normal,
+            self.normal_weighted,
+            energy=energy,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penetration:
+    """Depth of object samples inside the hand's links, summed [DGN, GQP]."""
+
+    weight: float = 100.0
+    """Factor in the total energy [1/m]."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        pose, center, axis = self._geometry_poses(problem, state)
+        launch_penetration(
+            problem.geometry,
+            problem.samples,
+            problem.object_index,
+            pose,
+            center,
+            axis,
+            self.weight,
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        pose, _, _ = self._geometry_poses(problem, state)
+        shape = (problem.batch_size, problem.sample_count)
+        # Fresh arrays: a tape replays backwards, after later evaluations would have overwritten shared ones.
+        deepest = wp.empty(shape, dtype=wp.int32, device=problem.device)
+        plane = wp.empty(shape, dtype=wp.vec4, device=problem.device)
+        launch_deepest_geometry(
+            problem.geometry,
+            problem.samples,
+            problem.object_index,
+            pose,
+            deepest_geometry=deepest,
+            deepest_plane=plane,
+        )
+        launch_penetration_taped(
+            problem.geometry,
+            problem.samples,
+            problem.object_index,
+            deepest,
+            plane,
+            state.link_pose,
+            energy=energy,
+        )
+
+    @staticmethod
+    def _geometry_poses(problem: GraspProblem, state: GraspState) -> tuple[wp.array, wp.array, wp.array]:
+        shape = (problem.batch_size, problem.geometry.type.shape[0])
+        pose = state.buffer("geometry_pose", shape, wp.transform)
+        center = state.buffer("bound_center", shape, wp.vec3)
+        axis = state.buffer("bound_axis", shape, wp.vec3)
+        launch_geometry_poses(
+            problem.geometry, state.link_pose, geometry_pose=pose, bound_center=center, bound_axis=axis
+        )
+        return pose, center, axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpherePenetration:
+    """Depth of the hand's spheres in the object, ``sum max(0, r - allowance - d)``, which also sees a finger wholly inside."""
+
+    weight: float = 1000.0
+    """Factor in the total energy [1/m]. Large, as this is a constraint: at 100 some grasps still hide a finger."""
+    allowance: float = 0.005
+    """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_sphere_penetration(
+            problem.spheres,
+            problem.meshes,
+            problem.distance_bound,
+            problem.object_index,
+            state.link_pose,
+            self.allowance,
+            self.weight,
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        shape = (problem.batch_size, problem.spheres.link.shape[0])
+        # Fresh arrays, as in Penetration: a tape replays backwards.
+        closest = wp.empty(shape, dtype=wp.vec3, device=problem.device)
+        normal = wp.empty(shape, dtype=wp.vec3, device=problem.device)
+        launch_closest_to_spheres(
+            problem.spheres,
+            problem.meshes,
+            problem.object_index,
+            state.link_pose,
+            distance=wp.empty(shape, dtype=wp.float32, device=problem.device),
+            closest=closest,
+            normal=normal,
+        )
+        launch_sphere_penetration_taped(
+            problem.spheres, closest, normal, state.link_pose, self.allowance, energy=energy
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfPenetration:
+    """Overlap of the hand's own spheres, ``sum max(0, r_i + r_j + margin - |x_i - x_j|)`` over non-adjacent links."""
+
+    weight: float = 100.0
+    """Factor in the total energy [1/m]. Ten times the published weight: self penetration is a constraint of the hardware."""
+    margin: float = 0.004
+    """Distance that the spheres keep [m]; 0 as published. Spheres leave some of the links' shapes uncovered: with 4 mm the
+    shapes themselves keep apart."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        shape = (problem.batch_size, problem.spheres.link.shape[0])
+        launch_self_penetration(
+            problem.spheres,
+            state.link_pose,
+            self.margin,
+            self.weight,
+            center=state.buffer("sphere_center", shape, wp.vec3),
+            energy=energy,
+            link_wrench=state.link_wrench,
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_self_penetration_taped(problem.spheres, state.link_pose, self.margin, energy=energy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointLimits:
+    """Linear violation of joint limits. The optimisers also project onto the limits, so this is zero in their results."""
+
+    weight: float = 1.0
+    """Factor in the total energy."""
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_joint_limits(
+            problem.tree, state.joint_position, self.weight, energy=energy, joint_force=state.joint_force
+        )
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        launch_joint_limits_taped(problem.tree, state.joint_position, energy=energy)

@@ -1,0 +1,276 @@
+"""Annealed optimisers of grasps: MALA [DGN] and MALA* [GQP Sec. 4, Alg. 1].
+
+An optimiser *is* its hyper-parameters (a frozen dataclass); what changes from step to step is an explicit
+``OptimizerState`` made by ``init`` and advanced by ``step``. A step is a fixed sequence of launches without allocation or
+host read: statistics, proposal, evaluation, Metropolis test.
+
+Periods are given for a run of ``reference_steps`` steps and scale with the length of the run, so that a short run
+anneals as fully as a long one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import warp as wp
+from scipy.special import ndtri
+
+from warpgrasp.kernels.chains.mala import (
+    Chain,
+    Schedule,
+    StepWorkspace,
+    launch_accept,
+    launch_propose,
+    launch_statistics,
+)
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import SeedGrasps
+from warpgrasp.synthesis.state import GraspState
+
+__all__ = ["OPTIMIZER_PRESETS", "Optimizer", "OptimizerMala", "OptimizerMalaStar", "OptimizerState"]
+
+_RESET_THRESHOLD, _PINCH_RESET_THRESHOLD = 0.8413, 0.5
+_NEVER = 1.0e9  # a period or step number no run reaches
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizerState:
+    """Everything a run carries: the chains, the state in evaluation, the best so far and the counters."""
+
+    proposal: GraspState
+    proposal_chain: Chain
+    current: Chain
+    best: Chain
+    work: StepWorkspace
+    schedule: Schedule
+    reset_root_pose: wp.array  # [R, B]
+    reset_joint_position: wp.array  # [R, B, J]
+
+
+class Optimizer(Protocol):
+    """Anything that improves seed grasps: hyper-parameters with ``init`` and ``step``."""
+
+    def reset_count(self, step_count: int) -> int:
+        """Sets of fresh seeds a run of ``step_count`` steps may ask for."""
+        ...
+
+    def init(
+        self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
+    ) -> OptimizerState:
+        """State of a run of ``step_count`` steps from ``seeds``."""
+        ...
+
+    def step(self, problem: GraspProblem, state: OptimizerState) -> None:
+        """Advance every chain by one step; capturable."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerMala:
+    """Metropolis-adjusted annealing with an RMS-preconditioned gradient step [DGN]. Defaults of [GQP code]."""
+
+    step_size: float = 0.005
+    """Length of a preconditioned step [m or rad]."""
+    step_size_decay: float = 0.95
+    step_size_period: float = 50.0
+    """Steps between decays of the step size."""
+    momentum: float = 0.98
+    """Weight of the newest squared gradient in the preconditioner, averaged over the grasps of one object."""
+    switch_probability: float = 0.4
+    """Probability that a proposal moves one contact of a grasp to another candidate."""
+    temperature: float = 18.0
+    temperature_decay: float = 0.95
+    temperature_period: float = 30.0
+    """Steps between decays of the temperature."""
+    reference_steps: int = 7000
+    """Length of the run for which periods are given."""
+
+    def __post_init__(self) -> None:
+        for name in ("step_size", "temperature", "step_size_period", "temperature_period", "reference_steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"optimizer.{name} must be positive (got {getattr(self, name)})")
+        for name in ("step_size_decay", "temperature_decay", "momentum"):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ValueError(f"optimizer.{name} must be in (0, 1] (got {getattr(self, name)})")
+        if not 0.0 <= self.switch_probability <= 1.0:
+            raise ValueError(
+                f"optimizer.switch_probability must be in [0, 1] (got {self.switch_probability})"
+            )
+
+    def schedule(self, step_count: int) -> Schedule:
+        """Kernel argument of a run of ``step_count`` steps; a period is at least one step."""
+        scale = step_count / self.reference_steps
+        result = Schedule()
+        result.step_size = self.step_size
+        result.step_size_decay = self.step_size_decay
+        result.step_size_period = self.step_size_period * scale
+        result.temperature = self.temperature
+        result.temperature_decay = self.temperature_decay
+        result.temperature_period = self.temperature_period * scale
+        result.temperature_scaling = 0.0
+        result.switch_probability = self.switch_probability
+        result.momentum = self.momentum
+        result.step_count = float(step_count)
+        result.reset_period = _NEVER
+        result.reset_last_step = 0.0
+        result.reset_z = _NEVER
+        return result
+
+    def reset_count(self, step_count: int) -> int:
+        """MALA never resets."""
+        return 0
+
+    def init(
+        self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
+    ) -> OptimizerState:
+        """Evaluate the seeds and make them the current and best grasps."""
+        if step_count < 1:
+            raise ValueError(f"step_count must be at least 1 (got {step_count})")
+        proposal = problem.create_state()
+        problem.set_variables(proposal, seeds.root_pose, seeds.joint_position, seeds.contact_index)
+        problem.evaluate(proposal)
+        reset_root, reset_joints = _reset_arrays(problem, resets)
+        state = OptimizerState(
+            proposal=proposal,
+            proposal_chain=_chain(proposal),
+            current=_chain(problem.create_state()),
+            best=_chain(problem.create_state()),
+            work=_workspace(problem, seeds),
+            schedule=self.schedule(step_count),
+            reset_root_pose=reset_root,
+            reset_joint_position=reset_joints,
+        )
+        state.best.energy.fill_(math.inf)
+        state.work.acceptance.fill_(-1.0)
+        self._accept(state)
+        state.work.accept_count.zero_()
+        state.work.chain_step.zero_()
+        return state
+
+    def step(self, problem: GraspProblem, state: OptimizerState) -> None:
+        """Statistics, proposal, evaluation, Metropolis test."""
+        launch_statistics(state.current, state.schedule, problem.grasp_count, work=state.work)
+        launch_propose(
+            problem.tree,
+            state.current,
+            state.schedule,
+            state.reset_root_pose,
+            state.reset_joint_position,
+            problem.grasp_count,
+            work=state.work,
+            proposal=state.proposal_chain,
+        )
+        problem.evaluate(state.proposal)
+        self._accept(state)
+
+    @staticmethod
+    def _accept(state: OptimizerState) -> None:
+        launch_accept(
+            state.proposal_chain, state.schedule, work=state.work, current=state.current, best=state.best
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerMalaStar(OptimizerMala):
+    """MALA*: temperature scaled by each grasp's rank in its object's batch, and resets of the worst [GQP Alg. 1]."""
+
+    temperature_scaling: bool = True
+    """``T_i = T (1 + Phi(z_i))``: grasps worse than their batch explore more."""
+    reset_period: float = 600.0
+    """Steps between resets of the grasps worse than ``reset_threshold``."""
+    reset_threshold: float | None = None
+    """Quantile p_th of the batch's energies above which a grasp starts anew. By default 0.8413, one standard deviation, as
+    published, but 0.5 for pinches (ours): most of their first tries get stuck, and a later one may not."""
+    reset_free_steps: float = 1200.0
+    """No resets in that many last steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.reset_period > 0:
+            raise ValueError(f"optimizer.reset_period must be positive (got {self.reset_period})")
+        if self.reset_threshold is not None and not 0.5 <= self.reset_threshold <= 1.0:
+            raise ValueError(f"optimizer.reset_threshold must be in [0.5, 1] (got {self.reset_threshold})")
+
+    def schedule(self, step_count: int) -> Schedule:
+        """The schedule of MALA with temperature scaling and resets."""
+        scale = step_count / self.reference_steps
+        result = super().schedule(step_count)
+        result.temperature_scaling = float(self.temperature_scaling)
+        result.reset_period = self.reset_period * scale
+        result.reset_last_step = step_count - self.reset_free_steps * scale
+        result.reset_z = float(min(ndtri(self.reset_threshold or _RESET_THRESHOLD), _NEVER))
+        return result
+
+    def reset_count(self, step_count: int) -> int:
+        """Reset dates in the run; the number does not depend on ``step_count``, periods scale with it."""
+        if self.reset_threshold == 1.0:
+            return 0
+        return max(0, math.floor((self.reference_steps - self.reset_free_steps) / self.reset_period))
+
+    def init(
+        self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
+    ) -> OptimizerState:
+        """As for MALA, with the reset threshold of the problem's grasp type where none is given."""
+        if self.reset_threshold is None and problem.grasp_type.name == "pinch":
+            chosen = dataclasses.replace(self, reset_threshold=_PINCH_RESET_THRESHOLD)
+            return chosen.init(problem, seeds, resets, step_count=step_count)
+        return super().init(problem, seeds, resets, step_count=step_count)
+
+
+OPTIMIZER_PRESETS: dict[str, type[OptimizerMala]] = {"mala": OptimizerMala, "mala-star": OptimizerMalaStar}
+"""Named optimisers."""
+
+
+def _chain(state: GraspState) -> Chain:
+    """View of the arrays of ``state`` that a chain carries."""
+    chain = Chain()
+    for name in (
+        "root_pose",
+        "joint_position",
+        "contact_index",
+        "closest_point",
+        "qp_dual",
+        "energy",
+        "gradient",
+    ):
+        setattr(chain, name, getattr(state, name))
+    return chain
+
+
+def _workspace(problem: GraspProblem, seeds: SeedGrasps) -> StepWorkspace:
+    batch, objects, device = problem.batch_size, len(problem.objects), problem.device
+    work = StepWorkspace()
+    work.step = wp.zeros(objects, dtype=wp.int32, device=device)
+    work.chain_step = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.chain_start = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.random_key = wp.array(seeds.random_key, dtype=wp.uint32, device=device)
+    work.acceptance = wp.zeros(batch, dtype=wp.float32, device=device)
+    work.z_score = wp.zeros(batch, dtype=wp.float32, device=device)
+    columns = 6 + len(problem.hand.joint_names)
+    work.mean_square = wp.zeros((objects, columns), dtype=wp.float32, device=device)
+    work.status = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.accept_count = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.reset_count = wp.zeros(batch, dtype=wp.int32, device=device)
+    work.slot_start = wp.array(problem.slot_start, dtype=wp.int32, device=device)
+    work.slot_count = wp.array(problem.slot_count, dtype=wp.int32, device=device)
+    return work
+
+
+def _reset_arrays(problem: GraspProblem, resets: list[SeedGrasps]) -> tuple[wp.array, wp.array]:
+    batch, joints, device = problem.batch_size, len(problem.hand.joint_names), problem.device
+    if not resets:
+        empty = (0, batch)
+        return (
+            wp.empty(empty, dtype=wp.transform, device=device),
+            wp.empty((*empty, joints), dtype=wp.float32, device=device),
+        )
+    poses = np.stack([seeds.root_pose for seeds in resets]).astype(np.float32)
+    joint_positions = np.stack([seeds.joint_position for seeds in resets]).astype(np.float32)
+    return (
+        wp.array(poses, dtype=wp.transform, device=device),
+        wp.array(joint_positions, dtype=wp.float32, device=device),
+    )

@@ -1,0 +1,264 @@
+"""Synthesis of grasps: hand + objects -> problem -> seeds -> optimiser -> grasp sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import warp as wp
+
+from warpgrasp.base.status import GraspStatus
+from warpgrasp.base.version import VERSION
+from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.synthesis.controller_targets import TargetConfig, contact_forces, pregrasp, squeeze
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.hand_depth import hand_depth
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
+from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+
+if TYPE_CHECKING:
+    from warpgrasp.hands import HandModel
+    from warpgrasp.objects import ObjectModel
+
+__all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
+
+_PROGRESS_PERIOD = 0.25  # s between progress reports
+_DEPTH_LIMIT = (
+    0.01  # m of the hand inside the object; the protocols of the evaluation refuse deeper starts too
+)
+_JUDGED = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # finite and solved
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisConfig:
+    """Everything that decides the grasps, beside the hand and the objects."""
+
+    grasp_type: str = "power"
+    """One of the hand's grasp types: power, precision, pinch."""
+    contact_count: int = 12
+    """Active contacts per grasp."""
+    grasp_count: int = 32
+    """Grasps per object."""
+    step_count: int = 7000
+    """Optimiser steps; periods scale with it."""
+    sample_count: int = 2500
+    """Object surface samples of the penetration term."""
+    seed: int = 0
+    """Seed of all random numbers."""
+    device: str = "auto"
+    """Warp device: auto, cpu, cuda, cuda:1, ..."""
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    """Energy terms and weights."""
+    optimizer: OptimizerMala = field(default_factory=OptimizerMalaStar)
+    """Optimiser and its hyper-parameters."""
+    initialize: InitializeConfig = field(default_factory=InitializeConfig)
+    """Distribution of the seed grasps."""
+    targets: TargetConfig = field(default_factory=TargetConfig)
+    """Pregrasp and squeeze."""
+
+    def __post_init__(self) -> None:
+        if self.step_count < 1:
+            raise ValueError(f"step_count must be at least 1 (got {self.step_count})")
+        if self.sample_count < 1:
+            raise ValueError(f"sample_count must be at least 1 (got {self.sample_count})")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be in [0, 2^63) (got {self.seed})")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, over all grasps of the batch."""
+
+    step: int
+    step_count: int
+    energy_mean: float
+    energy_best: float
+    accept_rate: float
+
+
+def synthesize(
+    hand: HandModel,
+    objects: Sequence[ObjectModel],
+    config: SynthesisConfig | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[GraspSet]:
+    """Synthesise grasps of ``hand`` on every object, all in one batch on the device.
+
+    Args:
+        hand: The hand.
+        objects: The objects; those of a call share the device, nothing else: grasps of an object do not depend on
+            the others.
+        config: Hyper-parameters, the paper's by default.
+        progress: Called a few times a second.
+
+    Returns:
+        One grasp set per object, grasps in the order of their seeds.
+
+    Raises:
+        ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
+    """
+    config = config or SynthesisConfig()
+    started = time.perf_counter()
+    problem = GraspProblem(
+        hand,
+        objects,
+        grasp_count=config.grasp_count,
+        contact_count=config.contact_count,
+        grasp_type=config.grasp_type,
+        terms=config.energy.active_terms(),
+        sample_count=config.sample_count,
+        device=_device(config.device),
+    )
+    optimizer = config.optimizer
+    seeds = seed_grasps(problem, config.initialize, seed=config.seed)
+    reset_count = optimizer.reset_count(config.step_count)
+    resets = [
+        seed_grasps(problem, config.initialize, seed=config.seed, reset=1 + i) for i in range(reset_count)
+    ]
+    state = optimizer.init(problem, seeds, resets, step_count=config.step_count)
+    run_steps(problem, optimizer, state, config.step_count, progress=progress)
+    columns = _finish(problem, state, config)
+    seconds = time.perf_counter() - started
+    return [_grasp_set(problem, columns, index, config, seconds) for index in range(len(problem.objects))]
+
+
+def run_steps(
+    problem: GraspProblem,
+    optimizer: OptimizerMala,
+    state: OptimizerState,
+    step_count: int,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Advance ``state`` by ``step_count`` steps: the first as plain launches, the others as one captured graph."""
+    optimizer.step(problem, state)
+    if step_count > 1:
+        with wp.ScopedCapture(device=problem.device) as capture:
+            optimizer.step(problem, state)
+        # Recording on the CPU does not run what it records, as on CUDA.
+        graph = capture.graph
+    reported = time.perf_counter()
+    for step in range(2, step_count + 1):
+        wp.capture_launch(graph)
+        if progress is not None and time.perf_counter() - reported > _PROGRESS_PERIOD:
+            progress(_progress(state, step, step_count))
+            reported = time.perf_counter()
+    if progress is not None:
+        progress(_progress(state, step_count, step_count))
+
+
+def _progress(state: OptimizerState, step: int, step_count: int) -> Progress:
+    energy = state.best.energy.numpy()
+    current = state.current.energy.numpy()
+    accepted = state.work.accept_count.numpy()
+    return Progress(
+        step=step,
+        step_count=step_count,
+        energy_mean=float(np.mean(current)),
+        energy_best=float(np.min(energy)),
+        accept_rate=float(np.mean(accepted)) / step,
+    )
+
+
+def _device(name: str) -> Any:
+    if name == "auto":
+        return wp.get_device("cuda" if wp.is_cuda_available() else "cpu")
+    try:
+        return wp.get_device(name)
+    except (ValueError, RuntimeError) as error:
+        known = ", ".join(str(device) for device in wp.get_devices())
+        raise ValueError(f"device {name!r} is not available here; available: auto, {known}") from error
+
+
+def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfig) -> dict[str, np.ndarray]:
+    """Evaluate the best grasps and compute their targets: columns of all grasps of the batch."""
+    final = state.proposal
+    for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual"):
+        wp.copy(getattr(final, name), getattr(state.best, name))
+    problem.evaluate(final)
+    solution = contact_forces(problem, final, config.energy.force_closure)
+    squeeze_joints, force = squeeze(problem, final, solution.force, config.targets)
+    opened = pregrasp(problem, final, config.targets)
+    root = final.root_pose.numpy()
+    status = state.work.status.numpy()
+    status = np.where(status == GraspStatus.OK, solution.status, status)
+    unclear = (status == GraspStatus.OK) & (opened.clearance < config.targets.clearance)
+    status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), status)
+    inside = hand_depth(problem, final) > _DEPTH_LIMIT
+    status = np.where(np.isin(status, _JUDGED) & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
+    return {
+        "root_position": root[:, :3],
+        "root_quaternion": root[:, 3:],
+        "joint_position": final.joint_position.numpy(),
+        "pregrasp_root_position": opened.root_pose[:, :3],
+        "pregrasp_root_quaternion": opened.root_pose[:, 3:],
+        "pregrasp_joint_position": opened.joint_position,
+        "squeeze_root_position": root[:, :3],
+        "squeeze_root_quaternion": root[:, 3:],
+        "squeeze_joint_position": squeeze_joints,
+        "contact_index": final.contact_index.numpy(),
+        "contact_position": final.contact_position.numpy(),
+        "contact_normal": final.object_normal.numpy(),
+        "contact_force": force,
+        "energy": final.energy.numpy(),
+        "energy_terms": final.energy_terms.numpy().T,
+        "status": status,
+    }
+
+
+def _grasp_set(
+    problem: GraspProblem, columns: dict[str, np.ndarray], index: int, config: SynthesisConfig, seconds: float
+) -> GraspSet:
+    start = index * problem.grasp_count
+    own = {name: column[start : start + problem.grasp_count].copy() for name, column in columns.items()}
+    return GraspSet(
+        **own,
+        joint_names=problem.hand.joint_names,
+        energy_term_names=problem.term_names,
+        metadata=_metadata(problem, problem.objects[index], config, seconds),
+    )
+
+
+def _metadata(
+    problem: GraspProblem, model: ObjectModel, config: SynthesisConfig, seconds: float
+) -> dict[str, Any]:
+    return {
+        "versions": {"warpgrasp": VERSION, "warp": wp.__version__, "numpy": np.__version__},
+        "config": dataclasses.asdict(config),
+        "seed": config.seed,
+        "hand": {
+            "name": problem.hand.name,
+            "path": str(problem.hand.path),
+            "asset_hash": problem.hand.asset_hash,
+        },
+        "object": {
+            "name": model.name,
+            "path": str(model.path),
+            "file_hash": model.file_hash,
+            "mesh_hash": model.mesh_hash,
+            "scale": model.scale,
+            "repairs": list(model.repairs),
+        },
+        "units": {"length": "m", "angle": "rad", "force": "N", "quaternion": "xyzw"},
+        "device": str(problem.device),
+        "wall_time": seconds,
+    }
+
+
+def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
+    """Device memory one grasp of a batch needs [bytes]; meshes and samples of objects come on top."""
+    links, joints, shapes = len(hand.link_names), len(hand.joint_names), len(hand.geometry_type)
+    contacts, spheres = config.contact_count, len(hand.sphere_link)
+    edges = contacts * config.energy.force_closure.edge_count
+    chain = 28 + 4 * joints + 16 * contacts + 24 + 4 + 4 * (6 + joints)
+    state = chain + 28 * links + 52 * contacts + 4 * 8 + 24 * links + 4 * joints
+    buffers = 52 * shapes + 12 * spheres + 32 * edges + 12
+    resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
+    # state and two more states whose chains are kept, buffers of the terms, resets, counters
+    return 3 * state + buffers + resets + 64
