@@ -1,6 +1,6 @@
 """Float64 NumPy oracle of every energy term, as a function of a hand increment, with discrete features frozen.
 
-Written from the formulas (DESIGN section 4 and the docstrings of the terms), not from the kernels; distances and depths come
+Written from the formulas (those of the papers, in the docstrings of the terms), not from the kernels; distances and depths come
 from ``oracle_geometry.py``, contact wrenches and forces from ``oracle_forces.py``. What the kernels share with it is data
 only: the hand, the object, the candidates, and the frozen closest points and normals.
 

@@ -28,7 +28,7 @@ def wrench_matrix(
 ) -> FloatArray:
     """Columns ``[e_ik ; s (p_i - o) x e_ik]``, shape [6, C k].
 
-    DESIGN leaves the phase of the tangents open. The direction of the first one is the library's convention and is taken
+    The formulas leave the phase of the tangents open. The direction of the first one is the library's convention and is taken
     from there; everything else, its length and the other tangents included, is made here.
     """
     columns = []

@@ -18,7 +18,7 @@ from warpgrasp.base import atomic_file
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet, OutputError
 
-COLUMNS = {  # DESIGN section 6, with N = 5, J = 3, C = 4, K = 2
+COLUMNS = {  # the documented columns (docs/reference/files.md), with N = 5, J = 3, C = 4, K = 2
     "root_position": (5, 3),
     "root_quaternion": (5, 4),
     "joint_position": (5, 3),

@@ -131,7 +131,7 @@ def simulation_displacement(
 ) -> NDArray[np.float64]:
     """How far the object drifts in a hand that has closed and that nothing pushes [m], shape [N].
 
-    The simulation displacement of Hasson et al. (2019) and [FGD]: way of the centre of mass in a simulator within a
+    The simulation displacement of Hasson et al. 2019 and Turpin et al. 2023: way of the centre of mass in a simulator within a
     given time, counted from when the hand is closed. Mass, friction, drives and stiffness of contacts are those of the
     protocol, which has no gravity: grasps are not bound to a direction. What gravity does is the displacement in the
     trials of ``dexgraspbench``. NaN for invalid grasps and unstable simulations.

@@ -1,7 +1,8 @@
 """Contact points of the hand on the object: candidates, closest features and the contact distance energy.
 
 A candidate is a point on the surface of a link with its outward normal. The active contacts of a grasp are indices into the
-candidates. Their closest object features are frozen (``kernels/sdf.py``); everything taped here re-evaluates from them.
+candidates. Their closest object features are frozen (``kernels/mesh_distance.py``); everything taped here
+re-evaluates from them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = [
 
 wp.set_module_options({"enable_backward": True})
 
-# |d| is sqrt(d^2 + 1e-8) [GQP code]: smooth at the surface, 0.1 mm wide.
+# |d| is sqrt(d^2 + 1e-8) (Zurbrügg et al. 2025, published code): smooth at the surface, 0.1 mm wide.
 _SMOOTHING = wp.constant(1.0e-8)  # m^2
 
 
@@ -137,7 +138,7 @@ def launch_closest_features(
 
 @wp.func
 def _alignment(hand_normal: wp.vec3, object_normal: wp.vec3, normal_weighted: int) -> float:
-    """``exp(1 - <n_hand, -n_obj>)`` [GDG, GQP], or 1 for the plain distance [DGN]."""
+    """``exp(1 - <n_hand, -n_obj>)`` (P. Li et al. 2023, Zurbrügg et al. 2025), or 1: plain distance (Wang et al. 2023)."""
     factor = float(1.0)
     if normal_weighted != 0:
         factor = wp.exp(1.0 + wp.dot(hand_normal, object_normal))

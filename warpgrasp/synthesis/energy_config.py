@@ -75,7 +75,7 @@ class EnergyConfig:
 
 
 def _dexgraspnet() -> EnergyConfig:
-    """DexGraspNet: wrench balance and plain distance [DGN]."""
+    """DexGraspNet: wrench balance and plain distance (Wang et al. 2023)."""
     return EnergyConfig(
         force_closure=ForceClosure(weight=0.0),
         wrench_balance=WrenchBalance(weight=1.0),
@@ -84,7 +84,7 @@ def _dexgraspnet() -> EnergyConfig:
 
 
 def _gendexgrasp() -> EnergyConfig:
-    """GenDexGrasp: DexGraspNet with the normal-weighted distance [GDG]."""
+    """GenDexGrasp: DexGraspNet with the normal-weighted distance (P. Li et al. 2023)."""
     return dataclasses.replace(_dexgraspnet(), distance=Distance(normal_weighted=True))
 
 
@@ -93,4 +93,5 @@ ENERGY_PRESETS: dict[str, Callable[[], EnergyConfig]] = {
     "dexgraspnet": _dexgraspnet,
     "gendexgrasp": _gendexgrasp,
 }
-"""Named energies: ``graspqp`` [GQP], ``dexgraspnet`` [DGN], ``gendexgrasp`` [GDG]."""
+"""Named energies: ``graspqp`` (Zurbrügg et al. 2025), ``dexgraspnet`` (Wang et al. 2023) and ``gendexgrasp``
+(P. Li et al. 2023)."""

@@ -32,7 +32,7 @@ __all__ = ["Approach", "Manipulability", "Wall", "WrenchBalance"]
 
 @dataclass(frozen=True, kw_only=True)
 class WrenchBalance:
-    """DexGraspNet's ``|sum_i w_i|^2`` over frictionless unit contact wrenches [DGN]."""
+    """DexGraspNet's ``|sum_i w_i|^2`` over frictionless unit contact wrenches (Wang et al. 2023)."""
 
     weight: float = 0.0
     """Factor in the total energy."""
@@ -145,7 +145,7 @@ class Approach:
 
 @dataclass(frozen=True, kw_only=True)
 class Manipulability:
-    """How well the joints can press along the contact normals; see ``kernels/manipulability.py``."""
+    """How well the joints can press along the contact normals; see ``kernels/energies/manipulability.py``."""
 
     weight: float = 0.0
     """Factor in the total energy."""

@@ -1,7 +1,7 @@
 """The energy terms of GraspQP: force closure, contact distance, penetration both ways, self penetration, joint limits.
 
 Each is a frozen dataclass of hyper-parameters that fulfils ``warpgrasp.synthesis.energy_config.EnergyTerm``; the
-mathematics stands in the kernels (DESIGN section 4).
+mathematics stands in the kernels and in ``docs/concepts/energies.md``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["Distance", "ForceClosure", "JointLimits", "Penetration", "SelfPenetr
 
 @dataclass(frozen=True, kw_only=True)
 class ForceClosure:
-    """Differentiable force closure ``E_fc = g (V + e0) exp(-v S(W))`` [GQP Eq. 4-5]."""
+    """Differentiable force closure ``E_fc = g (V + e0) exp(-v S(W))`` (Zurbrügg et al. 2025, Eq. 4-5)."""
 
     weight: float = 1.0
     """Factor in the total energy."""
@@ -122,7 +122,10 @@ class ForceClosure:
 
 @dataclass(frozen=True, kw_only=True)
 class Distance:
-    """Contact distance ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|`` [GDG, GQP], plain ``sum_c |d_c|`` [DGN]."""
+    """Contact distance ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|``, or plain ``sum_c |d_c|``.
+
+    The first is that of P. Li et al. 2023 and Zurbrügg et al. 2025, the plain one that of Wang et al. 2023.
+    """
 
     weight: float = 100.0
     """Factor in the total energy [1/m]."""
@@ -156,7 +159,7 @@ class Distance:
 
 @dataclass(frozen=True, kw_only=True)
 class Penetration:
-    """Depth of object samples inside the hand's links, summed [DGN, GQP]."""
+    """Depth of object samples inside the hand's links, summed (Wang et al. 2023; Zurbrügg et al. 2025)."""
 
     weight: float = 100.0
     """Factor in the total energy [1/m]."""

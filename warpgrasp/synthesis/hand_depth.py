@@ -1,8 +1,8 @@
 """How deep a hand reaches into the object, where the penetration energy sees nothing.
 
-That energy asks how deep samples of the object's surface lie inside the hand [DGN]. A finger wholly inside the object has no
-surface inside it, and another finger's contacts may pay for it: such grasps hold in no hand. ``sphere_penetration`` keeps
-fingers out; what is left is told by this depth.
+That energy asks how deep samples of the object's surface lie inside the hand (Wang et al. 2023). A finger wholly
+inside the object has no surface inside it, and another finger's contacts may pay for it: such grasps hold in no hand.
+``sphere_penetration`` keeps fingers out; what is left is told by this depth.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Annealed optimisers of grasps: MALA [DGN] and MALA* [GQP Sec. 4, Alg. 1].
+"""Annealed optimisers of grasps: MALA (Wang et al. 2023) and MALA* (Zurbrügg et al. 2025, Sec. 4, Alg. 1).
 
 An optimiser *is* its hyper-parameters (a frozen dataclass); what changes from step to step is an explicit
 ``OptimizerState`` made by ``init`` and advanced by ``step``. A step is a fixed sequence of launches without allocation or
@@ -71,7 +71,10 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerMala:
-    """Metropolis-adjusted annealing with an RMS-preconditioned gradient step [DGN]. Defaults of [GQP code]."""
+    """Metropolis-adjusted annealing with an RMS-preconditioned gradient step (Wang et al. 2023).
+
+    Defaults: the published code of Zurbrügg et al. 2025.
+    """
 
     step_size: float = 0.005
     """Length of a preconditioned step [m or rad]."""
@@ -176,7 +179,10 @@ class OptimizerMala:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerMalaStar(OptimizerMala):
-    """MALA*: temperature scaled by each grasp's rank in its object's batch, and resets of the worst [GQP Alg. 1]."""
+    """MALA*: temperature scaled by each grasp's rank in its object's batch, and resets of the worst.
+
+    Source: Zurbrügg et al. 2025, Alg. 1.
+    """
 
     temperature_scaling: bool = True
     """``T_i = T (1 + Phi(z_i))``: grasps worse than their batch explore more."""

@@ -1,4 +1,4 @@
-"""Seed grasps around the inflated convex hull of an object [DGN Sec. III-C, GQP Sec. 4].
+"""Seed grasps around the inflated convex hull of an object (Wang et al. 2023, Sec. III-C; Zurbrügg et al. 2025, Sec. 4).
 
 Seeds are spread by farthest-point sampling over the inflated hull; the palm faces the nearest point of the hull from 5 to
 10 cm, turned in the plane by any angle and tilted a little; joints start around the hand's opening pose. A pinch starts

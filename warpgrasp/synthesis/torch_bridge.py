@@ -3,7 +3,8 @@
 Everything reads and writes torch memory through ``wp.from_torch``. torch is not a dependency of the package: it is
 imported when this module is, with a message that says so.
 
-Gradients are those of the synthesis: closest points, normals and active sets are frozen (DESIGN section 10).
+Gradients are those of the synthesis: closest points, normals and active sets are frozen, see
+``docs/concepts/distances.md``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def force_closure(
     *,
     term: ForceClosure | None = None,
 ) -> torch.Tensor:
-    """Force-closure energy ``E_fc`` [GQP Eq. 4-5] of B grasps with C contacts; lower is better.
+    """Force-closure energy ``E_fc`` (Zurbrügg et al. 2025, Eq. 4-5) of B grasps with C contacts; lower is better.
 
     Args:
         contact_position: Contacts [m], object frame, shape [B, C, 3]; gradients flow here.
@@ -100,7 +101,7 @@ def contact_distance(
     *,
     term: Distance | None = None,
 ) -> torch.Tensor:
-    """Contact distance energy ``E_dis`` [GDG, GQP] of B grasps with C contacts [m], shape [B].
+    """Contact distance energy ``E_dis`` (P. Li et al. 2023; Zurbrügg et al. 2025) of B grasps with C contacts [m], shape [B].
 
     Args:
         contact_position: Contacts on the hand [m], object frame, shape [B, C, 3]; gradients flow here.

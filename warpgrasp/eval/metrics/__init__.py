@@ -1,4 +1,4 @@
-"""Metrics of grasp sets: small functions of plain arrays, see DESIGN section 8 for their sources."""
+"""Metrics of grasp sets: small functions of plain arrays, each names its source."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def unique_grasps(
     angle_bin: float = 4.0,
     joint_bin: float | None = 1.15,
 ) -> NDArray[np.int64]:
-    """Indices of the first grasp in each occupied bin [GQP 5], ascending.
+    """Indices of the first grasp in each occupied bin (Zurbrügg et al. 2025, Sec. 5), ascending.
 
     Bins are cubes of the root position, of its rotation vector and of the joints.
 
@@ -57,7 +57,9 @@ def unique_rate(
     *,
     requested: int | None = None,
 ) -> float:
-    """Unique grasp rate [GQP 5]: different successful grasps (2 cm, 4 deg, 1.15 deg) per grasp requested.
+    """Unique grasp rate of Zurbrügg et al. 2025, Sec. 5: different successful grasps per grasp requested.
+
+    Two grasps are different when they fall into different bins of 2 cm, 4 deg and 1.15 deg.
 
     Args:
         root_position: [m], shape [N, 3].
@@ -89,7 +91,9 @@ def grasp_entropy(
     joint_lower: ArrayLike,
     joint_upper: ArrayLike,
 ) -> float:
-    """Entropy ``H = 1/2 H(q) + 1/2 (H(position) + H(orientation))`` [GQP 8.1], in nats; successes only go in.
+    """Entropy ``H = 1/2 H(q) + 1/2 (H(position) + H(orientation))`` of successful grasps, in nats.
+
+    Source: Zurbrügg et al. 2025, Sec. 8.1.
 
     Each part is the mean over its components of the entropy of a histogram of 32 bins: joints within their limits,
     positions within +-0.1 m, orientations as angle, inclination and azimuth of the rotation vector. Values outside
@@ -122,7 +126,7 @@ def grasp_entropy(
 def first_variance_ratio(
     root_position: ArrayLike, root_quaternion: ArrayLike, joint_position: ArrayLike
 ) -> float:
-    """Share of the first principal component in the variance of (position, rotation vector, joints) [BODex].
+    """Share of the first principal component in the variance of (position, rotation vector, joints) (Chen et al. 2025).
 
     Small when grasps differ in many ways; 1 when they all lie on a line. Fewer than two different grasps: NaN.
     """

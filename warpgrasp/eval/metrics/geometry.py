@@ -31,7 +31,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 PENETRATION_POINTS = 3000
-"""Surface points of the object over which penetration is measured [GQP 8.1]."""
+"""Surface points of the object over which penetration is measured (Zurbrügg et al. 2025, Sec. 8.1)."""
 
 
 def hand_signed_distance(
@@ -93,7 +93,10 @@ def penetration_depth(
     root_quaternion: ArrayLike,
     joint_position: ArrayLike,
 ) -> float:
-    """Largest depth [m] of 3000 surface points of the object inside the hand of one grasp, at least 0 [GQP 8.1]."""
+    """Largest depth [m] of 3000 surface points of the object inside the hand of one grasp, at least 0.
+
+    As measured by Zurbrügg et al. 2025, Sec. 8.1.
+    """
     points, _ = model.surface_samples(PENETRATION_POINTS)
     distance = hand_signed_distance(hand, root_position, root_quaternion, joint_position, points, reach=0.0)
     return float(-min(distance.min(), 0.0))
@@ -118,7 +121,7 @@ def contact_distance_consistency(
     *,
     grasp_type: str = "power",
 ) -> float:
-    """Largest minus smallest distance [m] of the fingers of a grasp type to the object [BODex].
+    """Largest minus smallest distance [m] of the fingers of a grasp type to the object (Chen et al. 2025).
 
     The distance of a finger is that of its closest contact candidate, negative inside. The palm does not count.
     """
@@ -147,7 +150,10 @@ def contact_area(
     distance: float = 0.005,
     count: int = PENETRATION_POINTS,
 ) -> float:
-    """Area [m^2] of the object's surface nearer than ``distance`` to the hand [FGD], from evenly spread points."""
+    """Area [m^2] of the object's surface nearer than ``distance`` to the hand, from evenly spread points.
+
+    Source: Turpin et al. 2023.
+    """
     points, _ = model.surface_samples(count)
     near = (
         hand_signed_distance(hand, root_position, root_quaternion, joint_position, points, reach=distance)
@@ -167,7 +173,7 @@ def intersection_volume(
     *,
     spacing: float = 0.002,
 ) -> float:
-    """Volume [m^3] that hand and object share [FGD], counted on a grid over the object's bounding box."""
+    """Volume [m^3] that hand and object share (Turpin et al. 2023), counted on a grid over the object's bounding box."""
     lower, upper = model.vertices.min(axis=0), model.vertices.max(axis=0)
     axes = [np.arange(a + 0.5 * spacing, b, spacing) for a, b in zip(lower, upper, strict=True)]
     inside = np.zeros([len(axis) for axis in axes], dtype=bool)

@@ -1,4 +1,4 @@
-"""Classical grasp quality: epsilon (Q1) and volume of the grasp wrench space [Ferrari and Canny 1992].
+"""Classical grasp quality: epsilon (Q1) and volume of the grasp wrench space (Ferrari and Canny 1992).
 
 The wrench space is the convex hull of the wrenches of unit contact forces along the edges of the friction cones.
 """

@@ -1,7 +1,8 @@
 """How a grasp is tested in physics: protocols as data, shared by every engine.
 
 A protocol is a scene (masses, friction, drives, solver) and a list of trials. Every trial starts from a fresh reset, closes
-the hand, pushes the object and asks whether it stayed. DESIGN section 8 says where the numbers come from.
+the hand, pushes the object and asks whether it stayed. Where the numbers come from stands at each
+protocol and in ``docs/howto/evaluate.md``.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def _negative(axis: Vector) -> Vector:
 
 
 def _axis_pairs() -> tuple[Trial, ...]:
-    """Forth along an axis from 0.25 to 0.75 s and back from 1.0 to 1.5 s, for three axes [GQP 8.1]."""
+    """Forth along an axis from 0.25 to 0.75 s and back from 1.0 to 1.5 s, for three axes (Zurbrügg et al. 2025, Sec. 8.1)."""
     return tuple(
         Trial(
             name=name,
@@ -238,9 +239,9 @@ graspqp = Protocol(
     contact_time_constant=0.01,
     impedance_ratio=10.0,
 )
-"""GraspQP [GQP 5, 8.1, 8.3 and its code]: 0.2 kg, friction 1, +-force on three axes, 3 cm. Its simulator has rigid
-contacts; here they are as stiff as 200 Hz allow, with friction ten times stiffer. The limit of the start is ours, that of
-``dexgraspbench``: a fixed hand deep inside an object would hold it."""
+"""GraspQP (Zurbrügg et al. 2025, Sec. 5, 8.1, 8.3 and its published code): 0.2 kg, friction 1, +-force on three axes, 3 cm.
+Its simulator has rigid contacts; here they are as stiff as 200 Hz allow, with friction ten times stiffer. The limit of
+the start is ours, that of ``dexgraspbench``: a fixed hand deep inside an object would hold it."""
 
 dexgraspbench = Protocol(
     name="dexgraspbench",

@@ -32,9 +32,9 @@ class SqueezeRule(enum.Enum):
     POSITION = "position"
     """The file's squeeze positions as they are, whatever the stiffness of the protocol's drives."""
     EXTRAPOLATE = "extrapolate"
-    """``2 x - x_pregrasp`` of root and joints [BODex, paper]."""
+    """``2 x - x_pregrasp`` of root and joints (Chen et al. 2025)."""
     EXTRAPOLATE_JOINTS = "extrapolate-joints"
-    """``2 q - q_pregrasp``, the root stays [BODex, published code]."""
+    """``2 q - q_pregrasp``, the root stays (Chen et al. 2025, published code)."""
 
 
 @dataclass(frozen=True, eq=False)

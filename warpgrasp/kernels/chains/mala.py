@@ -1,7 +1,8 @@
 """One step of the annealed chains: per-object statistics, proposal, Metropolis test, resets. All on the device.
 
-MALA [DGN] and MALA* [GQP Alg. 1] share these kernels; MALA is MALA* without temperature scaling and resets. Every random
-number depends on (seed, mesh, grasp, step) alone, so that what else is in the batch changes nothing.
+MALA (Wang et al. 2023) and MALA* (Zurbrügg et al. 2025, Alg. 1) share these kernels; MALA is MALA* without
+temperature scaling and resets. Every random number depends on (seed, mesh, grasp, step) alone, so that what else is in the
+batch changes nothing.
 """
 
 from __future__ import annotations

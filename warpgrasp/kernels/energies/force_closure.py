@@ -3,7 +3,8 @@
     dE_fc/dW  = g exp(-v S) (W x*) x*^T - v E_fc M W          (envelope theorem; dS/dW = M W)
     dE_fc/dp_i = sum_j s e_ij x (dE_fc/dw_ij)_torque          (normals frozen)
 
-DESIGN section 4; V and x* come from ``qp``, S and M from ``singular_values``. Functions for fused kernels.
+Derived in ``docs/concepts/force_closure.md``; V and x* come from ``qp``, S and M from ``singular_values``.
+Functions for fused kernels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ wp.set_module_options({"enable_backward": False})
 
 @wp.func
 def force_closure_energy(value: float, factor: float, gain: float, offset: float, decay: float) -> float:
-    """``E_fc = g (V + e0) exp(-v S)`` with ``g`` = gain, ``e0`` = offset, ``v`` = decay [GQP Eq. 5]."""
+    """``E_fc = g (V + e0) exp(-v S)`` with ``g`` = gain, ``e0`` = offset, ``v`` = decay (Zurbrügg et al. 2025, Eq. 5)."""
     return gain * (value + offset) * wp.exp(-decay * factor)
 
 

@@ -39,7 +39,7 @@ class ForceClosureArrays:
 
 @wp.struct
 class ForceClosureConstants:
-    """Constants of DESIGN section 4."""
+    """Constants of the energy; the symbols are those of ``docs/concepts/force_closure.md``."""
 
     friction: float
     torque_weight: float

@@ -1,6 +1,7 @@
 """Penetration of object surface samples into the hand's link geometry, with culling that gives the same value.
 
-``E_pen = sum_samples max(0, max_geometry depth)``, the depth of a sample inside a capsule, a box or a convex mesh [DGN, GQP].
+``E_pen = sum_samples max(0, max_geometry depth)``, the depth of a sample inside a capsule, a box or a convex mesh
+(Wang et al. 2023; Zurbrügg et al. 2025).
 Bounds decide what is looked at, none changes the sum: bounding spheres of *clusters* of neighbouring samples and of *groups* of
 clusters, a bounding capsule per geometry, and the geometry's own planes. Within a grasp, a group is tested against every
 geometry, a cluster against those near its group, a sample against those near its cluster. The search for a depth ends at the

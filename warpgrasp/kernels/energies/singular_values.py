@@ -1,4 +1,4 @@
-"""The factor S(W) of the force-closure energy, from the Gram matrix ``G = W W^T`` (DESIGN section 4).
+"""The factor S(W) of the force-closure energy, from the Gram matrix ``G = W W^T``.
 
     geometric mean   S = det(G + 1e-8 I)^(1/12)              dS/dW = S/6 (G + 1e-8 I)^-1 W
     sum              S = sum_j sqrt(lambda_j(G) + 1e-8)      dS/dW = (G + 1e-8 I)^(-1/2) W

@@ -1,4 +1,6 @@
-"""Contact wrenches: friction cones, the wrench matrix and the DexGraspNet baseline (DESIGN section 4).
+"""Contact wrenches: friction cones, the wrench matrix and the DexGraspNet baseline.
+
+The documentation page *Force closure* (``docs/concepts/force_closure.md``) derives what stands here, with the same symbols.
 
 A contact at the hand point ``p_i`` presses along the inward normal ``n_i = -n_obj`` of the object. Its
 friction cone of coefficient ``mu`` is replaced by a pyramid of ``k`` edges with *unit* tangents ``t_ik`` at
@@ -279,7 +281,7 @@ def launch_wrench_sum_energy(
     *,
     torque_weight: float = 1.0,
 ) -> Any:
-    """DexGraspNet force closure ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` [DGN]; taped.
+    """DexGraspNet force closure ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` (Wang et al. 2023); taped.
 
     Args:
         contact_position: Hand contact points in the object frame [m], vec3, shape [grasp_count,

@@ -1,4 +1,7 @@
-"""DexGraspNet's force-closure surrogate ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` with frictionless unit wrenches [DGN]."""
+"""DexGraspNet's force-closure surrogate ``|sum_i [n_i ; s (p_i - o) x n_i]|^2`` with frictionless unit wrenches.
+
+Source: Wang et al. 2023.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The force-closure QP on the ``wp.Tape``: envelope, implicit and unrolled adjoints (DESIGN section 4).
+"""The force-closure QP on the ``wp.Tape``: envelope, implicit and unrolled adjoints.
 
 - envelope (default): ``dV/dW = (W x*) x*^T``. Exact for V at the optimum, costs one outer product. The forces x*
   carry no gradient.

@@ -1,4 +1,6 @@
-"""The force-closure QP of DESIGN section 4 and its two solvers.
+"""The quadratic program (QP) of force closure, its dual and its default solver.
+
+Derived step by step, with the same symbols, in ``docs/concepts/force_closure.md``.
 
     x* = argmin  1/2 |W x|^2 + eps/2 |x|^2,   lower <= x <= upper          W: 6 x E wrench matrix
     V(W) = 1/2 |W x*|^2 + eps/2 |x*|^2                                     (the ridge eps is part of V)
@@ -20,7 +22,7 @@ Solvers (both write x, both start from a dual estimate, so that contacts may be 
 - :func:`solve_dual_newton` (default): semismooth Newton on F, ``H = I + 1/eps sum_{free} w_i w_i^T`` (free:
   strictly inside the box), 6x6 Cholesky, line search on the monotone piecewise linear directional derivative.
   Finite termination.
-- ``solve_projected_gradient`` (in ``qp_gradient``): projected gradient on the box with Nesterov acceleration,
+- ``solve_projected_gradient`` (in ``projected_gradient``): projected gradient on the box with Nesterov acceleration,
   adaptive restart and step ``1 / (lambda_max(W W^T) + eps)``. First order: slow, because ``lambda_max / eps``
   is ~ 1e4.
 
@@ -73,7 +75,7 @@ class QpSolver(enum.IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class QpConfig:
-    """Settings of the force-closure QP [GQP Eq. 4-5]. Defaults: the paper's bounds, the faster solver."""
+    """Settings of the force-closure QP (Zurbrügg et al. 2025, Eq. 4-5). Defaults: the paper's bounds, the faster solver."""
 
     lower: float = 1.0
     """Lower bound of every edge force."""
