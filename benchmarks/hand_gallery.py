@@ -1,4 +1,4 @@
-"""The pictures of docs/hands.md: the best grasp of every grasp type on five objects of different shape, one PNG per hand.
+"""The pictures of docs/howto/hands.md: the best grasp of every grasp type on five objects of different shape, one PNG per hand.
 
 python benchmarks/hand_gallery.py [--hands allegro leap] [--objects ../shared/objects] [--out docs/images]
 """

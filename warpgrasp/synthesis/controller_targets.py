@@ -46,7 +46,7 @@ class TargetConfig:
 
     squeeze_effort: float = 3.0
     """Largest joint torque of ``J^T f`` as a fraction of its effort limit; above 1 joints are bounded by their limits.
-    Measured for every hand: ``docs/quality.md``, The squeeze."""
+    Measured for every hand: ``docs/results/quality.md``, The squeeze."""
     clearance: float = 0.01
     """Least distance of the pregrasp hand to the object [m]."""
     opening_steps: int = 20

@@ -119,7 +119,7 @@ def hand_targets(
 
 
 def _reach(hand: HandModel) -> FloatArray:
-    """How much further joints at their limit aim [rad or m], shape [J]; measured: ``docs/quality.md``, The squeeze."""
+    """How much further joints at their limit aim [rad or m], shape [J]; measured: ``docs/results/quality.md``, The squeeze."""
     reach = np.full(hand.dof_count, 0.1)
     sliding = (np.asarray(hand.joint_type) == JointType.PRISMATIC) & (hand.joint_dof >= 0)
     reach[hand.joint_dof[sliding]] = 0.01
