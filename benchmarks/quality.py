@@ -65,6 +65,7 @@ _COLUMNS = (
     "unique %",
     "by pose %",
     "H",
+    "H pooled",
     "dexgraspbench %",
     "penetration mean / median mm",
     "self p90 mm",
@@ -179,17 +180,17 @@ def summarize(folder: Path, names: Sequence[str], hand: HandModel) -> dict[str, 
         held = [result["graspqp_success"].any(axis=1) for result in results]
         unique = [unique_rate(*(part[i] for part in poses), held[i]) for i in range(len(sets))]
         by_pose = [pose_unique_rate(poses[0][i], poses[1][i], held[i]) for i in range(len(sets))]
-        entropy = grasp_entropy(
-            *(np.concatenate(part)[success.any(axis=1)] for part in poses),
-            joint_lower=hand.dof_lower,
-            joint_upper=hand.dof_upper,
-        )
+        limits = {"joint_lower": hand.dof_lower, "joint_upper": hand.dof_upper}
+        # The paper's H is that of one object, averaged; a pooled histogram grows with the number of objects.
+        entropy = [grasp_entropy(*(part[i][held[i]] for part in poses), **limits) for i in range(len(sets))]
+        pooled = grasp_entropy(*(np.concatenate(part)[success.any(axis=1)] for part in poses), **limits)
         cells |= {
             "Succ1 %": f"{100 * success.any(axis=1).mean():.1f}",
             "Succ3 %": f"{100 * success.all(axis=1).mean():.1f}",
             "unique %": f"{100 * np.mean(unique):.1f}",
             "by pose %": f"{100 * np.mean(by_pose):.1f}",
-            "H": f"{entropy:.2f}",
+            "H": f"{np.nanmean(entropy) if any(mask.any() for mask in held) else np.nan:.2f}",
+            "H pooled": f"{pooled:.2f}",
             "too deep %": f"{100 * (column('graspqp_reason') == FailureReason.PENETRATION).mean():.1f}",
         }
     if all("dexgraspbench_success" in result for result in results):

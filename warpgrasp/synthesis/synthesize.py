@@ -94,7 +94,7 @@ def synthesize(
         hand: The hand.
         objects: The objects; those of a call share the device, nothing else: grasps of an object do not depend on
             the others.
-        config: Hyper-parameters, the paper's by default.
+        config: Hyper-parameters; by default those of the command line.
         progress: Called a few times a second.
 
     Returns:
