@@ -100,6 +100,37 @@ def test_energy_and_gradient_are_those_of_the_problem(evaluated):
     np.testing.assert_allclose(radial.numpy(), 0.0, atol=1e-3 * scale)
 
 
+@pytest.mark.parametrize("length", [0.5, 1.05, 3.0])
+def test_the_length_of_a_quaternion_does_not_matter(evaluated, length):
+    problem, state = evaluated
+    unit = _tensor(state.root_pose).clone()
+    longer = unit.clone()
+    longer[:, 3:] *= length
+    longer.requires_grad_()
+    energy = grasp_energy(problem, longer, _tensor(state.joint_position), _tensor(state.contact_index))
+    np.testing.assert_allclose(energy.detach().numpy(), state.energy.numpy(), rtol=1e-4)
+    energy.sum().backward()
+    gradient = longer.grad[:, 3:]
+    scale = gradient.abs().max()
+    radial = (gradient * unit[:, 3:]).sum(dim=1)
+    np.testing.assert_allclose(radial.numpy(), 0.0, atol=1e-3 * scale)
+    # Along a tangent of the unit sphere the energy changes `length` times slower.
+    unit.requires_grad_()
+    at_one = grasp_energy(problem, unit, _tensor(state.joint_position), _tensor(state.contact_index))
+    at_one.sum().backward()
+    np.testing.assert_allclose(
+        gradient.numpy() * length, unit.grad[:, 3:].numpy(), atol=2e-3 * scale * length
+    )
+
+
+def test_a_quaternion_without_length_is_refused(evaluated):
+    problem, state = evaluated
+    root = _tensor(state.root_pose).clone()
+    root[2, 3:] = 0.0
+    with pytest.raises(ValueError, match=r"can be normalised .*grasp 2"):
+        grasp_energy(problem, root, _tensor(state.joint_position), _tensor(state.contact_index))
+
+
 def test_surfaces_return_the_closest_features(evaluated):
     problem, state = evaluated
     surfaces = ObjectSurfaces(problem.objects, "cpu")

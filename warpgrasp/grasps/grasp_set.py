@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
+from warpgrasp.base.npz import npz_bytes
 from warpgrasp.base.status import GraspStatus
 
 __all__ = ["SCHEMA_VERSION", "GraspSet", "OutputError"]
@@ -214,12 +215,10 @@ class GraspSet:
             metadata = json.dumps(self.metadata, sort_keys=True)
         except (TypeError, ValueError) as error:
             raise OutputError(f"cannot write {path}: metadata holds what JSON cannot ({error}).") from error
-        buffer = io.BytesIO()
         arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES}
         for name in _NAME_COLUMNS:
             arrays[name] = np.asarray(getattr(self, name), dtype=np.str_)
-        np.savez(buffer, allow_pickle=False, **arrays, metadata=np.asarray(metadata))
-        write_bytes(path, buffer.getvalue())
+        write_bytes(path, npz_bytes({**arrays, "metadata": np.asarray(metadata)}))
         return path
 
     @classmethod

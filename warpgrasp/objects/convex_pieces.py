@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
+from warpgrasp.base.npz import npz_bytes
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -126,10 +127,8 @@ def _piece(points: NDArray[np.float64]) -> ConvexPiece:
 
 
 def _write(path: Path, pieces: tuple[ConvexPiece, ...]) -> None:
-    buffer = io.BytesIO()
     arrays = {f"vertices_{i}": piece.vertices for i, piece in enumerate(pieces)}
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, npz_bytes(arrays))
 
 
 def _read(path: Path) -> tuple[ConvexPiece, ...] | None:

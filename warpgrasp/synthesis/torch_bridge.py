@@ -131,15 +131,30 @@ def grasp_energy(
 
     Args:
         problem: Hand, objects, terms; its batch size is B.
-        root_pose: Position [m] and quaternion xyzw of the hand root, object frame, shape [B, 7].
+        root_pose: Position [m] and quaternion xyzw of the hand root, object frame, shape [B, 7]; the quaternion is
+            normalised first, so that a step of an optimiser may leave the unit sphere.
         joint_position: Independent joints [rad or m], shape [B, J].
         contact_index: Active contact candidates, shape [B, C].
 
     Returns:
-        Weighted total, shape [B]; ``problem.energy`` says of what. The gradient of a quaternion is tangent to the
-        unit sphere.
+        Weighted total, shape [B], of ``problem.terms``. The gradient of a quaternion is orthogonal to it: its length does
+        not matter.
+
+    Raises:
+        ValueError: Shapes that do not fit the problem, or a quaternion without length.
     """
-    return _GraspEnergy.apply(problem, root_pose, joint_position, contact_index)
+    _check_shapes(problem, root_pose, joint_position, contact_index)
+    quaternion = root_pose[:, 3:]
+    length = torch.linalg.vector_norm(quaternion, dim=1, keepdim=True)
+    unusable = torch.nonzero(~((length > 1.0e-6) & torch.isfinite(length))[:, 0])
+    if len(unusable):
+        index = int(unusable[0])
+        raise ValueError(
+            f"root_pose must hold finite quaternions that can be normalised (got {quaternion[index].tolist()} "
+            f"for grasp {index}); start from a unit quaternion"
+        )
+    normalized = torch.cat([root_pose[:, :3], quaternion / length], dim=1)
+    return _GraspEnergy.apply(problem, normalized, joint_position, contact_index)
 
 
 class ObjectSurfaces:
@@ -220,14 +235,6 @@ class _GraspEnergy(torch.autograd.Function):
         joint_position: torch.Tensor,
         contact_index: torch.Tensor,
     ) -> torch.Tensor:
-        shapes = {
-            "root_pose": (root_pose, (problem.batch_size, 7)),
-            "joint_position": (joint_position, (problem.batch_size, len(problem.hand.joint_names))),
-            "contact_index": (contact_index, (problem.batch_size, problem.contact_count)),
-        }
-        for name, (value, shape) in shapes.items():
-            if tuple(value.shape) != shape:
-                raise ValueError(f"{name} must have shape {shape} (got {tuple(value.shape)})")
         with _stream(root_pose):
             state = problem.create_state()
             state.root_pose = _array(_ready(root_pose), wp.transform)
@@ -254,6 +261,19 @@ def _quaternion_gradient(quaternion: torch.Tensor, rotation: torch.Tensor) -> to
     axis, scalar = quaternion[:, :3], quaternion[:, 3:]
     vector = scalar * rotation + torch.cross(axis, rotation, dim=1)
     return 2.0 * torch.cat([vector, -(axis * rotation).sum(dim=1, keepdim=True)], dim=1)
+
+
+def _check_shapes(
+    problem: GraspProblem, root_pose: torch.Tensor, joint_position: torch.Tensor, contact_index: torch.Tensor
+) -> None:
+    shapes = {
+        "root_pose": (root_pose, (problem.batch_size, 7)),
+        "joint_position": (joint_position, (problem.batch_size, len(problem.hand.joint_names))),
+        "contact_index": (contact_index, (problem.batch_size, problem.contact_count)),
+    }
+    for name, (value, shape) in shapes.items():
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name} must have shape {shape} (got {tuple(value.shape)})")
 
 
 def _check(name: str, value: torch.Tensor, dimension: int) -> None:

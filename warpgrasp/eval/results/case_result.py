@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.atomic_file import write_bytes
+from warpgrasp.base.npz import npz_bytes
 from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
 
 __all__ = ["RESULT_VERSION", "CaseResult", "result_key"]
@@ -105,12 +106,9 @@ class CaseResult:
 
     def save(self, path: Path) -> Path:
         """Write the npz file, whole or not at all."""
-        buffer = io.BytesIO()
         text = json.dumps(self.metadata, sort_keys=True)
-        np.savez_compressed(
-            buffer, allow_pickle=False, force=self.force, **self.columns, metadata=np.asarray(text)
-        )
-        write_bytes(path, buffer.getvalue())
+        arrays = {"force": self.force, **self.columns, "metadata": np.asarray(text)}
+        write_bytes(path, npz_bytes(arrays, compress=True))
         return path
 
     @classmethod
