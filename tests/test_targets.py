@@ -89,7 +89,7 @@ def test_bounds_of_the_qp_bind_the_forces(lower: float, upper: float) -> None:
         problem,
         annealed_variables(make_problem("allegro", example_objects(1), grasp_count=3, contact_count=5), 1),
     )
-    solution = contact_forces(problem, state)
+    solution = contact_forces(problem, state, term)
     inward = np.einsum("bcd,bcd->bc", solution.force, -state.object_normal.numpy())
     length = np.sqrt(1.0 + 0.4**2)
     assert np.all(inward >= lower / length - 1e-4)
