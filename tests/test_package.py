@@ -85,7 +85,7 @@ def test_wheel_carries_assets_and_licence(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "warpgrasp").rglob("*.py")}
     expected |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "warpgrasp").rglob("*.usd[ac]")}
-    assert expected <= names
+    assert expected | {"warpgrasp/py.typed"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"warpgrasp"}, (
         "the root links are not packaged"

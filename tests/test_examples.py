@@ -1,0 +1,61 @@
+"""The scripts of ``examples/`` run as a user runs them, with small settings, and say and write what they promise."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """Arguments of a script, what must be installed, and what it must leave behind."""
+
+    arguments: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    says: str = ""
+
+
+RUNS = {
+    "newton_hold": Run(
+        arguments=("--steps", "600", "--seconds", "0.7"),
+        needs=("newton", "mujoco", "coacd"),
+        writes=("recording.usd", "grasp.npz"),
+        says="The grasp holds.",
+    ),
+}
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_example(name: str, tmp_path: Path) -> None:
+    run = RUNS[name]
+    missing = [module for module in run.needs if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"examples/{name}.py needs {', '.join(missing)} (extra 'sim')")
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py"), str(tmp_path), *run.arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run.says in done.stdout
+    for file in run.writes:
+        assert (tmp_path / file).stat().st_size > 0, file
