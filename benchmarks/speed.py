@@ -20,7 +20,7 @@ from machine import machine_name
 
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
-from warpgrasp.synthesis.optimizer import OptimizerState
+from warpgrasp.synthesis.optimizer import MalaState
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import seed_grasps
 from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, run_steps
@@ -30,7 +30,7 @@ PUBLISHED_MS = 5.3  # Allegro, 12 contacts, batch 32, culled
 
 def prepare(
     hand_name: str, batch: int, config: SynthesisConfig, device: str
-) -> tuple[GraspProblem, OptimizerState]:
+) -> tuple[GraspProblem, MalaState]:
     """A problem of ``batch`` grasps, 32 per object, over copies of the example objects, ready to step."""
     hand = load_hand(hand_name)
     examples = [load_object(example_object_path(name)) for name in example_object_names()]

@@ -54,8 +54,8 @@ def example_objects(count: int = 3) -> list[ObjectModel]:
 def only(**terms: Any) -> EnergyConfig:
     """Energy of the given terms alone."""
     silent = {
-        f.name: dataclasses.replace(getattr(EnergyConfig(), f.name), weight=0.0)
-        for f in dataclasses.fields(EnergyConfig)
+        name: dataclasses.replace(term, weight=0.0)  # type: ignore[type-var]
+        for name, term in EnergyConfig().named_terms().items()
     }
     return EnergyConfig(**{**silent, **terms})
 

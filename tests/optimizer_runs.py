@@ -8,7 +8,7 @@ import numpy as np
 from cases import example_objects, make_problem
 from numpy.typing import NDArray
 
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerState
+from warpgrasp.synthesis.optimizer import MalaState, OptimizerMala
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import InitializeConfig, SeedGrasps, seed_grasps
 
@@ -26,7 +26,7 @@ def small_problem(
 
 def start(
     problem: GraspProblem, optimizer: OptimizerMala, step_count: int, seed: int = 0
-) -> tuple[OptimizerState, list[SeedGrasps]]:
+) -> tuple[MalaState, list[SeedGrasps]]:
     config = InitializeConfig()
     seeds = seed_grasps(problem, config, seed=seed)
     resets = [

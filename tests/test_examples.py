@@ -31,6 +31,7 @@ RUNS = {
         writes=("recording.usd", "grasp.npz"),
         says="The grasp holds.",
     ),
+    "own_energy": Run(says="With a wanted height of -30 mm: the contacts of 4 grasps lie"),
 }
 
 

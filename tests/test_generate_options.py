@@ -102,8 +102,6 @@ def test_help_is_readable_and_names_the_options(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--energy", "magic"],
-        ["--optimizer", "adam"],
         ["--steps", "many"],
         ["--no-such-option"],
         ["--energy.x.y", "1"],
@@ -121,6 +119,12 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     [
         (["--hand", "tentacle"], "unknown hand 'tentacle'; shipped hands are"),
         (["--grasp-type", "hook"], "must be one of power"),
+        (
+            ["--energy", "magic"],
+            "--energy must be one of graspqp, dexgraspnet, gendexgrasp, or my_module:MyTerm",
+        ),
+        (["--energy", "graspqp", "--energy", "gendexgrasp"], "--energy takes one preset"),
+        (["--optimizer", "adam"], "--optimizer must be one of mala, mala-star, or my_module:MyOptimizer"),
         (["--contacts", "0"], "--contacts must be in [1, "),
         (["--contacts", "9999"], "(got 9999)"),
         (["--grasps", "0"], "--grasps must be at least 1 (got 0)"),

@@ -195,7 +195,7 @@ def test_more_contacts_than_candidates_are_refused() -> None:
         make_problem("robotiq_2f140", example_objects(1), contact_count=65)
     with pytest.raises(ValueError, match=r"contact_count must be in \[1, 64\] \(got 0\)"):
         make_problem("robotiq_2f140", example_objects(1), contact_count=0)
-    with pytest.raises(ValueError, match=r"needs a contact on each of its 3 fingers.*got 2"):
+    with pytest.raises(ValueError, match=r"needs a contact on each of its 3 required fingers.*got 2"):
         make_problem("allegro", example_objects(1), contact_count=2, grasp_type="precision")
 
 

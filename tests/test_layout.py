@@ -27,7 +27,7 @@ FLOORS = (
 )
 # Inside two large rooms.
 HAND_FLOORS = (
-    ("model", "contact_sampling", "library", "finger_colors", "device", "usd"),
+    ("model", "contact_sampling", "grasp_type", "library", "finger_colors", "device", "usd"),
     ("authoring", "export", "picture", "shipped"),
     ("convert",),
 )

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from warpgrasp.hands import load_hand
 from warpgrasp.synthesis.energy_config import EnergyConfig
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
+from warpgrasp.synthesis.optimizer import MalaState, OptimizerMala, OptimizerMalaStar
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import SeedGrasps
 
@@ -36,9 +36,7 @@ class Moment:
     chain_step: NDArray[Any]
 
 
-def watch(
-    problem: GraspProblem, optimizer: OptimizerMala, state: OptimizerState, steps: int
-) -> Iterator[Moment]:
+def watch(problem: GraspProblem, optimizer: OptimizerMala, state: MalaState, steps: int) -> Iterator[Moment]:
     for step in range(1, steps + 1):
         work = state.work
         before, best = snapshot(state.current, (*CHAIN, "gradient")), snapshot(state.best)

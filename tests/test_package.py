@@ -46,7 +46,7 @@ def test_every_public_name_resolves_and_is_documented() -> None:
 
 def test_versions_agree() -> None:
     assert PROJECT["version"] == warpgrasp.__version__
-    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {warpgrasp.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_exactly_one_openusd_package_on_every_platform() -> None:

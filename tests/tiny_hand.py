@@ -14,7 +14,15 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from warpgrasp.hands import ContactPatch, GeometryType, GraspType, HandModel, JointType, TriMesh, load_hand
+from warpgrasp.hands import (
+    ContactPatch,
+    GeometryType,
+    HandModel,
+    JointType,
+    TriMesh,
+    load_hand,
+    make_grasp_type,
+)
 from warpgrasp.objects import ObjectModel, load_object
 
 __all__ = ["HALF", "LENGTH", "RADIUS", "RATIO", "WIDTH", "box_object", "tiny_hand"]
@@ -85,7 +93,7 @@ def tiny_hand() -> HandModel:
         sphere_position=np.tile([0.0, 0.0, LENGTH], (2, 1)),
         sphere_radius=np.array([RADIUS, RADIUS]),
         grasp_types={
-            name: GraspType(name, ("left_pad", "right_pad"), ("left", "right"), {})
+            name: make_grasp_type(name, ("left_pad", "right_pad"), ("left", "right"), {})
             for name in ("power", "pinch")
         },
         wrist_position=np.zeros(3),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from warpgrasp.base.json_text import to_json
 from warpgrasp.eval.protocol.protocols import Protocol
 from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
 from warpgrasp.eval.results.case_result import result_key
 from warpgrasp.grasps.case import GraspCase
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig
 
-__all__ = ["EvaluationConfig", "plain"]
+__all__ = ["EvaluationConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class EvaluationConfig:
 
     def settings(self) -> dict[str, Any]:
         """What decides a verdict beside the push: results at several forces of equal settings belong together."""
-        settings: dict[str, Any] = plain(self)
+        settings: dict[str, Any] = to_json(self)
         for name in ("forces", "all_metrics"):
             del settings[name]
         if self.protocol.force is not None:
@@ -74,16 +73,3 @@ class EvaluationConfig:
                 "object": case.model.mesh_hash,
             }
         )
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, enums and mappings to what JSON holds."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(entry) for entry in value]
-    return value

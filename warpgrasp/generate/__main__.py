@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import warp as wp
-
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.file_hash import file_hash
+from warpgrasp.base.json_text import to_json
+from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.generate.options import GenerateOptions, parse_options
-from warpgrasp.generate.run_folder import ObjectRow, RunFolder, to_json
+from warpgrasp.generate.run_folder import ObjectRow, RunFolder
 from warpgrasp.generate.terminal import Report
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -78,7 +78,7 @@ class _Run:
         report.say(f"loading hand {options.hand}")
         self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
-        self.device = _device(options.device)
+        self.device = choose_device(options.device)
         self.folder = RunFolder(
             options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
         )
@@ -107,7 +107,7 @@ class _Run:
     def _take(self, path: Path) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""
         taken = {model.name for model in self._pending} | {row.name for row in self.rows}
-        row = self.folder.finished(path, _file_hash(path), taken)
+        row = self.folder.finished(path, file_hash(path) if path.is_file() else "", taken)
         if row is None:
             self.report.say(f"loading {path.name}")
             try:
@@ -215,13 +215,11 @@ class _Run:
 
 def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
     """Everything that decides the grasps of an object, by option name; the device does not."""
-    elsewhere = ("objects", "hand", "device", "out", "resume")
+    elsewhere = ("objects", "hand", "device", "out", "resume", "energy_names")
     names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
-    cli_names = {"energy_name": "energy_preset", "optimizer_name": "optimizer_preset"}
-    cli_names.update(
-        contact_count="contacts", grasp_count="grasps", step_count="steps", sample_count="samples"
-    )
-    settings = {"hand": hand.name, "hand_hash": hand.asset_hash}
+    cli_names = {"optimizer_name": "optimizer_preset", "contact_count": "contacts", "grasp_count": "grasps"}
+    cli_names.update(step_count="steps", sample_count="samples")
+    settings = {"hand": hand.name, "hand_hash": hand.asset_hash, "energy_preset": options.energy_name}
     settings.update({cli_names.get(name, name): to_json(getattr(options, name)) for name in names})
     return settings
 
@@ -243,16 +241,6 @@ def _check_hand(hand: HandModel, config: SynthesisConfig) -> None:
         raise ValueError(f"--grasps must be at least 1 (got {config.grasp_count})")
 
 
-def _device(name: str) -> Any:
-    if name == "auto":
-        return wp.get_device("cuda" if wp.is_cuda_available() else "cpu")
-    try:
-        return wp.get_device(name)
-    except (ValueError, RuntimeError) as error:
-        known = ", ".join(str(device) for device in wp.get_devices())
-        raise ValueError(f"--device {name!r} is not available here; available: auto, {known}") from error
-
-
 def _object_paths(names: Sequence[str]) -> list[Path]:
     """Absolute paths in the order given, each once; shipped objects by name, wildcards for shells without them."""
     paths: list[Path] = []
@@ -264,14 +252,6 @@ def _object_paths(names: Sequence[str]) -> list[Path]:
         else:
             paths.append(Path(name))
     return list(dict.fromkeys(path.absolute() for path in paths))
-
-
-def _file_hash(path: Path) -> str:
-    """SHA-256 of the file: enough to recognise a finished object without loading its mesh."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
 
 
 def _free_memory(device: Any) -> int | None:

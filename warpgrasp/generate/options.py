@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from warpgrasp.base.user_module import is_reference, load_reference
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
-from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer_contract import Optimizer
 from warpgrasp.synthesis.seeds import InitializeConfig
 from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 __all__ = ["GenerateOptions", "parse_options"]
 
 if TYPE_CHECKING:
-    EnergyName = str
-    OptimizerName = str
-else:  # choices are checked and listed by the command line parser
-    EnergyName = Literal[tuple(ENERGY_PRESETS)]
-    OptimizerName = Literal[tuple(OPTIMIZER_PRESETS)]
+    AnyOptimizer = Optimizer
+else:  # the command line parser shows the hyper-parameters of whichever optimiser is the default
+    AnyOptimizer = Any
+
+_DEFAULT_ENERGY, _DEFAULT_OPTIMIZER = "graspqp", "mala-star"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +42,14 @@ class GenerateOptions:
     hand: str = "allegro"
     """Name of a shipped hand, or the path of a hand's USD file."""
     grasp_type: str = "power"
-    """Which parts of the hand touch the object: power, precision or pinch."""
-    energy_name: Annotated[EnergyName, tyro.conf.arg(name="energy")] = "graspqp"
-    """Preset of the energy; --energy.* options change single values of it."""
-    optimizer_name: Annotated[OptimizerName, tyro.conf.arg(name="optimizer")] = "mala-star"
-    """Optimiser; --optimizer.* options change single values of it."""
+    """Which parts of the hand touch the object: power, precision, pinch, or another grasp type of the hand."""
+    energy_names: Annotated[
+        tuple[str, ...], tyro.conf.arg(name="energy", metavar="NAME"), tyro.conf.UseAppendAction
+    ] = ()
+    """Preset of the energy (graspqp, dexgraspnet or gendexgrasp; default: graspqp). my_module:MyTerm adds a term of your
+    own to it and may be repeated. --energy.* options change single values, those of a term of yours too."""
+    optimizer_name: Annotated[str, tyro.conf.arg(name="optimizer", metavar="NAME")] = _DEFAULT_OPTIMIZER
+    """Optimiser: mala, mala-star, or my_module:MyOptimizer; --optimizer.* options change single values of it."""
     contact_count: Annotated[int, tyro.conf.arg(name="contacts")] = 12
     """Active contacts of a grasp."""
     grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
@@ -66,12 +72,18 @@ class GenerateOptions:
     """Skip objects that are finished in the output folder; --no-resume starts over."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     """Energy terms and their weights."""
-    optimizer: OptimizerMala = field(default_factory=OptimizerMalaStar)
+    optimizer: AnyOptimizer = field(default_factory=OptimizerMalaStar)
     """Hyper-parameters of the optimiser."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""
     targets: TargetConfig = field(default_factory=TargetConfig)
     """Pregrasp and squeeze targets."""
+
+    @property
+    def energy_name(self) -> str:
+        """Preset and terms of your own, joined by a plus sign."""
+        preset, terms = _split_energy(self.energy_names)
+        return " + ".join((preset, *terms))
 
     def synthesis_config(self) -> SynthesisConfig:
         """Return the part that the synthesis reads."""
@@ -87,8 +99,8 @@ class GenerateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Presets:
-    energy: EnergyName = "graspqp"
-    optimizer: OptimizerName = "mala-star"
+    energy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    optimizer: str = _DEFAULT_OPTIMIZER
 
 
 def parse_options(arguments: Sequence[str]) -> GenerateOptions:
@@ -96,19 +108,82 @@ def parse_options(arguments: Sequence[str]) -> GenerateOptions:
 
     Raises:
         SystemExit: Wrong usage (code 2) or ``--help`` (code 0); the message is already printed.
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or a preset or a module of yours is not known.
     """
     program = "python -m warpgrasp.generate"
     without_help = [argument for argument in arguments if argument not in ("-h", "--help")]
     presets, _ = tyro.cli(_Presets, args=without_help, prog=program, return_unknown_args=True, add_help=False)
     default = GenerateOptions(
-        energy_name=presets.energy,
+        energy=_energy(presets.energy),
+        optimizer=_optimizer(presets.optimizer),
         optimizer_name=presets.optimizer,
-        energy=ENERGY_PRESETS[presets.energy](),
-        optimizer=OPTIMIZER_PRESETS[presets.optimizer](),
     )
     options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=default)
     if not options.objects:
         demo = dataclasses.replace(default, grasp_count=8, step_count=1000)
         options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=demo)
     return options
+
+
+def _split_energy(names: Sequence[str]) -> tuple[str, list[str]]:
+    """The preset, and references to terms of the user's own."""
+    presets = [name for name in names if not is_reference(name)]
+    if len(presets) > 1:
+        raise ValueError(
+            f"--energy takes one preset and any number of my_module:MyTerm (got {', '.join(presets)})"
+        )
+    preset = presets[0] if presets else _DEFAULT_ENERGY
+    if preset not in ENERGY_PRESETS:
+        raise ValueError(
+            f"--energy must be one of {', '.join(ENERGY_PRESETS)}, or my_module:MyTerm (got {preset!r})"
+        )
+    return preset, [name for name in names if is_reference(name)]
+
+
+def _energy(names: Sequence[str]) -> EnergyConfig:
+    """The preset with the user's own terms, each at its defaults, named after their classes in snake case."""
+    preset, references = _split_energy(names)
+    extra: dict[str, Any] = {}
+    for reference in references:
+        name = _snake_case(reference.partition(":")[2])
+        if name in extra:
+            raise ValueError(
+                f"--energy {reference}: there is a term {name} already; give the class another name"
+            )
+        extra[name] = _instance(reference, "--energy")
+    return dataclasses.replace(ENERGY_PRESETS[preset](), extra=extra)
+
+
+def _optimizer(name: str) -> Optimizer:
+    if is_reference(name):
+        optimizer = _instance(name, "--optimizer")
+        missing = [method for method in ("init", "step", "reset_count") if not hasattr(optimizer, method)]
+        if missing:
+            raise ValueError(
+                f"--optimizer {name} has no method {missing[0]}; the contract stands in "
+                "warpgrasp.synthesis.optimizer_contract"
+            )
+        chosen: Optimizer = optimizer
+        return chosen
+    if name not in OPTIMIZER_PRESETS:
+        raise ValueError(
+            f"--optimizer must be one of {', '.join(OPTIMIZER_PRESETS)}, or my_module:MyOptimizer (got {name!r})"
+        )
+    return OPTIMIZER_PRESETS[name]()
+
+
+def _instance(reference: str, option: str) -> Any:
+    """The object a reference names; a class is called without arguments."""
+    value = load_reference(reference, option)
+    if not isinstance(value, type):
+        return value
+    try:
+        return value()
+    except TypeError as error:
+        raise ValueError(
+            f"{option} {reference}: {error}; give every hyper-parameter a default, the command line changes them"
+        ) from error
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -16,7 +16,6 @@ comes from the same settings and the same object file.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from warpgrasp.base.atomic_file import remove_temporary_files, write_text
+from warpgrasp.base.json_text import json_text
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["ConfigurationMismatchError", "ObjectRow", "RunFolder", "to_json"]
+__all__ = ["ConfigurationMismatchError", "ObjectRow", "RunFolder"]
 
 
 class ConfigurationMismatchError(ValueError):
@@ -96,7 +96,7 @@ class RunFolder:
 
     Args:
         path: Folder; created when missing.
-        settings: Everything that decides the grasps, as JSON (:func:`to_json`).
+        settings: Everything that decides the grasps, as JSON (:func:`warpgrasp.base.json_text.to_json`).
         resume: Keep finished objects and refuse other settings; otherwise start over: files of an earlier run are
             replaced one by one.
 
@@ -112,11 +112,12 @@ class RunFolder:
         self.resume = resume
         self._rows: dict[str, ObjectRow] = {}
         self._check_settings()
-        text = json.dumps(
-            {"schema_version": SCHEMA_VERSION, "warpgrasp_version": VERSION, "settings": self.settings},
-            indent=2,
-        )
-        write_text(self.path / "config.json", text + "\n")
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "warpgrasp_version": VERSION,
+            "settings": self.settings,
+        }
+        write_text(self.path / "config.json", json_text(content))
         for folder in (self.path, self.path / "assets"):
             remove_temporary_files(folder)
         for file in sorted(self.path.glob("*.npz")):
@@ -205,30 +206,10 @@ class RunFolder:
         rows = [
             dataclasses.asdict(row) for row in self._rows.values() if row.settings_hash == self.settings_hash
         ]
-        for row in rows:
-            for key in ("energy_best", "energy_median"):
-                row[key] = {name: value if np.isfinite(value) else None for name, value in row[key].items()}
         content = {"schema_version": SCHEMA_VERSION, "objects": rows, "failures": dict(failures)}
         path = self.path / "summary.json"
-        write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_text(path, json_text(content))
         return path
-
-
-def to_json(value: Any) -> Any:
-    """Dataclasses, enums, paths and tuples to what JSON holds; enums by name."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        entries = {entry.name: to_json(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
-        # Two optimisers may share all their fields: the class is part of the configuration.
-        return {"type": type(value).__name__, **entries}
-    if isinstance(value, enum.Enum):
-        return value.name
-    if isinstance(value, Mapping):
-        return {str(key): to_json(entry) for key, entry in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [to_json(entry) for entry in value]
-    if isinstance(value, Path):
-        return str(value)
-    return value
 
 
 def _differences(there: Any, here: Any, prefix: str = "") -> list[tuple[str, str, str]]:

@@ -175,9 +175,10 @@ class _LineReport(BatchReport):
 
 
 def _state(progress: SynthesisProgress) -> str:
+    accepted = "" if progress.accept_rate is None else f", accepted {100 * progress.accept_rate:.0f} %"
     return (
         f"step {progress.step}/{progress.step_count}, energy {progress.energy_mean:.3g}, "
-        f"best {progress.energy_best:.3g}, accepted {100 * progress.accept_rate:.0f} %"
+        f"best {progress.energy_best:.3g}{accepted}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from warpgrasp.base.file_hash import file_hash
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.objects import ObjectError, ObjectModel, load_object
@@ -95,8 +95,7 @@ def load_case(path: Path, *, hand: str | None = None) -> GraspCase:
         raise CaseError(f"{path} holds no grasps; generate it again.")
     model_of_hand = _load_hand(path, grasps, hand)
     model = _load_object(path, grasps)
-    file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
-    return GraspCase(path, file_hash, grasps, model_of_hand, model)
+    return GraspCase(path, file_hash(path), grasps, model_of_hand, model)
 
 
 def _check_kind(path: Path) -> None:

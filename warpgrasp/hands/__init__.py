@@ -6,11 +6,11 @@ Importing this package loads neither OpenUSD nor Warp; :func:`load_hand` imports
 from __future__ import annotations
 
 from warpgrasp.hands.contact_sampling import ContactCandidates
+from warpgrasp.hands.grasp_type import GraspType, SeedPlace, make_grasp_type
 from warpgrasp.hands.library import hand_names, hand_path, load_hand
 from warpgrasp.hands.model import (
     ContactPatch,
     GeometryType,
-    GraspType,
     HandModel,
     JointType,
     LinkFrame,
@@ -25,8 +25,10 @@ __all__ = [
     "HandModel",
     "JointType",
     "LinkFrame",
+    "SeedPlace",
     "TriMesh",
     "hand_names",
     "hand_path",
     "load_hand",
+    "make_grasp_type",
 ]

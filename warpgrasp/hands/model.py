@@ -29,6 +29,7 @@ from warpgrasp.geometry.rotations import (
 )
 from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh
 from warpgrasp.hands.contact_sampling import ContactCandidates, sample_candidates
+from warpgrasp.hands.grasp_type import GraspType
 
 __all__ = [
     "ContactPatch",
@@ -65,16 +66,6 @@ class ContactPatch:
     region: str
     vertices: FloatArray
     faces: IntArray
-
-
-@dataclass(frozen=True)
-class GraspType:
-    """Which patches take part in a grasp, and where the joints of the other fingers stay [rad or m]."""
-
-    name: str
-    patch_names: tuple[str, ...]
-    fingers: tuple[str, ...]
-    idle_joint_position: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +174,16 @@ class HandModel:
     def fingers(self) -> tuple[str, ...]:
         """Names of the fingers that carry contact patches, in the order of the patches; the palm counts as one."""
         return tuple(dict.fromkeys(patch.finger for patch in self.patches))
+
+    @property
+    def driving_links(self) -> list[int]:
+        """Link whose joint carries the motor of each degree of freedom, [J]: the first that follows no other joint."""
+        result = []
+        for dof in range(self.dof_count):
+            links = np.flatnonzero((self.joint_dof == dof) & (self.joint_type != JointType.FIXED))
+            own = (self.joint_multiplier[links] == 1.0) & (self.joint_offset[links] == 0.0)
+            result.append(int(links[np.argmax(own)]))
+        return result
 
     def forward_kinematics(
         self, root_position: ArrayLike, root_quaternion: ArrayLike, joint_position: ArrayLike

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from warpgrasp.base.file_hash import file_hash
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.raw_mesh import Part, RawMesh, merge_parts
 
@@ -77,6 +77,4 @@ def _read_with_trimesh(path: Path, suffix: str) -> RawMesh:
         raise ObjectError(
             f"{path}: holds no triangle (0 faces); check that the file is a {suffix[1:].upper()} mesh."
         )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return RawMesh(vertices, faces, 1.0, digest)
+    return RawMesh(vertices, faces, 1.0, file_hash(path))

@@ -1,8 +1,7 @@
 """Annealed optimisers of grasps: MALA (Wang et al. 2023) and MALA* (Zurbrügg et al. 2025, Sec. 4, Alg. 1).
 
-An optimiser *is* its hyper-parameters (a frozen dataclass); what changes from step to step is an explicit
-``OptimizerState`` made by ``init`` and advanced by ``step``. A step is a fixed sequence of launches without allocation or
-host read: statistics, proposal, evaluation, Metropolis test.
+The contract of an optimiser stands in ``warpgrasp.synthesis.optimizer_contract``. A step here is a
+fixed sequence of launches without allocation or host read: statistics, proposal, evaluation, Metropolis test.
 
 Periods are given for a run of ``reference_steps`` steps and scale with the length of the run, so that a short run
 anneals as fully as a long one.
@@ -13,12 +12,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import warp as wp
 from scipy.special import ndtri
 
+from warpgrasp.hands.grasp_type import PUBLISHED_RESET_THRESHOLD
 from warpgrasp.kernels.chains.mala import (
     Chain,
     Schedule,
@@ -31,14 +30,13 @@ from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import SeedGrasps
 from warpgrasp.synthesis.state import GraspState
 
-__all__ = ["OPTIMIZER_PRESETS", "Optimizer", "OptimizerMala", "OptimizerMalaStar", "OptimizerState"]
+__all__ = ["OPTIMIZER_PRESETS", "MalaState", "OptimizerMala", "OptimizerMalaStar"]
 
-_RESET_THRESHOLD, _PINCH_RESET_THRESHOLD = 0.8413, 0.5
 _NEVER = 1.0e9  # a period or step number no run reaches
 
 
 @dataclass(frozen=True, eq=False)
-class OptimizerState:
+class MalaState:
     """Everything a run carries: the chains, the state in evaluation, the best so far and the counters."""
 
     proposal: GraspState
@@ -50,23 +48,20 @@ class OptimizerState:
     reset_root_pose: wp.array  # [R, B]
     reset_joint_position: wp.array  # [R, B, J]
 
+    @property
+    def energy(self) -> wp.array:
+        """Energies of the current grasps, shape [B]."""
+        return self.current.energy
 
-class Optimizer(Protocol):
-    """Anything that improves seed grasps: hyper-parameters with ``init`` and ``step``."""
+    @property
+    def status(self) -> wp.array:
+        """GraspStatus of every chain, shape [B]."""
+        return self.work.status
 
-    def reset_count(self, step_count: int) -> int:
-        """Sets of fresh seeds a run of ``step_count`` steps may ask for."""
-        ...
-
-    def init(
-        self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
-    ) -> OptimizerState:
-        """State of a run of ``step_count`` steps from ``seeds``."""
-        ...
-
-    def step(self, problem: GraspProblem, state: OptimizerState) -> None:
-        """Advance every chain by one step; capturable."""
-        ...
+    @property
+    def accept_count(self) -> wp.array:
+        """Accepted steps of every chain, shape [B]."""
+        return self.work.accept_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +124,7 @@ class OptimizerMala:
 
     def init(
         self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
-    ) -> OptimizerState:
+    ) -> MalaState:
         """Evaluate the seeds and make them the current and best grasps."""
         if step_count < 1:
             raise ValueError(f"step_count must be at least 1 (got {step_count})")
@@ -137,7 +132,7 @@ class OptimizerMala:
         problem.set_variables(proposal, seeds.root_pose, seeds.joint_position, seeds.contact_index)
         problem.evaluate(proposal)
         reset_root, reset_joints = _reset_arrays(problem, resets)
-        state = OptimizerState(
+        state = MalaState(
             proposal=proposal,
             proposal_chain=_chain(proposal),
             current=_chain(problem.create_state()),
@@ -154,7 +149,7 @@ class OptimizerMala:
         state.work.chain_step.zero_()
         return state
 
-    def step(self, problem: GraspProblem, state: OptimizerState) -> None:
+    def step(self, problem: GraspProblem, state: MalaState) -> None:
         """Statistics, proposal, evaluation, Metropolis test."""
         launch_statistics(state.current, state.schedule, problem.grasp_count, work=state.work)
         launch_propose(
@@ -171,7 +166,7 @@ class OptimizerMala:
         self._accept(state)
 
     @staticmethod
-    def _accept(state: OptimizerState) -> None:
+    def _accept(state: MalaState) -> None:
         launch_accept(
             state.proposal_chain, state.schedule, work=state.work, current=state.current, best=state.best
         )
@@ -189,8 +184,8 @@ class OptimizerMalaStar(OptimizerMala):
     reset_period: float = 600.0
     """Steps between resets of the grasps worse than ``reset_threshold``."""
     reset_threshold: float | None = None
-    """Quantile p_th of the batch's energies above which a grasp starts anew. By default 0.8413, one standard deviation, as
-    published, but 0.5 for pinches (ours): most of their first tries get stuck, and a later one may not."""
+    """Quantile p_th of the batch's energies above which a grasp starts anew. ``None`` takes that of the hand's grasp type:
+    0.8413, one standard deviation, as published, but 0.5 for pinches (ours), whose first tries mostly get stuck."""
     reset_free_steps: float = 1200.0
     """No resets in that many last steps."""
 
@@ -208,7 +203,7 @@ class OptimizerMalaStar(OptimizerMala):
         result.temperature_scaling = float(self.temperature_scaling)
         result.reset_period = self.reset_period * scale
         result.reset_last_step = step_count - self.reset_free_steps * scale
-        result.reset_z = float(min(ndtri(self.reset_threshold or _RESET_THRESHOLD), _NEVER))
+        result.reset_z = float(min(ndtri(self.reset_threshold or PUBLISHED_RESET_THRESHOLD), _NEVER))
         return result
 
     def reset_count(self, step_count: int) -> int:
@@ -219,12 +214,16 @@ class OptimizerMalaStar(OptimizerMala):
 
     def init(
         self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
-    ) -> OptimizerState:
+    ) -> MalaState:
         """As for MALA, with the reset threshold of the problem's grasp type where none is given."""
-        if self.reset_threshold is None and problem.grasp_type.name == "pinch":
-            chosen = dataclasses.replace(self, reset_threshold=_PINCH_RESET_THRESHOLD)
-            return chosen.init(problem, seeds, resets, step_count=step_count)
-        return super().init(problem, seeds, resets, step_count=step_count)
+        chosen = self.resolved(problem)
+        return super(OptimizerMalaStar, chosen).init(problem, seeds, resets, step_count=step_count)
+
+    def resolved(self, problem: GraspProblem) -> OptimizerMalaStar:
+        """The optimiser with the reset threshold of the problem's grasp type filled in."""
+        if self.reset_threshold is not None:
+            return self
+        return dataclasses.replace(self, reset_threshold=problem.grasp_type.reset_threshold)
 
 
 OPTIMIZER_PRESETS: dict[str, type[OptimizerMala]] = {"mala": OptimizerMala, "mala-star": OptimizerMalaStar}

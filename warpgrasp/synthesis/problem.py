@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import warp as wp
@@ -27,16 +27,18 @@ from warpgrasp.kernels.kinematics import (
 )
 from warpgrasp.objects.device import distance_bound, mesh_set, sample_set
 from warpgrasp.synthesis.state import GraspState
+from warpgrasp.synthesis.taped_gradient import TapedLaunch, launch_on_tape
 
 if TYPE_CHECKING:
     from warpgrasp.hands import ContactCandidates, GraspType, HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["GraspProblem"]
+__all__ = ["EnergyTerm", "FusedTerm", "GraspProblem", "TapedTerm"]
 
 
-class EnergyTerm(Protocol):
-    """One term of the energy; see the contract in ``warpgrasp.synthesis.energy_config``."""
+@runtime_checkable
+class FusedTerm(Protocol):
+    """A term with hand-derived derivatives; see the contract in ``warpgrasp.synthesis.energy_config``."""
 
     @property
     def weight(self) -> float:
@@ -47,9 +49,23 @@ class EnergyTerm(Protocol):
         """Energy [B] and weighted derivatives by hand-derived adjoints."""
         ...
 
+
+@runtime_checkable
+class TapedTerm(Protocol):
+    """A term whose derivatives come from a ``wp.Tape``; see the contract in ``warpgrasp.synthesis.energy_config``."""
+
+    @property
+    def weight(self) -> float:
+        """Factor of the term in the total."""
+        ...
+
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         """Add the energy to ``energy`` [B], recorded on the active ``wp.Tape``."""
         ...
+
+
+EnergyTerm = FusedTerm | TapedTerm
+"""One term of the energy. A term may be both: ``launch`` is then used in the synthesis, ``launch_taped`` on tapes."""
 
 
 class GraspProblem:
@@ -105,6 +121,7 @@ class GraspProblem:
         self.object_index: wp.array = wp.array(index, dtype=wp.int32, device=self.device)
         centers = np.array([model.center_of_mass for model in objects])
         self.center_of_mass: wp.array = wp.array(centers, dtype=wp.vec3, device=self.device)
+        self._fused, self._taped = self._sorted_terms()
         weights = [term.weight for term in self.terms.values()]
         self.term_weight: wp.array = wp.array(weights, dtype=wp.float32, device=self.device)
 
@@ -170,11 +187,17 @@ class GraspProblem:
         state.qp_dual.zero_()
 
     def evaluate(self, state: GraspState) -> None:
-        """Energies, total and gradient of ``state`` by hand-derived adjoints; capturable."""
+        """Energies, total and gradient of ``state``; capturable.
+
+        Derivatives are hand-derived, but for terms that have only a taped form: those are recorded on a ``wp.Tape`` and
+        cost a backward pass over their kernels.
+        """
         launch_forward_kinematics(self.tree, state.root_pose, state.joint_position, link_pose=state.link_pose)
         self._update_contacts(state)
-        for row, term in enumerate(self.terms.values()):
+        for row, term in self._fused.items():
             term.launch(self, state, state.energy_terms[row])
+        if self._taped:
+            launch_on_tape(self.candidates, state, self._taped)
         launch_weighted_sum(self.term_weight, state.energy_terms, energy=state.energy)
         launch_joint_gradient(
             self.tree,
@@ -190,6 +213,9 @@ class GraspProblem:
         ``increment`` is (translation in the object frame, rotation vector in the hand frame, joints); at zero its
         adjoint is what ``evaluate`` writes to ``state.gradient``. Closest features are frozen at the moved state.
         ``state`` is read, not written: a tape needs arrays of its own.
+
+        Raises:
+            ValueError: for a term without ``launch_taped``.
         """
         moved = self.create_state(requires_grad=True)
         for name in ("contact_index", "closest_point"):
@@ -203,11 +229,27 @@ class GraspProblem:
         )
         launch_forward_kinematics(self.tree, moved.root_pose, moved.joint_position, link_pose=moved.link_pose)
         self._update_contacts(moved)
-        for term in self.terms.values():
+        for name, term in self.terms.items():
+            if not isinstance(term, TapedTerm):
+                raise ValueError(
+                    f"energy term {name!r} ({type(term).__name__}) has no launch_taped, so the energy cannot be "
+                    "differentiated on a tape: give the class that method, or leave the term out"
+                )
             unweighted = wp.zeros(self.batch_size, dtype=wp.float32, device=self.device, requires_grad=True)
             term.launch_taped(self, moved, unweighted)
             launch_add_scaled(term.weight, unweighted, total=moved.energy)
         return moved.energy
+
+    def _sorted_terms(self) -> tuple[dict[int, FusedTerm], dict[int, tuple[float, TapedLaunch]]]:
+        """Terms with hand-derived derivatives, and weight and launch of those that have only a tape's, by row."""
+        fused: dict[int, FusedTerm] = {}
+        taped: dict[int, tuple[float, TapedLaunch]] = {}
+        for row, term in enumerate(self.terms.values()):
+            if isinstance(term, FusedTerm):
+                fused[row] = term
+            else:
+                taped[row] = term.weight, functools.partial(term.launch_taped, self)
+        return fused, taped
 
     def _update_contacts(self, state: GraspState) -> None:
         launch_contact_points(
@@ -239,10 +281,10 @@ def _check_counts(
     if grasp_type not in hand.grasp_types:
         known = ", ".join(sorted(hand.grasp_types))
         raise ValueError(f"hand {hand.name!r} has no grasp type {grasp_type!r}; it has: {known}")
-    fingers = len(hand.grasp_types[grasp_type].fingers)
-    if grasp_type != "power" and contact_count < fingers:
+    fingers = len(hand.grasp_types[grasp_type].required_fingers)
+    if contact_count < fingers:
         raise ValueError(
-            f"grasp type {grasp_type!r} of hand {hand.name!r} needs a contact on each of its {fingers} fingers: "
+            f"grasp type {grasp_type!r} of hand {hand.name!r} needs a contact on each of its {fingers} required fingers: "
             f"contact_count must be at least {fingers} (got {contact_count})"
         )
 
@@ -261,8 +303,7 @@ def _contact_slots(
 ) -> tuple[list[int], list[int]]:
     """First candidate and number of candidates that each contact of a grasp may take.
 
-    Pinch and precision reserve one contact for every finger that takes part; the others, and all contacts of a power
-    grasp, may take any candidate.
+    One contact is reserved for every finger that must touch; the others may take any candidate.
     """
     total = candidates.count
     if contact_count > total:
@@ -271,10 +312,9 @@ def _contact_slots(
             f"{grasp_type.name!r} (got {contact_count})"
         )
     start, count = [0] * contact_count, [total] * contact_count
-    if grasp_type.name != "power":
-        for slot, finger in enumerate(grasp_type.fingers):
-            members = np.flatnonzero(candidates.finger == candidates.finger_names.index(finger))
-            start[slot], count[slot] = int(members[0]), len(members)
+    for slot, finger in enumerate(grasp_type.required_fingers):
+        members = np.flatnonzero(candidates.finger == candidates.finger_names.index(finger))
+        start[slot], count[slot] = int(members[0]), len(members)
     return start, count
 
 

@@ -1,9 +1,9 @@
 """Seed grasps around the inflated convex hull of an object (Wang et al. 2023, Sec. III-C; Zurbrügg et al. 2025, Sec. 4).
 
 Seeds are spread by farthest-point sampling over the inflated hull; the palm faces the nearest point of the hull from 5 to
-10 cm, turned in the plane by any angle and tilted a little; joints start around the hand's opening pose. A pinch starts
-with the hull between its open fingertips instead, which lie well beside the palm normal: the optimiser does not find the
-way around an object.
+10 cm, turned in the plane by any angle and tilted a little; joints start around the hand's opening pose. A grasp type whose
+``seed_place`` says so, such as a pinch, starts with the hull between the open fingertips instead, which lie well beside the
+palm normal: the optimiser does not find the way around an object.
 
 Random numbers depend on (seed, mesh hash, reset number) alone, never on the other objects of a batch.
 """
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
+
+from warpgrasp.hands.grasp_type import SeedPlace
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -43,7 +45,7 @@ class InitializeConfig:
     """Range of the distance of the wrist frame from the hull [m]."""
     tip_distance_lower: float = -0.01
     tip_distance_upper: float = 0.05
-    """The same for the middle of the fingertips of a pinch; negative is inside."""
+    """The same for the middle of the fingertips, of a grasp type that starts there; negative is inside."""
     pitch: float = 15.0
     """Largest rotation about the thumb direction [deg]."""
     tilt: float = 45.0
@@ -93,14 +95,14 @@ def _seed_object(
     random = np.random.default_rng(sequence)
     count = problem.grasp_count
     surface, outward = _hull_seeds(model, config.inflation, count, random)
-    pinch = problem.grasp_type.name == "pinch"
+    between = problem.grasp_type.seed_place == SeedPlace.FINGERTIPS
     lower, upper = (
         (config.tip_distance_lower, config.tip_distance_upper)
-        if pinch
+        if between
         else (config.distance_lower, config.distance_upper)
     )
     distance = random.uniform(lower, upper, count)
-    position, rotation = _fingertip_frame(problem) if pinch else _wrist_frame(problem.hand)
+    position, rotation = _fingertip_frame(problem) if between else _wrist_frame(problem.hand)
     root_rotation = _facing(-outward, config, random) * rotation.inv()
     root_position = surface + distance[:, None] * outward - root_rotation.apply(position)
     pose = np.concatenate([root_position, root_rotation.as_quat()], axis=1)

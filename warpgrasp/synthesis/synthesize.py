@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import warp as wp
 
+from warpgrasp.base.json_text import to_json
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
+from warpgrasp.base.warp_device import choose_device
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.synthesis.controller_targets import TargetConfig, contact_forces, pregrasp, squeeze
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.hand_depth import hand_depth
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar, OptimizerState
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
+from warpgrasp.synthesis.optimizer_contract import (
+    Optimizer,
+    OptimizerState,
+    is_capturable,
+    resolved_optimizer,
+)
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
 
@@ -54,8 +63,8 @@ class SynthesisConfig:
     """Warp device: auto, cpu, cuda, cuda:1, ..."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     """Energy terms and weights."""
-    optimizer: OptimizerMala = field(default_factory=OptimizerMalaStar)
-    """Optimiser and its hyper-parameters."""
+    optimizer: Optimizer = field(default_factory=OptimizerMalaStar)
+    """Optimiser and its hyper-parameters; your own, see ``warpgrasp.synthesis.optimizer_contract``."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""
     targets: TargetConfig = field(default_factory=TargetConfig)
@@ -78,7 +87,8 @@ class Progress:
     step_count: int
     energy_mean: float
     energy_best: float
-    accept_rate: float
+    accept_rate: float | None
+    """Share of the steps that were accepted; ``None`` for an optimiser that rejects none."""
 
 
 def synthesize(
@@ -113,9 +123,10 @@ def synthesize(
         grasp_type=config.grasp_type,
         terms=config.energy.active_terms(),
         sample_count=config.sample_count,
-        device=_device(config.device),
+        device=choose_device(config.device),
     )
-    optimizer = config.optimizer
+    optimizer = resolved_optimizer(config.optimizer, problem)
+    config = dataclasses.replace(config, optimizer=optimizer)
     seeds = seed_grasps(problem, config.initialize, seed=config.seed)
     reset_count = optimizer.reset_count(config.step_count)
     resets = [
@@ -130,7 +141,7 @@ def synthesize(
 
 def run_steps(
     problem: GraspProblem,
-    optimizer: OptimizerMala,
+    optimizer: Optimizer,
     state: OptimizerState,
     step_count: int,
     *,
@@ -138,14 +149,15 @@ def run_steps(
 ) -> None:
     """Advance ``state`` by ``step_count`` steps: the first as plain launches, the others as one captured graph."""
     optimizer.step(problem, state)
-    if step_count > 1:
+    advance: Callable[[], None] = functools.partial(optimizer.step, problem, state)
+    if step_count > 1 and is_capturable(optimizer):
         with wp.ScopedCapture(device=problem.device) as capture:
             optimizer.step(problem, state)
         # Recording on the CPU does not run what it records, as on CUDA.
-        graph = capture.graph
+        advance = functools.partial(wp.capture_launch, capture.graph)
     reported = time.perf_counter()
     for step in range(2, step_count + 1):
-        wp.capture_launch(graph)
+        advance()
         if progress is not None and time.perf_counter() - reported > _PROGRESS_PERIOD:
             progress(_progress(state, step, step_count))
             reported = time.perf_counter()
@@ -154,31 +166,19 @@ def run_steps(
 
 
 def _progress(state: OptimizerState, step: int, step_count: int) -> Progress:
-    energy = state.best.energy.numpy()
-    current = state.current.energy.numpy()
-    accepted = state.work.accept_count.numpy()
+    accepted = state.accept_count
     return Progress(
         step=step,
         step_count=step_count,
-        energy_mean=float(np.mean(current)),
-        energy_best=float(np.min(energy)),
-        accept_rate=float(np.mean(accepted)) / step,
+        energy_mean=float(np.mean(state.energy.numpy())),
+        energy_best=float(np.min(state.best.energy.numpy())),
+        accept_rate=None if accepted is None else float(np.mean(accepted.numpy())) / step,
     )
-
-
-def _device(name: str) -> Any:
-    if name == "auto":
-        return wp.get_device("cuda" if wp.is_cuda_available() else "cpu")
-    try:
-        return wp.get_device(name)
-    except (ValueError, RuntimeError) as error:
-        known = ", ".join(str(device) for device in wp.get_devices())
-        raise ValueError(f"device {name!r} is not available here; available: auto, {known}") from error
 
 
 def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfig) -> dict[str, np.ndarray]:
     """Evaluate the best grasps and compute their targets: columns of all grasps of the batch."""
-    final = state.proposal
+    final = problem.create_state()  # what an optimiser keeps beside its best grasps is its own affair
     for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual"):
         wp.copy(getattr(final, name), getattr(state.best, name))
     problem.evaluate(final)
@@ -186,7 +186,7 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfi
     squeeze_joints, force = squeeze(problem, final, solution.force, config.targets)
     opened = pregrasp(problem, final, config.targets)
     root = final.root_pose.numpy()
-    status = state.work.status.numpy()
+    status = state.status.numpy()
     status = np.where(status == GraspStatus.OK, solution.status, status)
     unclear = (status == GraspStatus.OK) & (opened.clearance < config.targets.clearance)
     status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), status)
@@ -230,7 +230,7 @@ def _metadata(
 ) -> dict[str, Any]:
     return {
         "versions": {"warpgrasp": VERSION, "warp": wp.__version__, "numpy": np.__version__},
-        "config": dataclasses.asdict(config),
+        "config": to_json(config),
         "seed": config.seed,
         "hand": {
             "name": problem.hand.name,
@@ -260,5 +260,5 @@ def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
     state = chain + 28 * links + 52 * contacts + 4 * 8 + 24 * links + 4 * joints
     buffers = 52 * shapes + 12 * spheres + 32 * edges + 12
     resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
-    # state and two more states whose chains are kept, buffers of the terms, resets, counters
-    return 3 * state + buffers + resets + 64
+    # state, two more states whose chains are kept and one for the results, buffers of the terms, resets, counters
+    return 4 * state + buffers + resets + 64

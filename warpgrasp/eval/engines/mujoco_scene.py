@@ -121,7 +121,7 @@ def quaternion_from_wxyz_batch(quaternion: FloatArray) -> FloatArray:
 
 def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: Any) -> Scene:
     moving = np.flatnonzero(hand.joint_type != JointType.FIXED)
-    driven = _driving_links(hand)
+    driven = hand.driving_links
     drives = joint_drives(hand, protocol)
     free = compiled.joint(_OBJECT)
     body_of_geom = compiled.geom_bodyid
@@ -265,7 +265,7 @@ def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drives: Joint
     )
     # Followers too: contacts are as soft as the lightest joint behind them, and coupled links of a few grams let go.
     joint.armature = drives.armature[dof]
-    if link in _driving_links(hand):
+    if link in hand.driving_links:
         joint.frictionloss = drives.friction[dof]
 
 
@@ -299,7 +299,7 @@ def _add_geometry(
 
 def _add_drives(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, protocol: Protocol) -> None:
     """Position servos with effort limits on the independent joints, couplings on the mimic joints, effort sensors."""
-    driving = _driving_links(hand)
+    driving = hand.driving_links
     for link in driving:
         dof = hand.joint_dof[link]
         actuator = spec.add_actuator(
@@ -332,16 +332,6 @@ def _add_drives(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, pr
         coupling.name1, coupling.name2 = _joint_name(link), _joint_name(source)
         coupling.data = _equality_data(coupling, [constant, slope])
         coupling.solref = [2.0 * protocol.time_step, 1.0]
-
-
-def _driving_links(hand: HandModel) -> list[int]:
-    """The link whose joint carries the motor of each degree of freedom, in order: multiplier 1 and offset 0 first."""
-    result = []
-    for dof in range(hand.dof_count):
-        links = np.flatnonzero((hand.joint_dof == dof) & (hand.joint_type != JointType.FIXED))
-        own = (hand.joint_multiplier[links] == 1.0) & (hand.joint_offset[links] == 0.0)
-        result.append(int(links[np.argmax(own)]))
-    return result
 
 
 def _adjacent_links(hand: HandModel) -> set[tuple[int, int]]:

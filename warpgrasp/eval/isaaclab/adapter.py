@@ -14,7 +14,6 @@ import torch
 
 from warpgrasp.eval.engines.newton import import_mujoco_warp
 from warpgrasp.eval.isaaclab.assets import CARRIER_JOINTS, moving_joint_names
-from warpgrasp.hands.model import JointType
 
 if TYPE_CHECKING:
     from isaaclab.assets import Articulation, RigidObject
@@ -121,7 +120,7 @@ class SceneAdapter:
         names = list(self._robot.joint_names)
         own = moving_joint_names(hand)
         moving = [link for link in range(hand.link_count) if own[link]]
-        leader = _leaders(hand)
+        leader = hand.driving_links
         self.has_carrier = CARRIER_JOINTS[0] in names
         self._carrier = self._ids([names.index(name) for name in CARRIER_JOINTS] if self.has_carrier else [])
         self._driven = self._ids([names.index(own[link]) for link in leader])
@@ -277,16 +276,6 @@ def rotate(quaternion: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     axis, vector = torch.broadcast_tensors(axis, vector)
     twist = 2.0 * torch.cross(axis, vector, dim=-1)
     return vector + scalar * twist + torch.cross(axis, twist, dim=-1)
-
-
-def _leaders(hand: HandModel) -> list[int]:
-    """The link whose joint each degree of freedom drives: multiplier 1 and offset 0 first."""
-    result = []
-    for dof in range(hand.dof_count):
-        links = np.flatnonzero((hand.joint_dof == dof) & (hand.joint_type != JointType.FIXED))
-        own = (hand.joint_multiplier[links] == 1.0) & (hand.joint_offset[links] == 0.0)
-        result.append(int(links[np.argmax(own)]))
-    return result
 
 
 def _newton_model() -> Any:

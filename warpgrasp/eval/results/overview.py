@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from warpgrasp.base.atomic_file import write_text
+from warpgrasp.base.json_text import json_text
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.protocol.conditions import protocol_sentence, settings_name, squeeze_sentence
 from warpgrasp.eval.results.agreement import Comparison
@@ -115,17 +113,17 @@ class Overview:
             "settings": settings_name(
                 self.config.protocol, self.engine, self.config.squeeze, self.config.squeeze_effort
             ),
-            "rows": [_without_nan(row) for row in self.rows],
-            "totals": [_without_nan(row) for row in total_rows(self.rows)],
+            "rows": self.rows,
+            "totals": total_rows(self.rows),
             "skipped": dict(self.failures),
             "bad_grasps": self.bad_grasps,
             "folders": [os.path.relpath(path, self.folder) for path in self.members],
         }
-        write_text(self.folder / "results.json", _json(content))
+        write_text(self.folder / "results.json", json_text(content))
         write_text(self.folder / "results.csv", self._csv())
         if self.comparison is not None:
             write_text(
-                self.folder / "agreement.json", _json({"protocol": protocol, **self.comparison.content()})
+                self.folder / "agreement.json", json_text({"protocol": protocol, **self.comparison.content()})
             )
 
     def _csv(self) -> str:
@@ -181,14 +179,3 @@ def stored_labels(stored: Sequence[StoredResult]) -> dict[Path, str]:
         for item in stored
     ]
     return {item.grasp_path: label for item, label in zip(stored, row_labels(rows), strict=True)}
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not np.isfinite(value) else value
-        for key, value in row.items()
-    }

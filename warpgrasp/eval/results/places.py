@@ -6,7 +6,6 @@ covers several runs is written where their folders meet.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from warpgrasp.base.file_hash import file_hash
 from warpgrasp.eval.results.case_result import CaseResult
 from warpgrasp.eval.results.rows import result_rows
 from warpgrasp.grasps.case import EVALUATION_FOLDER, GraspCase
@@ -150,7 +150,7 @@ def check_places(places: Places) -> None:
             continue  # none, or damaged: computed
         _check_settings(path.parent, str(known.get("settings_name", places.settings)), places)
         before = Path(known.get("grasp_path", file))
-        if before != file and known.get("grasp_file_hash") != _hash(file):
+        if before != file and known.get("grasp_file_hash") != file_hash(file):
             raise ValueError(f"{path} is the result of {before}, not of {file}; choose another --out")
 
 
@@ -182,10 +182,6 @@ def _grasp_path(path: Path, result: CaseResult) -> Path | None:
     known = result.metadata
     before = Path(str(known.get("grasp_path", "")))
     for candidate in (path.parent.parent.parent / before.name, before):
-        if candidate.is_file() and _hash(candidate) == known.get("grasp_file_hash"):
+        if candidate.is_file() and file_hash(candidate) == known.get("grasp_file_hash"):
             return candidate.resolve()
     return None
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

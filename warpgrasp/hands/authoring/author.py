@@ -251,6 +251,13 @@ class _Author:
         joints.SetTargets([self._joint_path(name) for name in grasp_type.idle])
         positions = Vt.DoubleArray(list(grasp_type.idle.values()))
         _custom(prim, schema.IDLE_POSITIONS, Sdf.ValueTypeNames.DoubleArray, positions)
+        if grasp_type.required_fingers is not None:
+            fingers = Vt.StringArray(list(grasp_type.required_fingers))
+            _custom(prim, schema.REQUIRED_FINGERS, Sdf.ValueTypeNames.StringArray, fingers)
+        if grasp_type.seed_place is not None:
+            _custom(prim, schema.SEED_PLACE, Sdf.ValueTypeNames.Token, grasp_type.seed_place)
+        if grasp_type.reset_threshold is not None:
+            _custom(prim, schema.RESET_THRESHOLD, Sdf.ValueTypeNames.Double, grasp_type.reset_threshold)
 
 
 def _link_poses(hand: HandDescription) -> dict[str, tuple[np.ndarray, np.ndarray]]:

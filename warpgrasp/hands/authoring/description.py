@@ -258,11 +258,17 @@ class FrameDescription:
 
 @dataclass(frozen=True)
 class GraspTypeDescription:
-    """A grasp type: the patches that may touch, and where the joints of idle fingers stay."""
+    """A grasp type: the patches that may touch, and where the joints of idle fingers stay.
+
+    The last three are those of :class:`warpgrasp.hands.GraspType`; ``None`` stays out of the file and follows from the name.
+    """
 
     name: str
     patches: tuple[str, ...]
     idle: dict[str, float] = field(default_factory=dict)
+    required_fingers: tuple[str, ...] | None = None
+    seed_place: str | None = None
+    reset_threshold: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

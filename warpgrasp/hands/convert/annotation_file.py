@@ -43,7 +43,8 @@ _COMMENTS = {
     ),
     "spheres": "Self-collision spheres of each link: x, y, z, radius [m].",
     "grasp_types": (
-        "Which fingers (and regions) may touch; idle: where the joints of the other fingers stay [rad or m]."
+        "Which fingers (and regions) may touch; idle: where the joints of the other fingers stay [rad or m]. Optional: "
+        "required_fingers that must touch, seed_place (wrist or fingertips), reset_threshold (0.5 to 1)."
     ),
 }
 
@@ -85,11 +86,17 @@ class PatchAnnotation:
 
 @dataclass(frozen=True)
 class GraspTypeAnnotation:
-    """Fingers (and regions of their patches) that take part; joints of the others stay at ``idle``."""
+    """Fingers (and regions of their patches) that take part; joints of the others stay at ``idle``.
+
+    The last three are those of :class:`warpgrasp.hands.GraspType`; ``None`` follows from the name of the grasp type.
+    """
 
     fingers: tuple[str, ...]
     regions: tuple[str, ...] = REGIONS
     idle: dict[str, float] = field(default_factory=dict)
+    required_fingers: tuple[str, ...] | None = None
+    seed_place: str | None = None
+    reset_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,9 +196,18 @@ def _read_grasp_types(value: Any) -> dict[str, GraspTypeAnnotation]:
         idle = {str(joint): float(number) for joint, number in (row.pop("idle", None) or {}).items()}
         fingers = tuple(str(finger) for finger in row.pop("fingers"))
         regions = tuple(str(region) for region in row.pop("regions", REGIONS))
+        required, place = row.pop("required_fingers", None), row.pop("seed_place", None)
+        threshold = row.pop("reset_threshold", None)
         if row:
             raise ValueError(f"grasp type '{name}' has an unknown key '{next(iter(row))}'")
-        found[str(name)] = GraspTypeAnnotation(fingers, regions, idle)
+        found[str(name)] = GraspTypeAnnotation(
+            fingers,
+            regions,
+            idle,
+            None if required is None else tuple(str(finger) for finger in required),
+            None if place is None else str(place),
+            None if threshold is None else float(threshold),
+        )
     return found
 
 
@@ -239,6 +255,8 @@ def _plain(value: Any) -> Any:
             if all(math.isinf(v) for v in getattr(value, key)):
                 del row[key]
         return row
+    if isinstance(value, GraspTypeAnnotation):
+        return {key: _plain(item) for key, item in vars(value).items() if item is not None}
     if hasattr(value, "__dataclass_fields__"):
         return {key: _plain(item) for key, item in vars(value).items()}
     if isinstance(value, tuple):

@@ -114,7 +114,16 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
                 f"grasp type '{name}' selects no patch: fingers {', '.join(grasp_type.fingers)}, regions "
                 f"{', '.join(grasp_type.regions)}; correct it or remove it"
             )
-        types.append(GraspTypeDescription(name, members, grasp_type.idle))
+        types.append(
+            GraspTypeDescription(
+                name,
+                members,
+                grasp_type.idle,
+                required_fingers=grasp_type.required_fingers,
+                seed_place=grasp_type.seed_place,
+                reset_threshold=grasp_type.reset_threshold,
+            )
+        )
     z = np.asarray(annotation.wrist.palm_normal) / np.linalg.norm(annotation.wrist.palm_normal)
     thumb = np.asarray(annotation.wrist.thumb_direction)
     x = thumb - (thumb @ z) * z

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pxr import Sdf, Usd, UsdGeom
 
 from warpgrasp.geometry.rotations import matrix_to_quaternion
-from warpgrasp.hands.model import ContactPatch, GraspType, LinkFrame
+from warpgrasp.hands.grasp_type import GraspType, make_grasp_type
+from warpgrasp.hands.model import ContactPatch, LinkFrame
 from warpgrasp.hands.usd import schema
 from warpgrasp.hands.usd.geometry import mesh_in_body, uniform_scale
 from warpgrasp.hands.usd.stage import Body, HandStage, attribute, split_affine
@@ -129,9 +130,14 @@ def _read_grasp_type(
             + (f"; {missing[0]} is no joint of the hand" if missing else "; the two must match")
         )
     members = [patches[target] for target in targets]
-    return GraspType(
+    required, place = attribute(prim, schema.REQUIRED_FINGERS), attribute(prim, schema.SEED_PLACE)
+    threshold = attribute(prim, schema.RESET_THRESHOLD)
+    return make_grasp_type(
         name=name,
         patch_names=tuple(patch.name for patch in members),
         fingers=tuple(dict.fromkeys(patch.finger for patch in members)),
         idle_joint_position={joint_names[target]: value for target, value in zip(idle, values, strict=True)},
+        required_fingers=None if required is None else tuple(str(finger) for finger in required),  # type: ignore[attr-defined]
+        seed_place=None if place is None else str(place),
+        reset_threshold=None if threshold is None else float(threshold),  # type: ignore[arg-type]
     )

@@ -15,6 +15,9 @@ __all__ = [
     "PATCHES",
     "REGION",
     "REGIONS",
+    "REQUIRED_FINGERS",
+    "RESET_THRESHOLD",
+    "SEED_PLACE",
     "SELF_COLLISION",
     "VENDOR_NAME",
     "WRIST",
@@ -36,6 +39,14 @@ IDLE_JOINTS = "warpgrasp:idleJoints"
 """On a grasp type: relationship to the joints of fingers that take no part."""
 IDLE_POSITIONS = "warpgrasp:idlePositions"
 """On a grasp type: where those joints stay, rad or m (double[])."""
+REQUIRED_FINGERS = "warpgrasp:requiredFingers"
+"""On a grasp type: fingers that must touch (string[]); by default all that take part, but for a type named power."""
+SEED_PLACE = "warpgrasp:seedPlace"
+"""On a grasp type: what a seed grasp holds in front of the object, wrist or fingertips (token); by default the fingertips
+for a type named pinch."""
+RESET_THRESHOLD = "warpgrasp:resetThreshold"
+"""On a grasp type: quantile of a batch's energies above which a grasp starts anew, 0.5 to 1 (double); by default 0.5 for a
+type named pinch, otherwise 0.8413."""
 OPENING_POSITION = "warpgrasp:openingPosition"
 """On a joint: its value in the opening pose, rad or m (double)."""
 VENDOR_NAME = "warpgrasp:vendorName"

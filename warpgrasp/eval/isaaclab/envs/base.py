@@ -199,7 +199,7 @@ def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
         for link, name in enumerate(names)
         if name
     }
-    driven = {dof: _escaped(name) for dof, name in _driven_names(hand, names).items()}
+    driven = {dof: _escaped(names[link]) for dof, link in enumerate(hand.driving_links)}
 
     def by_name(value: Any) -> dict[str, float] | None:
         if value is None:
@@ -228,16 +228,6 @@ def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
         init_state=ArticulationCfg.InitialStateCfg(pos=(0.0, 0.0, 0.5), joint_pos=opening),
         actuators=drives,
     )
-
-
-def _driven_names(hand: HandModel, names: Sequence[str]) -> dict[int, str]:
-    """Joint with the motor of each degree of freedom: one that does not follow another."""
-    followers = (hand.joint_multiplier != 1.0) | (hand.joint_offset != 0.0)
-    seen: dict[int, str] = {}
-    for link, name in enumerate(names):
-        if name and not followers[link]:
-            seen.setdefault(int(hand.joint_dof[link]), name)
-    return seen
 
 
 def _escaped(name: str) -> str:
