@@ -159,7 +159,7 @@ def test_blow_up_is_counted_and_tells(tmp_path: Path, monkeypatch: pytest.Monkey
         (("/nowhere",), "/nowhere does not exist"),
         (("{empty}",), "holds no grasp files"),
         (("{empty}", "--protocol", "dexgraspbench", "--force", "5"), "accelerates the object"),
-        (("{empty}", "--squeeze-effort", "-1"), "must be at least 0"),
+        (("{empty}", "--squeeze-effort", "-1"), "squeeze_effort must be finite and not negative (got -1)"),
         (("{empty}", "--squeeze", "position", "--squeeze-effort", "1"), "belongs to --squeeze torque"),
         (("{empty}", "--force", "nan"), "must be finite"),
         (("{empty}", "--workers", "-1"), "workers must be at least 0"),

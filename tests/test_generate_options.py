@@ -128,7 +128,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--contacts", "0"], "--contacts must be in [1, "),
         (["--contacts", "9999"], "(got 9999)"),
         (["--grasps", "0"], "--grasps must be at least 1 (got 0)"),
-        (["--steps", "0"], "step_count must be at least 1 (got 0)"),
+        (["--steps", "0"], "--steps must be at least 1 (got 0)"),
         (["--device", "cuda:99"], "'cuda:99' is not available here; available: auto, cpu"),
     ],
 )

@@ -261,9 +261,9 @@ def test_repairs_are_reported(tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--density", "0"], "density must be a positive number (got 0.0)"),
-        (["--mass", "nan"], "mass must be a positive number (got nan)"),
-        (["--friction", "-0.1"], "friction must be at least 0 (got -0.1)"),
+        (["--density", "0"], "density must be positive and finite (got 0)"),
+        (["--mass", "nan"], "mass must be positive and finite (got nan)"),
+        (["--friction", "-0.1"], "friction must be finite and not negative (got -0.1)"),
         (["--mass", "1", "--density", "2"], "give density (2 kg/m^3) or mass (1 kg), not both"),
     ],
 )

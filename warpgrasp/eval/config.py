@@ -6,9 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from warpgrasp.base.json_text import to_json
+from warpgrasp.base.ranges import check_numbers
 from warpgrasp.eval.protocol.protocols import Protocol
 from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
 from warpgrasp.eval.results.case_result import result_key
@@ -35,9 +34,7 @@ class EvaluationConfig:
     """Decomposition of the objects."""
 
     def __post_init__(self) -> None:
-        for force in self.forces:
-            if not (np.isfinite(force) and force >= 0.0):
-                raise ValueError(f"forces must be finite and not negative (got {force} N)")
+        check_numbers(self, "")
         self.protocols()  # a protocol without a free force refuses one
 
     def protocols(self) -> tuple[Protocol, ...]:

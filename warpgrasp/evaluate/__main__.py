@@ -95,8 +95,6 @@ class EvaluateOptions:
         Raises:
             ValueError: A force the protocol does not take, or a value out of range.
         """
-        if self.squeeze_effort is not None and not self.squeeze_effort >= 0.0:
-            raise ValueError(f"--squeeze-effort must be at least 0 (got {self.squeeze_effort})")
         if self.squeeze_effort is not None and self.squeeze != SqueezeRule.TORQUE.value:
             raise ValueError(f"--squeeze-effort belongs to --squeeze torque (got --squeeze {self.squeeze})")
         return EvaluationConfig(

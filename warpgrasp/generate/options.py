@@ -87,8 +87,16 @@ class GenerateOptions:
 
     def synthesis_config(self) -> SynthesisConfig:
         """Return the part that the synthesis reads."""
-        names = (entry.name for entry in dataclasses.fields(SynthesisConfig))
-        return SynthesisConfig(**{name: getattr(self, name) for name in names})
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(SynthesisConfig)}
+        try:
+            return SynthesisConfig(**values)
+        except ValueError as error:
+            field, rest = str(error).split(" ", 1)
+            if field not in values:
+                raise
+            # The command line has shorter names: contact_count is --contacts.
+            option = field.removesuffix("_count") + "s" if field.endswith("_count") else field
+            raise ValueError(f"--{option} {rest}") from error
 
     def folder(self, hand_name: str) -> Path:
         """Output folder, with the default filled in; ``hand_name`` is what the hand calls itself."""

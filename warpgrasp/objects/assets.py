@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.base.usd_layers import mesh_layer_path
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.objects.error import ObjectError
@@ -55,12 +56,7 @@ class AssetConfig:
             raise ValueError(
                 f"give density ({self.density:g} kg/m^3) or mass ({self.mass:g} kg), not both; the volume decides the other"
             )
-        for name, least in (("density", 0.0), ("mass", 0.0), ("scale", 0.0)):
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > least):
-                raise ValueError(f"{name} must be a positive number (got {value})")
-        if not (np.isfinite(self.friction) and self.friction >= 0.0):
-            raise ValueError(f"friction must be at least 0 (got {self.friction})")
+        check_numbers(self, "", density=POSITIVE, mass=POSITIVE, scale=POSITIVE)
         if self.suffix not in (".usda", ".usdc"):
             raise ValueError(f"suffix must be .usda or .usdc (got {self.suffix!r})")
 

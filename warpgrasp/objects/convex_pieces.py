@@ -17,6 +17,7 @@ from scipy.spatial import ConvexHull
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
 from warpgrasp.base.npz import npz_bytes
+from warpgrasp.base.ranges import NumberRange, check_numbers
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -45,6 +46,12 @@ class ConvexPieceConfig:
     """Largest number of pieces."""
     vertex_limit: int = 64
     """Largest number of vertices of a piece."""
+
+    def __post_init__(self) -> None:
+        threshold = NumberRange(lower=0.01, upper=1.0)  # what CoACD takes
+        count = NumberRange(lower=1.0)
+        vertices = NumberRange(lower=4.0)
+        check_numbers(self, "pieces", threshold=threshold, piece_limit=count, vertex_limit=vertices)
 
 
 def cache_folder() -> Path:

@@ -17,6 +17,7 @@ import warp as wp
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.kernels.contact import launch_contact_forces
 from warpgrasp.kernels.energies.penetration import launch_clearance
 from warpgrasp.kernels.hand_shapes import launch_geometry_poses
@@ -37,6 +38,7 @@ __all__ = [
     "squeeze",
 ]
 
+_OPENING_LIMIT = 100_000  # pregrasps that are tried one after the other
 FloatArray = NDArray[np.float64]
 
 
@@ -58,16 +60,12 @@ class TargetConfig:
     """Step between retreats that are tried [m]."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.squeeze_effort < np.inf:
+        check_numbers(self, "targets", opening_steps=POSITIVE, retreat_step=POSITIVE)
+        tried = (self.opening_steps + 1) * (self.retreat / self.retreat_step + 1)
+        if tried > _OPENING_LIMIT:
             raise ValueError(
-                f"targets.squeeze_effort must be finite and at least 0 (got {self.squeeze_effort})"
-            )
-        if not self.clearance >= 0.0:
-            raise ValueError(f"targets.clearance must be at least 0 m (got {self.clearance})")
-        if self.opening_steps < 1 or not self.retreat_step > 0.0:
-            raise ValueError(
-                "targets.opening_steps must be at least 1 and retreat_step positive "
-                f"(got {self.opening_steps}, {self.retreat_step})"
+                f"targets.opening_steps and targets.retreat / retreat_step try {tried:.3g} pregrasps of each grasp, "
+                f"at most {_OPENING_LIMIT} are allowed; take coarser steps"
             )
 
 

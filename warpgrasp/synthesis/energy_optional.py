@@ -12,6 +12,7 @@ import numpy as np
 import warp as wp
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, check_numbers
 from warpgrasp.kernels.energies.manipulability import launch_manipulability, launch_manipulability_taped
 from warpgrasp.kernels.energies.wall_approach import (
     launch_approach,
@@ -38,6 +39,9 @@ class WrenchBalance:
     """Factor in the total energy."""
     torque_weight: float = 1.0
     """Scale s of torques inside the wrench [1/m]; 1 as published, 5 as in GraspQP's comparison."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.wrench_balance", torque_weight=POSITIVE)
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_wrench_balance(
@@ -74,6 +78,10 @@ class Wall:
     """Unit normal of the plane, object frame, towards the free side."""
     offset: float | None = None
     """Position of the plane along its normal [m]; ``None`` puts it under each object's lowest vertex."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.wall", normal=ANY_FINITE, offset=ANY_FINITE)
+        self._unit_normal()
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_wall(
@@ -120,6 +128,10 @@ class Approach:
     direction: tuple[float, float, float] = (0.0, 0.0, -1.0)
     """Where the palm should look, object frame; (0, 0, -1) grasps from above."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.approach", direction=ANY_FINITE)
+        _unit(self.direction, "energy.approach.direction")
+
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_approach(
             self._palm_normal(problem),
@@ -149,6 +161,9 @@ class Manipulability:
 
     weight: float = 0.0
     """Factor in the total energy."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.manipulability")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         shape = (problem.batch_size, problem.contact_count, len(problem.hand.joint_names))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.kernels.contact import launch_distance, launch_distance_taped
 from warpgrasp.kernels.energies.force_closure_fused import (
     ForceClosureConstants,
@@ -63,6 +64,16 @@ class ForceClosure:
     """v; 0.1 for the geometric mean, 1 for the sum."""
     qp: QpConfig = field(default_factory=QpConfig)
     """Quadratic program."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.force_closure", torque_weight=POSITIVE, gain=POSITIVE)
+        if self.edge_count not in (4, 8):
+            raise ValueError(f"energy.force_closure.edge_count must be 4 or 8 (got {self.edge_count})")
+        if self.qp.lower == 0.0:
+            raise ValueError(
+                "energy.force_closure.qp.lower must be positive (got 0): without forces every grasp is in balance, "
+                "and the energy is constant; 1 is the published value"
+            )
 
     def constants(self) -> ForceClosureConstants:
         """The hyper-parameters as a kernel argument."""
@@ -132,6 +143,9 @@ class Distance:
     normal_weighted: bool = True
     """Weigh each distance by the alignment of hand and object normals."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.distance")
+
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_distance(
             problem.candidates,
@@ -163,6 +177,9 @@ class Penetration:
 
     weight: float = 100.0
     """Factor in the total energy [1/m]."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.penetration")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         pose, center, axis = self._geometry_poses(problem, state)
@@ -223,6 +240,9 @@ class SpherePenetration:
     allowance: float = 0.005
     """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.sphere_penetration")
+
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_sphere_penetration(
             problem.spheres,
@@ -265,6 +285,9 @@ class SelfPenetration:
     """Distance that the spheres keep [m]; 0 as published. Spheres leave some of the links' shapes uncovered: with 4 mm the
     shapes themselves keep apart."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.self_penetration")
+
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         shape = (problem.batch_size, problem.spheres.link.shape[0])
         launch_self_penetration(
@@ -287,6 +310,9 @@ class JointLimits:
 
     weight: float = 1.0
     """Factor in the total energy."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "energy.joint_limits")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         launch_joint_limits(

@@ -17,6 +17,7 @@ import numpy as np
 import warp as wp
 from scipy.special import ndtri
 
+from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 from warpgrasp.hands.grasp_type import PUBLISHED_RESET_THRESHOLD
 from warpgrasp.kernels.chains.mala import (
     Chain,
@@ -33,6 +34,18 @@ from warpgrasp.synthesis.state import GraspState
 __all__ = ["OPTIMIZER_PRESETS", "MalaState", "OptimizerMala", "OptimizerMalaStar"]
 
 _NEVER = 1.0e9  # a period or step number no run reaches
+_DECAY = NumberRange(upper=1.0, lower_open=True)
+_RANGES = {
+    "step_size": POSITIVE,
+    "step_size_decay": _DECAY,
+    "step_size_period": POSITIVE,
+    "momentum": _DECAY,
+    "switch_probability": NumberRange(upper=1.0),
+    "temperature": POSITIVE,
+    "temperature_decay": _DECAY,
+    "temperature_period": POSITIVE,
+    "reference_steps": POSITIVE,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +101,7 @@ class OptimizerMala:
     """Length of the run for which periods are given."""
 
     def __post_init__(self) -> None:
-        for name in ("step_size", "temperature", "step_size_period", "temperature_period", "reference_steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"optimizer.{name} must be positive (got {getattr(self, name)})")
-        for name in ("step_size_decay", "temperature_decay", "momentum"):
-            if not 0.0 < getattr(self, name) <= 1.0:
-                raise ValueError(f"optimizer.{name} must be in (0, 1] (got {getattr(self, name)})")
-        if not 0.0 <= self.switch_probability <= 1.0:
-            raise ValueError(
-                f"optimizer.switch_probability must be in [0, 1] (got {self.switch_probability})"
-            )
+        check_numbers(self, "optimizer", **_RANGES)
 
     def schedule(self, step_count: int) -> Schedule:
         """Kernel argument of a run of ``step_count`` steps; a period is at least one step."""
@@ -190,11 +194,8 @@ class OptimizerMalaStar(OptimizerMala):
     """No resets in that many last steps."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.reset_period > 0:
-            raise ValueError(f"optimizer.reset_period must be positive (got {self.reset_period})")
-        if self.reset_threshold is not None and not 0.5 <= self.reset_threshold <= 1.0:
-            raise ValueError(f"optimizer.reset_threshold must be in [0.5, 1] (got {self.reset_threshold})")
+        threshold = NumberRange(lower=0.5, upper=1.0)
+        check_numbers(self, "optimizer", reset_period=POSITIVE, reset_threshold=threshold, **_RANGES)
 
     def schedule(self, step_count: int) -> Schedule:
         """The schedule of MALA with temperature scaling and resets."""

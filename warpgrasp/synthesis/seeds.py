@@ -21,6 +21,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
+from warpgrasp.base.ranges import ANY_FINITE, NumberRange, check_numbers
 from warpgrasp.hands.grasp_type import SeedPlace
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ class InitializeConfig:
     """Standard deviation of joints around the opening pose, as a fraction of their range."""
 
     def __post_init__(self) -> None:
+        angle = NumberRange(upper=180.0)
+        check_numbers(
+            self,
+            "initialize",
+            tip_distance_lower=ANY_FINITE,
+            tip_distance_upper=ANY_FINITE,
+            pitch=angle,
+            tilt=angle,
+        )
         if not 0.0 <= self.distance_lower <= self.distance_upper:
             raise ValueError(
                 "initialize.distance_lower must not exceed distance_upper and be at least 0 "
@@ -64,8 +74,6 @@ class InitializeConfig:
                 "initialize.tip_distance_lower must not exceed tip_distance_upper "
                 f"(got {self.tip_distance_lower}, {self.tip_distance_upper})"
             )
-        if self.joint_spread < 0.0:
-            raise ValueError(f"initialize.joint_spread must be at least 0 (got {self.joint_spread})")
 
 
 @dataclass(frozen=True, eq=False)

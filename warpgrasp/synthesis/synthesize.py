@@ -13,6 +13,7 @@ import numpy as np
 import warp as wp
 
 from warpgrasp.base.json_text import to_json
+from warpgrasp.base.ranges import NumberRange, check_numbers
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
@@ -71,10 +72,15 @@ class SynthesisConfig:
     """Pregrasp and squeeze."""
 
     def __post_init__(self) -> None:
-        if self.step_count < 1:
-            raise ValueError(f"step_count must be at least 1 (got {self.step_count})")
-        if self.sample_count < 1:
-            raise ValueError(f"sample_count must be at least 1 (got {self.sample_count})")
+        at_least_one = NumberRange(lower=1.0)
+        check_numbers(
+            self,
+            "",
+            contact_count=NumberRange(lower=1.0, upper=64.0),
+            grasp_count=at_least_one,
+            step_count=at_least_one,
+            sample_count=at_least_one,
+        )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be in [0, 2^63) (got {self.seed})")
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
 from warpgrasp.base.atomic_file import replace_file
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.geometry.rotations import matrix_to_quaternion, quaternion_to_wxyz
 from warpgrasp.hands.model import JointType
 from warpgrasp.objects.convex_pieces import ConvexPiece, cache_folder, convex_pieces
@@ -67,6 +68,10 @@ class CarrierConfig:
     """Mass of each link between base and root [kg]."""
     link_inertia: float = 0.01
     """Inertia of each link between base and root [kg m^2]."""
+
+    def __post_init__(self) -> None:
+        positive = ("linear_range", "angular_range", "link_mass", "link_inertia")
+        check_numbers(self, "carrier", **dict.fromkeys(positive, POSITIVE))
 
 
 def hand_usd(hand: HandModel, *, carrier: CarrierConfig | None = None, folder: Path | None = None) -> Path:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, NumberRange, check_numbers
+
 __all__ = [
     "PROTOCOLS",
     "Drive",
@@ -48,6 +50,11 @@ class Push:
     direction: Vector
     """Unit vector."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "push", direction=ANY_FINITE)
+        if not self.start < self.end:
+            raise ValueError(f"push.end must be after push.start (got {self.end:g} s and {self.start:g} s)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -57,6 +64,9 @@ class Trial:
     duration: float
     """[s]."""
     pushes: tuple[Push, ...]
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "trial", duration=POSITIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +83,9 @@ class Drive:
     """Rotor inertia seen at the joint [kg m^2 or kg]."""
     friction: float | None = None
     """Dry friction of a joint [Nm or N]."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "drive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +133,17 @@ class Protocol:
     """Passes that remove the slip of MuJoCo's soft friction."""
 
     def __post_init__(self) -> None:
+        positive = ("position_limit", "object_mass", "time_step", "contact_time_constant", "impedance_ratio")
+        dimension = NumberRange(lower=3.0, upper=4.0)
+        ranges = {
+            "contact_dimension": dimension,
+            "angle_limit": POSITIVE,
+            **dict.fromkeys(positive, POSITIVE),
+        }
+        check_numbers(self, f"protocol {self.name}", **ranges)
         if (self.force is None) == (self.acceleration is None):
             raise ValueError(
                 f"protocol {self.name!r} needs a force or an acceleration (got {self.force}, {self.acceleration})"
-            )
-        if self.push_force < 0.0:
-            raise ValueError(
-                f"the push of protocol {self.name!r} must not be negative (got {self.push_force} N)"
             )
         object.__setattr__(self, "hand_drives", MappingProxyType(dict(self.hand_drives)))
 

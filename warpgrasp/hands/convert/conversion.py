@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.hands.convert.annotation_file import HandAnnotation
 from warpgrasp.hands.convert.collision_pieces import PieceReport
 from warpgrasp.hands.convert.propose.annotation import Guess
@@ -38,11 +40,12 @@ class ConvertConfig:
     def __post_init__(self) -> None:
         if self.geometry not in ("collision", "visual"):
             raise ValueError(f"geometry must be collision or visual (got '{self.geometry}')")
-        for key in ("scale", "mesh_scale"):
-            if not getattr(self, key) > 0.0:
-                raise ValueError(f"{key} must be positive (got {getattr(self, key)})")
-        if self.density is not None and not self.density > 0.0:
-            raise ValueError(f"density must be positive (got {self.density})")
+        check_numbers(self, "", scale=POSITIVE, mesh_scale=POSITIVE, density=POSITIVE)
+        for joint, (lower, upper) in self.joint_limits.items():
+            if not (math.isfinite(lower) and math.isfinite(upper) and lower <= upper):
+                raise ValueError(
+                    f"joint_limits of {joint} must be two finite numbers in order (got {lower} and {upper})"
+                )
 
 
 @dataclass(frozen=True, eq=False)

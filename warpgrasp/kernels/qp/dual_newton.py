@@ -34,12 +34,12 @@ row of the grasp.
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import warp as wp
 
+from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.kernels.energies.wrench import vec6
 
@@ -92,14 +92,11 @@ class QpConfig:
     ``QP_NOT_CONVERGED``."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.lower) and math.isfinite(self.upper) and 0.0 <= self.lower < self.upper):
-            raise ValueError(f"QP bounds must satisfy 0 <= lower < upper (got {self.lower}, {self.upper}).")
-        if not (math.isfinite(self.ridge) and self.ridge > 0.0):
-            raise ValueError(f"QP ridge must be positive (got {self.ridge}); the paper uses 1e-4.")
-        if not self.tolerance > 0.0:
-            raise ValueError(f"QP tolerance must be positive (got {self.tolerance}).")
-        if self.iteration_limit is not None and self.iteration_limit < 1:
-            raise ValueError(f"QP iteration_limit must be at least 1 (got {self.iteration_limit}).")
+        check_numbers(self, "qp", ridge=POSITIVE, tolerance=POSITIVE, iteration_limit=POSITIVE)
+        if not self.lower < self.upper:
+            raise ValueError(
+                f"qp.lower must be smaller than qp.upper (got {self.lower:g} and {self.upper:g}); they bound every force"
+            )
 
     @property
     def resolved_iteration_limit(self) -> int:
