@@ -71,6 +71,8 @@ def test_names_of_shipped_objects_and_wildcards_are_understood(shell: Shell) -> 
     shell.mesh("in/b.stl", 0.02)
     assert shell("mug", "in/*.stl", "--grasps", "2", "--steps", "2", "--out", "out") == 0
     assert shell.synthesis.names == ["mug", "a", "b"]
+    assert shell("in", "--grasps", "2", "--steps", "2", "--out", "of_folder") == 0
+    assert shell.synthesis.names[3:] == ["a", "b"]
 
 
 def test_batches_are_sized_by_memory_and_an_object_too_large_is_refused(
@@ -108,7 +110,8 @@ def test_failed_grasps_are_counted_by_status_and_explained(
 
 def test_a_bad_object_is_reported_and_the_others_finish(shell: Shell) -> None:
     (shell.folder / "text.obj").write_text("this is not a mesh")
-    broken = [str(shell.folder / "text.obj"), str(shell.folder / "absent.obj"), str(shell.folder)]
+    (shell.folder / "empty folder").mkdir()
+    broken = [str(shell.folder / name) for name in ("text.obj", "absent.obj", "empty folder")]
     assert shell(shell.mesh("a.stl"), *broken, shell.mesh("b.stl", 0.02), *SMALL) == 1
     assert shell.synthesis.names == ["a", "b"]
     failures = json.loads((shell.folder / "out" / "summary.json").read_text())["failures"]

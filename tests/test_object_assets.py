@@ -101,7 +101,7 @@ def test_long_arrays_lie_in_a_crate_file_beside_the_text(tmp_path: Path, capsys:
     assert binary.mesh_hash == report.mesh_hash == load_object(path).mesh_hash
     assert [file.name for file in (tmp_path / "binary").iterdir()] == ["ball.usdc"]
     (path.parent / "ball_meshes.usdc").unlink()
-    with pytest.raises(ObjectError, match=r"its meshes lie in .*ball_meshes\.usdc, which is missing"):
+    with pytest.raises(ObjectError, match=r"refers to .*ball_meshes\.usdc, which is missing"):
         load_object(path)
 
 
@@ -277,7 +277,7 @@ def test_wrong_values_have_exit_code_two(
 
 def test_folder_without_meshes_and_own_mesh_are_refused(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "empty").mkdir()
-    assert main([str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
+    assert main([str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 1
     assert "holds no meshes" in capsys.readouterr().err
     report = make_object_asset(write_l(tmp_path), tmp_path / "out")
     before = Path(report.path).read_bytes()

@@ -36,17 +36,19 @@ def test_missing_file_folder_and_unknown_suffix(tmp_path: Path) -> None:
     refuse(tmp_path, "is not a file")
     path = tmp_path / "object.step"
     path.write_text("ISO-10303-21;")
-    refuse(path, "unknown suffix '.step'", ".obj, .stl, .ply, .glb, .gltf, .off, .usd")
+    refuse(path, "unknown suffix '.step'", ".obj, .stl, .ply, .glb, .gltf, .off, .dae, .urdf, .usd")
 
 
-@pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off"])
+@pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off", "dae", "urdf"])
 def test_empty_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"object.{suffix}"
     path.write_bytes(b"")
     refuse(path, "is empty (0 bytes)")
 
 
-@pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off", "usd", "usda", "usdc", "usdz"])
+@pytest.mark.parametrize(
+    "suffix", ["obj", "stl", "ply", "glb", "gltf", "off", "dae", "urdf", "usd", "usda", "usdc", "usdz"]
+)
 def test_file_that_is_not_a_mesh(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"object.{suffix}"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)
@@ -83,7 +85,7 @@ def test_broken_usd_indices(tmp_path: Path) -> None:
     mesh.GetFaceVertexCountsAttr().Set([3])
     mesh.GetFaceVertexIndicesAttr().Set([0, 1, 3])
     stage.GetRootLayer().Save()
-    refuse(tmp_path / "stage.usda", "/mesh", "do not fit")
+    refuse(tmp_path / "stage.usda", "/mesh", "such as 3 of 3 vertices")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -33,6 +33,7 @@ from warpgrasp.objects import (
     example_object_path,
     load_object,
 )
+from warpgrasp.objects.assets import mesh_files
 from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, synthesize
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
@@ -75,6 +76,8 @@ class _Run:
         self.options = options
         self.report = report
         self.config = options.synthesis_config()
+        self.paths = _object_paths(options.objects)
+        self.total = len(self.paths)
         report.say(f"loading hand {options.hand}")
         self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
@@ -95,9 +98,7 @@ class _Run:
 
     def all_objects(self) -> None:
         """Work through the objects batch by batch, then show what came out."""
-        paths = _object_paths(self.options.objects)
-        self.total = len(paths)
-        for path in paths:
+        for path in self.paths:
             self._take(path)
             if self._pending and self._batch_is_full():
                 self._flush()
@@ -242,7 +243,7 @@ def _check_hand(hand: HandModel, config: SynthesisConfig) -> None:
 
 
 def _object_paths(names: Sequence[str]) -> list[Path]:
-    """Absolute paths in the order given, each once; shipped objects by name, wildcards for shells without them."""
+    """Absolute paths, each once; folders of meshes, shipped objects by name, wildcards for shells without them."""
     paths: list[Path] = []
     for name in names or example_object_names():
         if not Path(name).exists() and name in example_object_names():
@@ -251,7 +252,7 @@ def _object_paths(names: Sequence[str]) -> list[Path]:
             paths += [Path(match) for match in sorted(glob.glob(name))] or [Path(name)]
         else:
             paths.append(Path(name))
-    return list(dict.fromkeys(path.absolute() for path in paths))
+    return mesh_files(paths)
 
 
 def _free_memory(device: Any) -> int | None:

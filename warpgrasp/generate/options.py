@@ -37,8 +37,8 @@ class GenerateOptions:
     """
 
     objects: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, USD, USDA, USDC, USDZ), or names of shipped objects: bottle, duck,
-    mug."""
+    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, DAE, URDF, USD, USDA, USDC, USDZ), folders of them, or names of shipped
+    objects: bottle, duck, mug."""
     hand: str = "allegro"
     """Name of a shipped hand, or the path of a hand's USD file."""
     grasp_type: str = "power"

@@ -36,7 +36,7 @@ class ObjectOptions:
     """Turn meshes into object assets: USD with mass, centre of mass, inertia, friction and convex collision pieces."""
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
-    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, USD) or folders of them."""
+    """Mesh files (OBJ, STL, PLY, GLB, GLTF, OFF, DAE, URDF, USD) or folders of them."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder to write into."""
     density: float | None = None

@@ -182,8 +182,10 @@ def _metadata(model: ObjectModel) -> dict[str, Any]:
 def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
     """Mesh files of a list of files and folders, each once, sorted within a folder, without the mesh layers of assets.
 
+    A folder stands for the meshes in it; one that holds none stands for its URDF files, whose meshes lie below it.
+
     Raises:
-        ValueError: No input, or a folder without meshes.
+        ValueError: No input.
     """
     if not inputs:
         raise ValueError("no meshes named; name mesh files or folders of them")
@@ -191,15 +193,19 @@ def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+            found = sorted(
+                file
+                for file in path.iterdir()
+                if file.suffix.lower() in known and not file.name.startswith(".")
+            )
             parts = {mesh_layer_path(file) for file in found if file.suffix == ".usda"}
-            found = [file for file in found if file not in parts]
-            if not found:
-                raise ValueError(f"{path} holds no meshes ({', '.join(known)}); name a folder that does")
-            files += found
+            found = [file for file in found if file not in parts and file.is_file()]
+            found = [file for file in found if file.suffix.lower() != ".urdf"] or found
+            files += found or [path]
         else:
-            files.append(path)  # a missing file is refused with the others, by name
-    return list(dict.fromkeys(file.resolve() for file in files))
+            files.append(path)
+    # A missing file and a folder without meshes are refused when their turn comes: the others finish.
+    return list(dict.fromkeys(file.absolute() for file in files))
 
 
 def asset_names(files: Sequence[Path]) -> list[str]:

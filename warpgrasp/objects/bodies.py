@@ -94,7 +94,7 @@ def _is_cavity(vertices: Floats, part: Faces) -> bool:
 def union(vertices: Floats, parts: list[Faces]) -> tuple[Floats, Faces] | None:
     """Union of watertight bodies by manifold3d, or None where it is not installed or does not take the meshes."""
     try:
-        import manifold3d  # type: ignore[import-not-found]
+        import manifold3d
     except ImportError:
         return None
     total = manifold3d.Manifold()

@@ -141,7 +141,7 @@ def load_object(path: str | Path, *, scale: float = 1.0, target_size: bool = Fal
     """Load, mend and measure one object.
 
     Args:
-        path: OBJ, STL, PLY, GLB, GLTF, OFF, USD, USDA, USDC or USDZ file; all its meshes are one object.
+        path: OBJ, STL, PLY, GLB, GLTF, OFF, DAE, URDF, USD, USDA, USDC or USDZ file; all its meshes are one object.
         scale: Factor from the file's lengths to metres (USD: on top of its metersPerUnit).
         target_size: Rescale further by :func:`target_scale`.
 

@@ -2,79 +2,133 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from warpgrasp.base.file_hash import file_hash
 from warpgrasp.objects.error import ObjectError
-from warpgrasp.objects.raw_mesh import Part, RawMesh, merge_parts
+from warpgrasp.objects.formats.obj import read_obj
+from warpgrasp.objects.formats.off import read_off
+from warpgrasp.objects.formats.ply import read_ply
+from warpgrasp.objects.formats.stl import read_stl
+from warpgrasp.objects.raw_mesh import Polygons, RawMesh, merge_parts, polygon_parts
 
 __all__ = ["MESH_SUFFIXES", "USD_SUFFIXES", "read_mesh"]
 
-MESH_SUFFIXES = (".obj", ".stl", ".ply", ".glb", ".gltf", ".off")
+MESH_SUFFIXES = (".obj", ".stl", ".ply", ".glb", ".gltf", ".off", ".dae", ".urdf")
 USD_SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
+
+_PLAIN: dict[str, Callable[[Path], tuple[list[Polygons], list[str]]]] = {
+    ".obj": read_obj, ".off": read_off, ".ply": read_ply, ".stl": read_stl
+}  # fmt: skip
+_LFS = b"version https://git-lfs"
+_SIGNATURES = (
+    (b"ply\n", "PLY", (".ply",)),
+    (b"ply\r", "PLY", (".ply",)),
+    (b"glTF", "GLB", (".glb", ".gltf")),
+    (b"#usda", "USD", USD_SUFFIXES),
+    (b"PXR-USDC", "USD", USD_SUFFIXES),
+    (b"PK\x03\x04", "ZIP", (".usdz", ".usd")),
+    (b"\x1f\x8b", "GZIP", ()),
+)
 
 
 def read_mesh(path: Path) -> RawMesh:
-    """Read OBJ, STL, PLY, GLB, GLTF, OFF (trimesh) or USD, USDA, USDC, USDZ (OpenUSD).
+    """Read OBJ, STL, PLY, OFF, GLB, GLTF, DAE, URDF, or USD, USDA, USDC, USDZ.
 
     Raises:
-        ObjectError: The file is missing, of an unknown kind, unreadable, a point cloud, or holds no triangle.
+        ObjectError: The file is missing, of an unknown kind, damaged, a point cloud, or holds no triangle. Whatever a
+            reader raises on a damaged file is told as one, with the file's name.
     """
-    if not path.exists():
-        raise ObjectError(f"{path}: no such file; check the path.")
-    if not path.is_file():
-        raise ObjectError(f"{path}: is not a file; name the mesh file itself.")
-    suffix = path.suffix.lower()
+    suffix = _checked_suffix(path)
+    kind = "USD" if suffix in USD_SUFFIXES else suffix[1:].upper()
+    try:
+        mesh = _read(path, suffix)
+    except ObjectError:
+        raise
+    except (Exception, RecursionError) as error:  # readers raise anything from KeyError to struct.error
+        lines = f"{type(error).__name__}: {error}".splitlines()
+        reason = lines[0][:200].rstrip(".")
+        raise ObjectError(f"{path}: cannot be read as {kind} ({reason}); export the mesh again.") from error
+    if len(mesh.faces) == 0:
+        if len(mesh.vertices):
+            raise ObjectError(
+                f"{path}: holds {len(mesh.vertices)} points and no triangle; reconstruct a surface mesh first."
+            )
+        raise ObjectError(f"{path}: holds no triangle (0 faces); check that the file is a {kind} mesh.")
+    return mesh
+
+
+def _read(path: Path, suffix: str) -> RawMesh:
     if suffix in USD_SUFFIXES:
-        from warpgrasp.objects.usd import read_usd  # OpenUSD takes a quarter of a second to import
+        from warpgrasp.objects.formats.usd import read_usd  # OpenUSD takes a quarter of a second to import
 
         return read_usd(path)
-    if suffix not in MESH_SUFFIXES:
+    if suffix == ".urdf":
+        from warpgrasp.objects.formats.urdf import read_urdf
+
+        shapes = read_urdf(path, read_mesh)
+        vertices, faces = merge_parts(shapes.parts)
+        return RawMesh(vertices, faces, 1.0, _hash(shapes.files), tuple(shapes.notes))
+    unit, files = 1.0, [path]
+    if suffix in (".glb", ".gltf"):
+        from warpgrasp.objects.formats.gltf import read_gltf
+
+        polygons, notes, files = read_gltf(path)
+    elif suffix == ".dae":
+        from warpgrasp.objects.formats.collada import read_collada
+
+        polygons, notes, unit = read_collada(path)
+    else:
+        polygons, notes = _PLAIN[suffix](path)
+    parts, more = polygon_parts(path, polygons)
+    vertices, faces = merge_parts(parts)
+    return RawMesh(vertices, faces, unit, _hash(files), tuple(notes + more))
+
+
+def _checked_suffix(path: Path) -> str:
+    """Suffix of a file that is there and can be what its name says.
+
+    Raises:
+        ObjectError: The file is missing, empty, no mesh at all, or a mesh of another kind.
+    """
+    try:
+        if not path.exists():
+            raise ObjectError(f"{path}: no such file; check the path.")
+        if not path.is_file():
+            known = ", ".join(MESH_SUFFIXES + USD_SUFFIXES)
+            raise ObjectError(
+                f"{path}: is not a file; it is a folder that holds no meshes ({known}); name the mesh file itself."
+            )
+        with path.open("rb") as file:
+            start = file.read(512)
+    except ObjectError:
+        raise
+    except (OSError, ValueError) as error:  # a name that is too long or holds a zero byte, or no permission
+        raise ObjectError(f"{path}: cannot be opened ({error}); check the path.") from error
+    suffix = path.suffix.lower()
+    if suffix not in MESH_SUFFIXES + USD_SUFFIXES:
         known = ", ".join(MESH_SUFFIXES + USD_SUFFIXES)
         raise ObjectError(f"{path}: unknown suffix {suffix!r}; convert the mesh to one of {known}.")
-    return _read_with_trimesh(path, suffix)
-
-
-def _read_with_trimesh(path: Path, suffix: str) -> RawMesh:
-    import trimesh  # a third of a second to import
-
-    if path.stat().st_size == 0:
+    text = start.lstrip().lower()
+    if not start:
         raise ObjectError(f"{path}: is empty (0 bytes); export the mesh again.")
-    try:
-        source: Any = path
-        if suffix == ".obj":  # a comment in a foreign encoding must not stop the reader
-            source = io.StringIO(path.read_text(encoding="utf-8", errors="replace"))
-        # Materials are of no use here, and loading them would read further files and need an imaging library.
-        scene = trimesh.load_scene(source, file_type=suffix[1:], process=False, skip_materials=True)
-    except Exception as error:  # the readers raise anything from KeyError to struct.error on a broken file
-        reason = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+    if start.startswith(_LFS):
         raise ObjectError(
-            f"{path}: cannot be read as {suffix[1:].upper()} ({reason}); export the mesh again."
-        ) from error
-
-    parts: list[Part] = []
-    point_count = 0
-    for node in scene.graph.nodes_geometry:
-        transform, geometry_name = scene.graph[node]
-        geometry: Any = scene.geometry[geometry_name]
-        if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
-            point_count += len(getattr(geometry, "vertices", ()))
-            continue
-        with np.errstate(invalid="ignore"):  # infinite positions are refused later, with their number
-            vertices = np.asarray(geometry.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
-        faces = np.asarray(geometry.faces, np.int64)
-        parts.append((vertices, faces[:, ::-1] if np.linalg.det(transform[:3, :3]) < 0.0 else faces))
-    vertices, faces = merge_parts(parts)
-    if len(faces) == 0:
-        if point_count:
-            raise ObjectError(
-                f"{path}: holds {point_count} points and no triangle; reconstruct a surface mesh first."
-            )
-        raise ObjectError(
-            f"{path}: holds no triangle (0 faces); check that the file is a {suffix[1:].upper()} mesh."
+            f"{path}: is a Git LFS pointer, not the mesh itself; run `git lfs pull` in its repository."
         )
-    return RawMesh(vertices, faces, 1.0, file_hash(path))
+    if text.startswith((b"<!doctype html", b"<html")):
+        raise ObjectError(f"{path}: is an HTML page, not a mesh; download the file itself (the raw link).")
+    for signature, kind, suffixes in _SIGNATURES:
+        if start.startswith(signature) and suffix not in suffixes:
+            remedy = f"name it {path.stem}{suffixes[0]}" if suffixes and kind != "ZIP" else "unpack it"
+            raise ObjectError(f"{path}: is a {kind} file by its content; {remedy}.")
+    return suffix
+
+
+def _hash(files: list[Path]) -> str:
+    """SHA-256 of the file, and of those it refers to in the order of their names."""
+    digest = hashlib.sha256()
+    for file in [files[0], *sorted(set(files[1:]))]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

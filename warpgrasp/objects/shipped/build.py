@@ -139,7 +139,7 @@ EXAMPLES = {
 
 def mesh_example(example: Example) -> tuple[Floats, NDArray[np.int64], MassProperties]:
     """Mesh of an example with its centre of mass at the origin: vertices [V, 3], faces [F, 3], mass at unit density."""
-    import manifold3d  # type: ignore[import-not-found]
+    import manifold3d
 
     solid = manifold3d.Manifold.level_set(
         lambda x, y, z: -example.shape((x, y, z)), list(example.box), example.edge, 0.0, 1.0e-5
