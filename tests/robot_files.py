@@ -126,3 +126,34 @@ def write_mjcf_gripper(folder: Path, *, extra: str = "", coupling: str | None = 
 </mujoco>
 """)
     return path
+
+
+def arm_links(palm: str, *, mesh: str = "") -> str:
+    """An arm of three joints that carries a palm, and what it stands on; ``mesh`` is the file of its base."""
+    box = '<geometry><box size="0.08 0.08 0.4"/></geometry>'
+    base = f'<geometry><mesh filename="{mesh}"/></geometry>' if mesh else box
+    turn = '<limit lower="-3" upper="3" effort="50" velocity="2"/>'
+    return "".join(
+        [
+            _link("arm_base", base, "3"),
+            _link("upper", box, "2"),
+            _link("lower", box, "2"),
+            _link("flange", '<geometry><cylinder radius="0.03" length="0.02"/></geometry>', "0.2"),
+            _joint("a1", "arm_base", "upper", "0 0 0.1", axis="0 0 1", limit=turn),
+            _joint("a2", "upper", "lower", "0 0 0.4", limit=turn),
+            _joint("a3", "lower", "flange", "0 0 0.4", axis="0 0 1", limit=turn),
+            _joint("mount", "flange", palm, "0 0 0.02", kind="fixed", limit=""),
+        ]
+    )
+
+
+def base_joints(palm: str) -> str:
+    """Three slides and three hinges that place a palm in space."""
+    travel = '<limit lower="-1" upper="1" effort="100" velocity="1"/>'
+    links = ["base", "v1", "v2", "v3", "v4", "v5", palm]
+    text = "".join(f'<link name="{name}"/>' for name in links[:-1])
+    for number, axis in enumerate(("1 0 0", "0 1 0", "0 0 1") * 2):
+        kind = "prismatic" if number < 3 else "revolute"
+        above, below = links[number], links[number + 1]
+        text += _joint(f"v{number}", above, below, "0 0 0", axis=axis, kind=kind, limit=travel)
+    return text

@@ -36,7 +36,15 @@ def test_unedited_annotation_round_trips(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "annotation.yaml").read_text()
     again = convert_hand(source, tmp_path / "out", NO_PICTURE)
     assert (tmp_path / "out" / "annotation.yaml").read_text() == text
-    assert set(again.kept_sections) == {"wrist", "fingers", "joints", "patches", "spheres", "grasp_types"}
+    assert set(again.kept_sections) == {
+        "wrist",
+        "fingers",
+        "joints",
+        "patches",
+        "spheres",
+        "grasp_types",
+        "ignore",
+    }
     assert_same_hand(first, again.hand, atol=2e-6)  # the file holds six decimals
 
 

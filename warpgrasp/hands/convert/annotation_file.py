@@ -15,9 +15,11 @@ import numpy as np
 import yaml
 
 from warpgrasp.base.atomic_file import write_text
+from warpgrasp.hands.convert.small_yaml import load_small_yaml
 from warpgrasp.hands.usd.schema import REGIONS
 
 __all__ = [
+    "OPTIONAL",
     "SECTIONS",
     "GraspTypeAnnotation",
     "HandAnnotation",
@@ -30,9 +32,21 @@ __all__ = [
 
 Triple = tuple[float, float, float]
 
-SECTIONS = ("wrist", "fingers", "joints", "patches", "spheres", "grasp_types")
+SECTIONS = ("wrist", "fingers", "joints", "patches", "spheres", "grasp_types", "ignore")
+OPTIONAL = ("ignore",)
+"""Sections that a file may lack without anything being proposed."""
 
 _INFINITE = math.inf
+_FARTHEST = 10.0  # m or rad
+_JOINT_RANGES: dict[str, tuple[float, float]] = {
+    "opening": (-_FARTHEST, _FARTHEST),
+    "effort": (1e-9, 1e6),
+    "velocity": (1e-9, 1e6),
+    "stiffness": (0.0, 1e9),
+    "damping": (0.0, 1e9),
+    "armature": (0.0, 1e6),
+    "friction": (0.0, 1e6),
+}
 _COMMENTS = {
     "wrist": "Wrist frame in the root link: origin on the palm [m], thumb direction (x) and palm normal (z, out of the palm).",
     "fingers": "Links of each finger, from the palm outward. Rename a finger here and in grasp_types.",
@@ -46,6 +60,7 @@ _COMMENTS = {
         "Which fingers (and regions) may touch; idle: where the joints of the other fingers stay [rad or m]. Optional: "
         "required_fingers that must touch, seed_place (wrist or fingertips), reset_threshold (0.5 to 1)."
     ),
+    "ignore": "Links of the file that are not solid, such as cables and covers; they are left out when it is read again.",
 }
 
 
@@ -109,6 +124,7 @@ class HandAnnotation:
     patches: tuple[PatchAnnotation, ...]
     spheres: dict[str, tuple[tuple[float, float, float, float], ...]]
     grasp_types: dict[str, GraspTypeAnnotation]
+    ignore: tuple[str, ...] = ()
 
     def finger_of(self, link: str) -> str:
         """Finger that a link belongs to."""
@@ -143,14 +159,10 @@ def read_annotation_file(path: Path) -> dict[str, Any]:
     """Sections of an annotation file as the values of :class:`HandAnnotation`'s fields; missing ones are left out.
 
     Raises:
-        ValueError: The file is no YAML, or a section has an unknown or missing key; the message names it.
+        ValueError: The file is no YAML or far too large, a section has an unknown or missing key, or a number is not
+            finite or out of range; the message names it.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(
-            f"'{path}' is no YAML ({' '.join(str(error).split())}); correct or delete it"
-        ) from error
+    content = load_small_yaml(path) or {}
     if not isinstance(content, dict):
         raise ValueError(f"'{path}' must be a mapping with the sections {', '.join(SECTIONS)}")
     unknown = [key for key in content if key not in SECTIONS]
@@ -172,15 +184,15 @@ def _read_patches(value: Any) -> tuple[PatchAnnotation, ...]:
     patches = []
     for row in value or ():
         row = dict(row)
-        for key in ("direction", "lower", "upper"):
+        for key, limit in (("direction", _FARTHEST), ("lower", _INFINITE), ("upper", _INFINITE)):
             if key in row:
-                row[key] = _triple(row[key])
+                row[key] = _triple(row[key], limit)
         patch = PatchAnnotation(**row)
         if patch.region not in REGIONS:
             raise ValueError(
                 f"patch '{patch.name}' has region '{patch.region}'; use one of {', '.join(REGIONS)}"
             )
-        if not np.linalg.norm(patch.direction) > 0.0 or not 0.0 < patch.angle_deg <= 180.0:
+        if not np.linalg.norm(patch.direction) > 0.0 or not 0.0 < float(patch.angle_deg) <= 180.0:
             raise ValueError(f"patch '{patch.name}' needs a direction and 0 < angle_deg <= 180")
         patches.append(patch)
     names = [patch.name for patch in patches]
@@ -193,7 +205,10 @@ def _read_grasp_types(value: Any) -> dict[str, GraspTypeAnnotation]:
     found = {}
     for name, row in (value or {}).items():
         row = dict(row)
-        idle = {str(joint): float(number) for joint, number in (row.pop("idle", None) or {}).items()}
+        idle = {
+            str(joint): _number(number, f"idle position of '{joint}'", -_FARTHEST, _FARTHEST)
+            for joint, number in (row.pop("idle", None) or {}).items()
+        }
         fingers = tuple(str(finger) for finger in row.pop("fingers"))
         regions = tuple(str(region) for region in row.pop("regions", REGIONS))
         required, place = row.pop("required_fingers", None), row.pop("seed_place", None)
@@ -222,26 +237,40 @@ _READERS: dict[str, Any] = {
     "wrist": _read_wrist,
     "fingers": lambda value: {str(k): tuple(str(v) for v in links) for k, links in value.items()},
     "joints": lambda value: {
-        str(name): JointAnnotation(**{key: float(number) for key, number in row.items()})
+        str(name): JointAnnotation(
+            **{
+                key: _number(number, f"{key} of joint '{name}'", *_JOINT_RANGES[key])
+                for key, number in row.items()
+            }
+        )
         for name, row in value.items()
     },
     "patches": _read_patches,
     "spheres": lambda value: {
-        str(link): tuple(_sphere(row) for row in rows or ()) for link, rows in (value or {}).items()
+        str(link): tuple(_sphere(str(link), row) for row in rows or ())
+        for link, rows in (value or {}).items()
     },
     "grasp_types": _read_grasp_types,
+    "ignore": lambda value: tuple(str(link) for link in value or ()),
 }
 
 
-def _triple(value: Any) -> Triple:
-    x, y, z = (float(v) for v in value)
+def _number(value: Any, what: str, least: float, most: float) -> float:
+    """A number of the file, refused where it is not one or lies out of range."""
+    number = float(value)
+    if not least <= number <= most:  # false for nan
+        raise ValueError(f"{what} is {number:g}; it must be a number from {least:g} to {most:g}")
+    return number
+
+
+def _triple(value: Any, limit: float = 1e3) -> Triple:
+    x, y, z = (_number(v, "a coordinate", -limit, limit) for v in value)
     return x, y, z
 
 
-def _sphere(value: Any) -> tuple[float, float, float, float]:
-    x, y, z, radius = (float(v) for v in value)
-    if radius <= 0.0:
-        raise ValueError(f"a sphere has radius {radius:g}")
+def _sphere(link: str, value: Any) -> tuple[float, float, float, float]:
+    x, y, z = _triple(value[:3], _FARTHEST)
+    (radius,) = (_number(v, f"the radius of a sphere of link '{link}'", 1e-6, _FARTHEST) for v in value[3:])
     return x, y, z, radius
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.hands.convert.annotation_file import HandAnnotation
@@ -28,6 +29,8 @@ class ConvertConfig:
     """Factor on every length of the file (0.001 for a file in millimetres)."""
     mesh_scale: float = 1.0
     """Factor on mesh files only (0.001 where only they are in millimetres)."""
+    package_path: tuple[Path, ...] = ()
+    """Folders in which package://NAME and $(find NAME) are looked for, besides those beside and above the file."""
     density: float | None = None
     """kg/m^3 for links that state no mass; without it such links are refused."""
     joint_limits: dict[str, tuple[float, float]] = field(default_factory=dict)

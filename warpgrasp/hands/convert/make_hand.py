@@ -10,6 +10,7 @@ from pathlib import Path
 from warpgrasp.hands.authoring.author import write_hand
 from warpgrasp.hands.authoring.description import HandDescription
 from warpgrasp.hands.convert.annotation_file import (
+    OPTIONAL,
     SECTIONS,
     HandAnnotation,
     read_annotation_file,
@@ -20,15 +21,8 @@ from warpgrasp.hands.convert.collision_pieces import convex_pieces
 from warpgrasp.hands.convert.conversion import Conversion, ConvertConfig
 from warpgrasp.hands.convert.propose.annotation import Guess, propose
 from warpgrasp.hands.convert.report import write_report
-from warpgrasp.hands.convert.source import (
-    SourceHand,
-    check_size,
-    merge_fixed_joints,
-    scaled,
-    sorted_tree,
-    subtree,
-    with_joint_limits,
-)
+from warpgrasp.hands.convert.source import ReadOptions, SourceHand, check_size, scaled
+from warpgrasp.hands.convert.tree import merge_fixed_joints, sorted_tree, with_joint_limits
 from warpgrasp.hands.library import load_hand
 from warpgrasp.hands.model import HandModel
 
@@ -60,25 +54,25 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
     """
     config = config or ConvertConfig()
     source, output = Path(source), Path(output)
-    read = _read_source(source, config)
+    annotation_path = output / "annotation.yaml"
+    kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
+    read = _read_source(source, config, frozenset(kept.get("ignore", ())))
     hand_source = _prepared(read, config)
     pieces, piece_reports, notes = convex_pieces(hand_source)
     notes = [*hand_source.notes, *notes]
     name = re.sub(r"\W", "_", config.name or output.resolve().name or source.stem)
     base = describe(hand_source, pieces, name=name, density=config.density, notes=notes)
     output.mkdir(parents=True, exist_ok=True)
-    annotation_path = output / "annotation.yaml"
-    kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
     annotation, guesses = _annotation(base, hand_source, kept)
     hand = _write_and_load(annotated(base, annotation), output / "hand.usda")
-    if set(kept) != set(SECTIONS):
+    if set(SECTIONS) - set(OPTIONAL) - set(kept):
         write_annotation_file(annotation, annotation_path, source=source.name)
     result = Conversion(hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes))
     write_report(result, source, output, picture=config.picture)
     return result
 
 
-def _read_source(path: Path, config: ConvertConfig) -> SourceHand:
+def _read_source(path: Path, config: ConvertConfig, ignore: frozenset[str]) -> SourceHand:
     if not path.is_file():
         raise ValueError(f"'{path}' does not exist; give the path of a URDF, MJCF or USD file")
     form = _FORMATS.get(path.suffix.lower())
@@ -86,23 +80,27 @@ def _read_source(path: Path, config: ConvertConfig) -> SourceHand:
         raise ValueError(
             f"'{path.name}' is no known robot description; give a .urdf, .xml (MJCF), .usd, .usda, .usdc or .usdz file"
         )
-    visual = config.geometry == "visual"
+    options = ReadOptions(
+        root=config.root,
+        mesh_scale=config.mesh_scale,
+        visual=config.geometry == "visual",
+        package_path=config.package_path,
+        ignore=ignore,
+    )
     if form == "mjcf":
         from warpgrasp.hands.convert.mjcf import read_mjcf
 
-        return read_mjcf(path, mesh_scale=config.mesh_scale, visual=visual)
+        return read_mjcf(path, options)
     if form == "usd":
         from warpgrasp.hands.convert.usd import read_usd
 
-        return read_usd(path, mesh_scale=config.mesh_scale, visual=visual)
+        return read_usd(path, options)
     from warpgrasp.hands.convert.urdf import read_urdf
 
-    return read_urdf(path, mesh_scale=config.mesh_scale, visual=visual)
+    return read_urdf(path, options)
 
 
 def _prepared(hand: SourceHand, config: ConvertConfig) -> SourceHand:
-    if config.root:
-        hand = subtree(hand, config.root)
     hand = sorted_tree(hand)
     if config.scale != 1.0:
         hand = scaled(hand, config.scale)
@@ -114,7 +112,7 @@ def _annotation(
     base: HandDescription, source: SourceHand, kept: dict[str, object]
 ) -> tuple[HandAnnotation, list[Guess]]:
     """Kept sections as they stand, the others proposed on a hand written without annotation."""
-    if set(kept) == set(SECTIONS):
+    if not set(SECTIONS) - set(OPTIONAL) - set(kept):
         return HandAnnotation(**kept), []  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
         bare = _write_and_load(base, Path(folder) / "hand.usda")

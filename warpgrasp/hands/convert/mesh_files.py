@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,17 +17,20 @@ __all__ = ["MESH_SUFFIXES", "box_piece", "capsule_piece", "cylinder_piece", "fin
 
 MESH_SUFFIXES = (".obj", ".stl", ".dae", ".glb", ".gltf", ".ply")
 _CYLINDER_SIDES = 48
+_FIND = re.compile(r"^\$\(find ([^)\s]+)\)/*")
 
 FloatArray = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
-def find_mesh(reference: str, folder: Path, owner: str) -> Path:
-    """Path of a mesh that a file in ``folder`` refers to, ``package://`` included.
+def find_mesh(reference: str, folder: Path, owner: str, package_path: tuple[Path, ...] = ()) -> Path:
+    """Path of a mesh that a file in ``folder`` refers to, ``package://NAME/...`` and ``$(find NAME)/...`` included.
+
+    A package is looked for in ``package_path``, then beside and above the file.
 
     Raises:
         ValueError: It is nowhere; the message names ``owner`` (the link) and says where it was looked for.
     """
-    text = reference.removeprefix("file://")
+    text = _FIND.sub(r"package://\1/", reference.removeprefix("file://"))
     if not text.startswith(("package://", "model://")):
         path = Path(text) if Path(text).is_absolute() else folder / text
         if path.is_file():
@@ -36,15 +40,14 @@ def find_mesh(reference: str, folder: Path, owner: str) -> Path:
         )
     inside = text.split("://", 1)[1]
     package, _, rest = inside.partition("/")
-    for base in (folder, *folder.parents):
-        for path in (base / inside, base / rest):
+    for base in (*package_path, folder, *folder.parents):
+        named = [base / rest] if base.name == package else []
+        for path in (*named, base / inside, base / rest):
             if path.is_file():
                 return path
-        if base.name == package and (base / rest).is_file():
-            return base / rest
     raise ValueError(
         f"mesh file '{reference}' of {owner} does not exist; put the folder '{package}' beside {folder} or above it, "
-        "or write a path relative to the file"
+        "give --package-path FOLDER that holds it, or write a path relative to the file"
     )
 
 

@@ -1,40 +1,55 @@
 """A robot hand as its vendor's file describes it, whatever the format, and the checks every format shares.
 
-The importers (:mod:`import_urdf`, :mod:`import_mjcf`, :mod:`import_usd`) make a :class:`SourceHand`; here it is cut to a
-subtree, put into depth-first order, freed of fixed joints and given physical masses. SI units, quaternions xyzw.
+The readers (:mod:`~warpgrasp.hands.convert.urdf`, :mod:`~warpgrasp.hands.convert.mjcf`, :mod:`~warpgrasp.hands.convert.usd`)
+make a :class:`SourceHand`; :mod:`~warpgrasp.hands.convert.tree` orders and cuts it. SI units, quaternions xyzw.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, quaternion_to_matrix, rotate
-from warpgrasp.geometry.shapes import MassProperties, Shape, TriMesh, combine_mass, moved_shape
+from warpgrasp.geometry.rotations import rotate
+from warpgrasp.geometry.shapes import Shape, TriMesh, moved_shape
 
 __all__ = [
+    "ReadOptions",
     "SourceGeometry",
     "SourceHand",
     "SourceJoint",
     "SourceLink",
     "SourceMimic",
+    "check_budget",
     "check_size",
-    "merge_fixed_joints",
+    "moved_geometry",
     "scaled",
-    "sorted_tree",
-    "subtree",
-    "with_joint_limits",
 ]
 
 FloatArray = NDArray[np.float64]
 
 _LARGEST_HAND = 1.5  # m; a link or an offset beyond this is a unit mistake
 _SMALLEST_HAND = 5e-3  # m
+_MOST_LINKS = 1000  # a humanoid has a hundred
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What the readers of all formats need to know beside the file."""
+
+    root: str = ""
+    """Link to start from; what does not hang on it is neither read nor judged. Empty: the whole file."""
+    mesh_scale: float = 1.0
+    """Factor on mesh files, besides the scale that the description states."""
+    visual: bool = False
+    """Take the visual geometry of links that have both."""
+    package_path: tuple[Path, ...] = ()
+    """Folders in which ``package://NAME``, ``model://NAME`` and ``$(find NAME)`` are looked for first."""
+    ignore: frozenset[str] = frozenset()
+    """Links without a solid surface, whatever the file says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,104 +125,13 @@ class SourceHand:
         return next(link for link in self.links if link.name == name)
 
 
-def sorted_tree(hand: SourceHand) -> SourceHand:
-    """Check that the joints form one tree and put links and joints into depth-first order of the file.
-
-    Raises:
-        ValueError: A joint names an unknown link, a link has two parents, the joints form a ring, or there are two roots.
-    """
-    names = [link.name for link in hand.links]
-    for kind, listed in (("links", names), ("joints", [joint.name for joint in hand.joints])):
-        double = next((name for name in listed if listed.count(name) > 1), None)
-        if double is not None:
-            raise ValueError(f"two {kind} are named '{double}'; give each its own name")
-    parent_joint: dict[str, SourceJoint] = {}
-    for joint in hand.joints:
-        for end in (joint.parent, joint.child):
-            if end not in names:
-                raise ValueError(f"joint '{joint.name}' names link '{end}', which does not exist; correct it")
-        if joint.child in parent_joint:
-            raise ValueError(
-                f"joint '{joint.name}' closes a kinematic loop at link '{joint.child}', which already hangs on joint "
-                f"'{parent_joint[joint.child].name}'; remove one of the two and couple the moving joints with <mimic>"
-            )
-        parent_joint[joint.child] = joint
-    roots = [name for name in names if name not in parent_joint]
-    if not roots:
+def check_budget(path: Path, links: int, joints: int) -> None:
+    """Refuse descriptions no hand needs, before anything is done with them."""
+    if max(links, joints) > _MOST_LINKS:
         raise ValueError(
-            f"link '{names[0]}' is its own ancestor: the joints form a kinematic loop; remove the joint above the palm"
+            f"'{path}' has {links} links and {joints} joints; a hand has a few dozen, at most {_MOST_LINKS} are read: "
+            "export the hand alone"
         )
-    if len(roots) > 1:
-        raise ValueError(
-            f"the file has two roots, link '{roots[0]}' and link '{roots[1]}'; connect them with a fixed joint, "
-            f"or convert one of them with --root {roots[0]}"
-        )
-    order: list[SourceJoint] = []
-    _visit(roots[0], hand.joints, order)
-    if len(order) < len(hand.joints):
-        lost = next(joint for joint in hand.joints if joint not in order)
-        raise ValueError(
-            f"joint '{lost.name}' closes a kinematic loop that does not reach the root link '{roots[0]}'; "
-            f"attach link '{lost.parent}' to the hand by one joint"
-        )
-    links = (hand.link(roots[0]), *(hand.link(joint.child) for joint in order))
-    moving = {joint.name for joint in order if joint.kind != "fixed"}
-    for joint in order:
-        if joint.mimic is not None and joint.mimic.joint not in moving:
-            raise ValueError(
-                f"joint '{joint.name}' mimics joint '{joint.mimic.joint}', which is no moving joint of the hand; "
-                "correct the name or remove the coupling"
-            )
-    if not moving:
-        raise ValueError(f"'{hand.path.name}' has no moving joint; a hand needs at least one")
-    return dataclasses.replace(hand, links=links, joints=tuple(order))
-
-
-def _visit(link: str, joints: tuple[SourceJoint, ...], order: list[SourceJoint]) -> None:
-    for joint in joints:
-        if joint.parent == link and joint not in order:
-            order.append(joint)
-            _visit(joint.child, joints, order)
-
-
-def subtree(hand: SourceHand, root: str) -> SourceHand:
-    """Only the named link and what hangs on it: the hand of a file that also holds an arm or a table."""
-    names = [link.name for link in hand.links]
-    if root not in names:
-        raise ValueError(f"there is no link '{root}' to start from; the links are {', '.join(names)}")
-    order: list[SourceJoint] = []
-    _visit(root, hand.joints, order)
-    kept = {root, *(joint.child for joint in order)}
-    return dataclasses.replace(
-        hand,
-        links=tuple(link for link in hand.links if link.name in kept),
-        joints=tuple(order),
-        excluded_pairs=tuple(pair for pair in hand.excluded_pairs if kept >= set(pair)),
-    )
-
-
-def with_joint_limits(hand: SourceHand, limits: dict[str, tuple[float, float]]) -> SourceHand:
-    """Replace limits by the user's, then refuse joints that have none."""
-    known = {joint.name for joint in hand.joints}
-    for name in limits:
-        if name not in known:
-            raise ValueError(f"limits are given for joint '{name}', which the hand does not have")
-    joints = []
-    for joint in hand.joints:
-        lower, upper = limits.get(joint.name, (joint.lower, joint.upper))
-        if joint.kind != "fixed":
-            if not (math.isfinite(lower) and math.isfinite(upper)):
-                raise ValueError(
-                    f"joint '{joint.name}' has no limits; write them into the file or give "
-                    f"--joint-limits {joint.name} LOWER UPPER (rad or m)"
-                )
-            if not lower < upper:
-                raise ValueError(
-                    f"joint '{joint.name}' has limits [{lower:g}, {upper:g}], which leave no range; correct them or give "
-                    f"--joint-limits {joint.name} LOWER UPPER (rad or m)"
-                )
-        joints.append(dataclasses.replace(joint, lower=lower, upper=upper))
-    return dataclasses.replace(hand, joints=tuple(joints))
 
 
 def check_size(hand: SourceHand) -> None:
@@ -275,75 +199,6 @@ def scaled_geometry(piece: SourceGeometry, factor: float) -> SourceGeometry:
             shape, position=factor * shape.position, size=factor * shape.size, mesh=mesh
         )
     return SourceGeometry(piece.name, mesh, shape)
-
-
-def merge_fixed_joints(hand: SourceHand) -> SourceHand:
-    """Weld links that hang on fixed joints to their parents; the names and frames of welded links are kept."""
-    links = {link.name: link for link in hand.links}
-    joints = list(hand.joints)
-    for joint in reversed(hand.joints):  # depth first, so a child comes after its parent
-        if joint.kind != "fixed":
-            continue
-        child = links.pop(joint.child)
-        pose = compose(joint.position, joint.quaternion, -joint.child_position, IDENTITY_QUATERNION)
-        links[joint.parent] = _welded(links[joint.parent], child, *pose)
-        joints.remove(joint)
-        joints = [_rehung(other, joint.child, joint.parent, *pose) for other in joints]
-    host = {link.name: link.name for link in links.values()}
-    host |= {name: link.name for link in links.values() for name, _, _ in link.frames}
-    pairs = {(host[a], host[b]) for a, b in hand.excluded_pairs if host[a] != host[b]}
-    order = [link.name for link in hand.links if link.name in links]
-    merged = dataclasses.replace(
-        hand,
-        links=tuple(links[name] for name in order),
-        joints=tuple(joints),
-        excluded_pairs=tuple(sorted(pairs)),
-    )
-    return sorted_tree(merged)
-
-
-def _rehung(
-    joint: SourceJoint, old: str, new: str, position: FloatArray, quaternion: FloatArray
-) -> SourceJoint:
-    if joint.parent != old:
-        return joint
-    where, turn = compose(position, quaternion, joint.position, joint.quaternion)
-    return dataclasses.replace(joint, parent=new, position=where, quaternion=turn)
-
-
-def _welded(
-    parent: SourceLink, child: SourceLink, position: FloatArray, quaternion: FloatArray
-) -> SourceLink:
-    matrix = quaternion_to_matrix(quaternion)
-    frames = [(child.name, position, quaternion)]
-    frames += [(name, *compose(position, quaternion, p, q)) for name, p, q in child.frames]
-    mass, center, inertia = parent.mass, parent.center_of_mass, parent.inertia
-    if child.mass:
-        moved_center = position + matrix @ child.center_of_mass
-        moved_inertia = None if child.inertia is None else matrix @ child.inertia @ matrix.T
-        if not mass:
-            mass, center, inertia = child.mass, moved_center, moved_inertia
-        else:
-            # an inertia that only one of the two states is of no use: it then follows from the geometry
-            known = inertia is not None and moved_inertia is not None
-            nothing = np.zeros((3, 3))
-            both = combine_mass(
-                [
-                    MassProperties(mass, center, inertia if inertia is not None else nothing),
-                    MassProperties(
-                        child.mass, moved_center, moved_inertia if moved_inertia is not None else nothing
-                    ),
-                ]
-            )
-            mass, center, inertia = both.mass, both.center_of_mass, both.inertia if known else None
-    return dataclasses.replace(
-        parent,
-        mass=mass,
-        center_of_mass=center,
-        inertia=inertia,
-        geometry=parent.geometry + tuple(moved_geometry(g, position, quaternion) for g in child.geometry),
-        frames=parent.frames + tuple(frames),
-    )
 
 
 def moved_geometry(piece: SourceGeometry, position: FloatArray, quaternion: FloatArray) -> SourceGeometry:

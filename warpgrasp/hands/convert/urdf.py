@@ -17,8 +17,19 @@ from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import rotate, rpy_to_quaternion
 from warpgrasp.geometry.shapes import TriMesh
+from warpgrasp.hands.convert.find_hand import check_one_hand
 from warpgrasp.hands.convert.mesh_files import box_piece, capsule_piece, cylinder_piece, find_mesh, read_mesh
-from warpgrasp.hands.convert.source import SourceGeometry, SourceHand, SourceJoint, SourceLink, SourceMimic
+from warpgrasp.hands.convert.solid import surface_kinds
+from warpgrasp.hands.convert.source import (
+    ReadOptions,
+    SourceGeometry,
+    SourceHand,
+    SourceJoint,
+    SourceLink,
+    SourceMimic,
+    check_budget,
+)
+from warpgrasp.hands.convert.tree import freed_followers, kept_links, sorted_tree
 
 __all__ = ["read_urdf"]
 
@@ -27,20 +38,51 @@ Element = ElementTree.Element
 
 _KINDS = {"fixed": "fixed", "revolute": "revolute", "continuous": "revolute", "prismatic": "prismatic"}
 
+_LARGEST_FILE = 20_000_000  # bytes
 _PREFIX = re.compile(r"<(/?)(\w+):")  # tools leave prefixes (drake:, gazebo:) without declaring them
 
 
-def read_urdf(path: Path, *, mesh_scale: float = 1.0, visual: bool = False) -> SourceHand:
-    """Read a URDF.
-
-    Args:
-        path: The file; relative mesh paths start from its folder.
-        mesh_scale: Factor on mesh files, besides the scale they state.
-        visual: Take the visual geometry of links that have both; the other is not opened.
+def read_urdf(path: Path, options: ReadOptions) -> SourceHand:
+    """Read a URDF; relative mesh paths start from its folder. What lies outside ``options.root`` is not looked at.
 
     Raises:
-        ValueError: The file is no URDF, or it holds what cannot be converted; the message names the link or joint.
+        ValueError: The file is no URDF, holds more than one hand, or what cannot be converted; the message names the
+            link or joint.
     """
+    robot = _parse(path)
+    elements = {kind: robot.findall(kind) for kind in ("link", "joint")}
+    if not elements["link"]:
+        raise ValueError(f"'{path}' has no links; convert the expanded URDF of the hand")
+    check_budget(path, len(elements["link"]), len(elements["joint"]))
+    all_joints = {element.get("name") or "" for element in elements["joint"]}
+    if options.root:
+        names = [element.get("name") or "" for element in elements["link"]]
+        kept = kept_links([_ends(joint) for joint in elements["joint"]], names, options.root)
+        elements["link"] = [element for element in elements["link"] if element.get("name") in kept]
+        elements["joint"] = [element for element in elements["joint"] if _ends(element)[0] in kept]
+    notes: list[str] = []
+    joints = tuple(
+        freed_followers([_joint(e, notes) for e in elements["joint"]], all_joints, options.root, notes)
+    )
+    bare = tuple(SourceLink(_name(element, "link")) for element in elements["link"])
+    name = robot.get("name") or path.stem
+    has = {
+        link.name: (bool(e.findall("collision")), bool(e.findall("visual")))
+        for link, e in zip(bare, elements["link"], strict=True)
+    }
+    skeleton = sorted_tree(SourceHand(name, path, bare, joints))
+    if not options.root:
+        check_one_hand(skeleton, {link for link, kinds in has.items() if any(kinds)})
+    kinds = surface_kinds(has, joints, visual=options.visual, ignore=options.ignore, notes=notes)
+    links = tuple(_link(element, kinds, path.parent, options) for element in elements["link"])
+    return SourceHand(name, path, links, joints, tuple(notes))
+
+
+def _parse(path: Path) -> Element:
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ValueError(
+            f"'{path}' has {path.stat().st_size / 1e6:.0f} MB; a URDF of a hand has less than one: give the description"
+        )
     try:
         robot = ElementTree.fromstring(_PREFIX.sub(r"<\1\2_", path.read_text(encoding="utf-8-sig")))
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
@@ -49,27 +91,30 @@ def read_urdf(path: Path, *, mesh_scale: float = 1.0, visual: bool = False) -> S
         ) from error
     if robot.tag != "robot":
         raise ValueError(f"'{path}' is no URDF: its root element is <{robot.tag}>, not <robot>")
-    if any(element.tag.startswith("xacro_") for element in robot.iter()):
+    if any(str(element.tag).startswith("xacro_") for element in robot.iter()):
         raise ValueError(f"'{path}' still holds xacro macros; expand it first: xacro {path.name} > hand.urdf")
-    notes: list[str] = []
-    links = tuple(_link(element, path.parent, mesh_scale, visual) for element in robot.findall("link"))
-    if not links:
-        raise ValueError(f"'{path}' has no links; convert the expanded URDF of the hand")
-    joints = tuple(_joint(element, notes) for element in robot.findall("joint"))
-    return SourceHand(robot.get("name") or path.stem, path, links, joints, tuple(notes))
+    return robot
 
 
-def _link(element: Element, folder: Path, mesh_scale: float, visual: bool) -> SourceLink:
+def _ends(joint: Element) -> tuple[str, str]:
+    """Names of a joint's links, empty where the file does not give them."""
+    parent, child = joint.find("parent"), joint.find("child")
+    return (
+        "" if parent is None else parent.get("link") or "",
+        "" if child is None else child.get("link") or "",
+    )
+
+
+def _link(element: Element, kinds: dict[str, str], folder: Path, options: ReadOptions) -> SourceLink:
     name = _name(element, "link")
     mass, center, inertia = _inertial(element, name)
-    kinds = ("visual", "collision") if visual else ("collision", "visual")
-    pieces = next((found for found in map(element.findall, kinds) if found), [])
+    pieces = element.findall(kinds[name]) if kinds[name] else []
     return SourceLink(
         name=name,
         mass=mass,
         center_of_mass=center,
         inertia=inertia,
-        geometry=tuple(_geometries(pieces, name, folder, mesh_scale)),
+        geometry=tuple(_geometries(pieces, name, folder, options)),
     )
 
 
@@ -96,7 +141,7 @@ def _inertial(link: Element, name: str) -> tuple[float | None, FloatArray, Float
 
 
 def _geometries(
-    elements: Iterable[Element], link: str, folder: Path, mesh_scale: float
+    elements: Iterable[Element], link: str, folder: Path, options: ReadOptions
 ) -> Iterable[SourceGeometry]:
     owner = f"link '{link}'"
     for element in elements:
@@ -107,10 +152,10 @@ def _geometries(
             raise ValueError(f"{owner} has a <{element.tag}> without geometry; add it or remove the element")
         if shape.tag == "mesh":
             reference = shape.get("filename") or ""
-            mesh = read_mesh(find_mesh(reference, folder, owner), owner)
+            mesh = read_mesh(find_mesh(reference, folder, owner, options.package_path), owner)
             factor = _numbers(shape, "scale", 3, owner) if shape.get("scale") else np.ones(3)
             faces = mesh.faces if np.prod(factor) > 0.0 else mesh.faces[:, ::-1]
-            vertices = position + rotate(turn, mesh_scale * factor * mesh.vertices)
+            vertices = position + rotate(turn, options.mesh_scale * factor * mesh.vertices)
             yield SourceGeometry(Path(reference).name, TriMesh(vertices, faces))
         elif shape.tag == "box":
             yield box_piece(_numbers(shape, "size", 3, owner), position, turn)
@@ -131,9 +176,10 @@ def _joint(element: Element, notes: list[str]) -> SourceJoint:
     owner = f"joint '{name}'"
     stated = element.get("type") or "none"
     if stated not in _KINDS:
+        free = f" (a hand's root is free by itself: remove the joint or give --root {_ends(element)[1]})"
         raise ValueError(
             f"{owner} is of type '{stated}', which is not supported; use revolute, prismatic or fixed joints"
-            + (" (a hand's root is free by itself: remove the joint)" if stated == "floating" else "")
+            + (free if stated == "floating" else "")
         )
     kind = _KINDS[stated]
     position, turn = _origin(element, owner)

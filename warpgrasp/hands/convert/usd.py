@@ -6,6 +6,7 @@ meshes may have any approximation, because they become convex pieces here.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -22,8 +23,19 @@ from warpgrasp.geometry.rotations import (
     rotate,
 )
 from warpgrasp.geometry.shapes import MassProperties, TriMesh
+from warpgrasp.hands.convert.find_hand import check_one_hand
 from warpgrasp.hands.convert.mesh_files import box_piece, capsule_piece, cylinder_piece
-from warpgrasp.hands.convert.source import SourceGeometry, SourceHand, SourceJoint, SourceLink, SourceMimic
+from warpgrasp.hands.convert.solid import surface_kinds
+from warpgrasp.hands.convert.source import (
+    ReadOptions,
+    SourceGeometry,
+    SourceHand,
+    SourceJoint,
+    SourceLink,
+    SourceMimic,
+    check_budget,
+)
+from warpgrasp.hands.convert.tree import sorted_tree, subtree
 from warpgrasp.hands.model import JointType
 from warpgrasp.hands.usd.geometry import mesh_in_body, read_mass, uniform_scale
 from warpgrasp.hands.usd.joints import Joint, kinematic_tree, read_joints, resolve_coupling
@@ -37,27 +49,36 @@ _AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 _KINDS = {JointType.FIXED: "fixed", JointType.REVOLUTE: "revolute", JointType.PRISMATIC: "prismatic"}
 
 
-def read_usd(path: Path, *, mesh_scale: float = 1.0, visual: bool = False) -> SourceHand:
-    """Read a USD articulation.
-
-    Args:
-        path: A .usd, .usda, .usdc or .usdz file.
-        mesh_scale: Factor on Mesh prims about the origin of their link.
-        visual: Take the geometry without PhysicsCollisionAPI (of links that have both).
-    """
+def read_usd(path: Path, options: ReadOptions) -> SourceHand:
+    """Read a USD articulation (.usd, .usda, .usdc, .usdz); what lies outside ``options.root`` has no mesh read."""
     stage = open_hand_stage(path)
     joints = read_joints(stage)
     root, edges = kinematic_tree(stage, joints)
     by_path = {joint.prim.GetPath(): joint for joint in joints}
     bodies = [root, *(child for _, child, _ in edges)]
-    geometry = _geometry(stage, mesh_scale, visual)
-    links = tuple(_link(stage, body, geometry.get(body.path, [])) for body in bodies)
-    converted = []
-    for parent, child, joint in edges:
-        converted.append(_joint(joint, parent, child, by_path))
+    check_budget(path, len(bodies), len(joints))
+    converted = tuple(_joint(joint, parent, child, by_path) for parent, child, joint in edges)
     default = stage.stage.GetDefaultPrim()
     name = str(default.GetName()) if default else path.stem
-    return SourceHand(name, path, links, tuple(converted), excluded_pairs=_filtered(stage))
+    bare = tuple(SourceLink(vendor_name(body.prim)) for body in bodies)
+    whole = SourceHand(name, path, bare, converted, excluded_pairs=_filtered(stage))
+    prims = _geometry_prims(stage)
+    if options.root:
+        whole = subtree(whole, options.root)
+    else:
+        check_one_hand(sorted_tree(whole), {vendor_name(b.prim) for b in bodies if any(prims[b.path])})
+    kept = {link.name for link in whole.links}
+    bodies = [body for body in bodies if vendor_name(body.prim) in kept]
+    has = {vendor_name(b.prim): (bool(prims[b.path][1]), bool(prims[b.path][0])) for b in bodies}
+    notes = list(whole.notes)
+    kinds = surface_kinds(has, whole.joints, visual=options.visual, ignore=options.ignore, notes=notes)
+    links = []
+    for body in bodies:
+        kind = kinds[vendor_name(body.prim)]
+        chosen = prims[body.path][kind == "collision"] if kind else []
+        pieces = [_piece(stage, prim, body, options.mesh_scale) for prim in chosen]
+        links.append(_link(stage, body, pieces))
+    return dataclasses.replace(whole, links=tuple(links), notes=tuple(notes))
 
 
 def _link(stage: HandStage, body: Body, pieces: list[SourceGeometry]) -> SourceLink:
@@ -121,17 +142,19 @@ def _filtered(stage: HandStage) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _geometry(stage: HandStage, mesh_scale: float, visual: bool) -> dict[str, list[SourceGeometry]]:
-    """Pieces of every body; colliding and other geometry apart, the unwanted kind only where the wanted is missing."""
-    found: dict[bool, dict[str, list[SourceGeometry]]] = {False: {}, True: {}}
+def _geometry_prims(stage: HandStage) -> dict[str, tuple[list[Usd.Prim], list[Usd.Prim]]]:
+    """Prims with a surface by the path of their body: those only seen, and those that collide."""
+    found: dict[str, tuple[list[Usd.Prim], list[Usd.Prim]]] = {
+        body.path: ([], []) for body in stage.bodies.values()
+    }
     for prim in stage.prims():
         body = stage.body_of(prim)
         if body is None or not prim.IsA(UsdGeom.Gprim):
             continue
         if UsdGeom.Imageable(prim).ComputePurpose() == UsdGeom.Tokens.guide and not _collides(prim):
             continue
-        found[_collides(prim)].setdefault(body.path, []).append(_piece(stage, prim, body, mesh_scale))
-    return found[visual] | found[not visual]
+        found[body.path][_collides(prim)].append(prim)
+    return found
 
 
 def _collides(prim: Usd.Prim) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,13 @@ def _read_sphere(hand: HandStage, prim: Usd.Prim, body: Body, link: int) -> list
     matrix = hand.matrix_in_body(prim, body)
     _, scale = split_affine(matrix[:, :3], str(prim.GetPath()))
     radius = float(UsdGeom.Sphere(prim).GetRadiusAttr().Get()) * uniform_scale(scale, prim)
-    return [float(link), *matrix[:, 3].tolist(), radius]
+    numbers = [*matrix[:, 3].tolist(), radius]
+    if not all(math.isfinite(number) for number in numbers) or radius <= 0.0:
+        raise ValueError(
+            f"{prim.GetPath()} is a self-collision sphere with centre {matrix[:, 3].tolist()} m and radius {radius:g} m; "
+            "write finite numbers and a radius above 0"
+        )
+    return [float(link), *numbers]
 
 
 def _read_frame(hand: HandStage, prim: Usd.Prim, body: Body, link: int) -> LinkFrame:
