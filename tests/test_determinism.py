@@ -14,8 +14,11 @@ from cases import HANDS, example_objects
 from numpy.typing import NDArray
 
 from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.grasps.usd import write_grasp_usd
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import ObjectModel
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.energy_optional import Wall
 from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
@@ -89,6 +92,40 @@ def test_same_seed_gives_identical_arrays(hand: str) -> None:
     objects = example_objects(2)
     for first, second in zip(run(objects, hand=hand), run(objects, hand=hand), strict=True):
         assert_identical(first, second)
+
+
+def test_same_seed_gives_identical_files(tmp_path: Path) -> None:
+    """Byte for byte: npz and stage hold no clock, no folder and no order that changes."""
+    objects, hand = example_objects(1), load_hand("allegro")
+    for name in ("one", "two"):
+        (grasps,) = run(objects)
+        grasps.save(tmp_path / name / "a.npz")
+        write_grasp_usd(tmp_path / name / "a.usda", grasps, hand, objects[0])
+    for file in ("a.npz", "a.usda"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_metadata_tell_what_was_used() -> None:
+    """The optimiser by its class, enums by name, and values that the configuration leaves open as they were used."""
+    config = SynthesisConfig(
+        grasp_type="pinch",
+        grasp_count=1,
+        contact_count=4,
+        step_count=2,
+        sample_count=50,
+        device="cpu",
+        energy=EnergyConfig(wall=Wall(weight=1.0)),
+    )
+    (model,) = example_objects(1)
+    (grasps,) = synthesize(load_hand("allegro"), [model], config)
+    known = grasps.metadata["config"]
+    assert known["optimizer"]["type"] == "OptimizerMalaStar"
+    assert known["optimizer"]["reset_threshold"] == 0.5
+    force_closure = known["energy"]["force_closure"]
+    assert force_closure["factor"] == "GEOMETRIC_MEAN"
+    assert (force_closure["qp"]["solver"], force_closure["qp"]["iteration_limit"]) == ("DUAL_NEWTON", 50)
+    assert known["energy"]["wall"]["offset"] == pytest.approx(model.vertices[:, 2].min())
+    assert "wall_time" not in grasps.metadata
 
 
 @pytest.mark.parametrize("hand", HANDS)

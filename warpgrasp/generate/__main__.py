@@ -11,6 +11,7 @@ import glob
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from warpgrasp.base.file_hash import file_hash
 from warpgrasp.base.json_text import to_json
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
-from warpgrasp.generate.run_folder import ObjectRow, RunFolder
+from warpgrasp.generate.run_folder import RunFolder
 from warpgrasp.generate.terminal import Report
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
             f"interrupted; {len(run.rows)} finished objects are kept in {run.folder.path}. "
             "The same command continues there."
         )
+        with suppress(OutputError):
+            run.folder.write_summary()
         return 130
     except OutputError as error:  # a full disk fails for every object alike
         report.error(f"{error} {len(run.rows)} finished objects are kept; the same command continues.")
@@ -85,6 +89,10 @@ class _Run:
         self.folder = RunFolder(
             options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
         )
+        if self.folder.removed:
+            report.say(
+                f"grasps of {self.folder.removed} objects made with other options were removed (--no-resume)"
+            )
         self.rows: list[ObjectRow] = []
         self.failures: dict[str, str] = {}
         self.skipped = 0
@@ -119,6 +127,7 @@ class _Run:
             for repair in model.repairs:
                 self.report.say(f"  {repair}")
             row = self.folder.finished(path, model.file_hash, taken)
+            row = row or self.folder.with_new_stage(path, self.hand, model, taken)
         if row is not None:
             self.skipped += 1
             self.rows.append(row)
@@ -128,6 +137,7 @@ class _Run:
     def _fail(self, path: Path, sentence: str) -> None:
         self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
         self.report.error(self.failures[str(path)])
+        self.folder.fail(path, self.failures[str(path)])
 
     def _batch_is_full(self) -> bool:
         limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
@@ -175,13 +185,17 @@ class _Run:
             self.rows.append(self.folder.store(model.name, grasps, self.hand, model, seconds=seconds))
             if len(self._models) < _GALLERY_TILES:
                 self._models[model.name] = model
-        self.folder.write_summary(self.failures)
         self.report.say(f"{names}: {seconds * len(models):.1f} s")
 
     def _finish(self) -> None:
-        self.folder.write_summary(self.failures)
+        self.folder.write_summary()
         gallery = self._write_gallery()
-        self.report.table(self.rows, self.failures)
+        self.report.table(self.rows)
+        if self.failures:
+            self.report.error(
+                f"{len(self.failures)} of {self.total} objects failed, for the reasons above; they also stand in "
+                f"{self.folder.path / 'summary.json'}"
+            )
         if self.skipped:
             self.report.say(
                 f"{self.skipped} of {self.total} objects were finished before; --no-resume starts over"

@@ -6,11 +6,13 @@ Layout::
     <object>.npz         grasps, see warpgrasp.grasps.grasp_set
     <object>.usda        the same grasps as a USD stage, see warpgrasp.grasps.usd
     assets/              the hand and the objects the stages reference
-    summary.json         one entry per object
+    rows/                what the summary says, one small file per object, see warpgrasp.generate.object_rows
+    summary.json         one entry per object, put together from the rows
     gallery.png          the best grasps
 
-Every file is written whole or not at all. An object counts as finished when its stage exists and its npz file loads and
-comes from the same settings and the same object file.
+Every file is written whole or not at all. An object counts as finished when its stage exists with the assets it refers to,
+and its npz file loads and comes from the same settings and the same object file. Grasps of two settings never lie in one
+folder. Several processes of the same settings may share it.
 """
 
 from __future__ import annotations
@@ -18,17 +20,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from warpgrasp.base.atomic_file import remove_temporary_files, write_text
-from warpgrasp.base.json_text import json_text
-from warpgrasp.base.status import GraspStatus
+from warpgrasp.base.json_text import json_text, to_json
 from warpgrasp.base.version import VERSION
+from warpgrasp.generate.object_rows import ObjectRow, RowFiles
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet
 from warpgrasp.grasps.usd import write_grasp_usd
 
@@ -43,62 +43,14 @@ class ConfigurationMismatchError(ValueError):
     """The folder holds grasps made with other options; the message names them."""
 
 
-@dataclass(frozen=True)
-class ObjectRow:
-    """What the summary says about one object."""
-
-    name: str
-    path: str
-    """Object file, absolute."""
-    file_hash: str
-    mesh_hash: str
-    grasp_count: int
-    status_count: dict[str, int]
-    """Grasps per :class:`~warpgrasp.base.status.GraspStatus` name; only those that occur."""
-    energy_best: dict[str, float]
-    """Smallest total (``"total"``) and unweighted terms over the grasps with status OK; NaN when there is none."""
-    energy_median: dict[str, float]
-    """Medians, likewise."""
-    seconds: float
-    """Wall time of the object's share of its batch [s]."""
-    settings_hash: str
-
-    @classmethod
-    def from_grasps(cls, name: str, grasps: GraspSet) -> ObjectRow:
-        """Summarise one grasp set; its metadata says which object it belongs to."""
-        known = grasps.metadata.get("object", {})
-        ok = grasps.status == GraspStatus.OK
-        columns = {"total": grasps.energy}
-        columns.update(zip(grasps.energy_term_names, grasps.energy_terms.T, strict=True))
-        nan = float("nan")
-        return cls(
-            name=name,
-            path=str(known.get("path", "")),
-            file_hash=str(known.get("file_hash", "")),
-            mesh_hash=str(known.get("mesh_hash", "")),
-            grasp_count=len(grasps),
-            status_count={
-                status.name: int(np.sum(grasps.status == status))
-                for status in GraspStatus
-                if np.any(grasps.status == status)
-            },
-            energy_best={key: float(value[ok].min()) if ok.any() else nan for key, value in columns.items()},
-            energy_median={
-                key: float(np.median(value[ok])) if ok.any() else nan for key, value in columns.items()
-            },
-            seconds=float(grasps.metadata.get("wall_time", nan)),
-            settings_hash=str(grasps.metadata.get("settings_hash", "")),
-        )
-
-
 class RunFolder:
     """An output folder, opened for one configuration.
 
     Args:
         path: Folder; created when missing.
         settings: Everything that decides the grasps, as JSON (:func:`warpgrasp.base.json_text.to_json`).
-        resume: Keep finished objects and refuse other settings; otherwise start over: files of an earlier run are
-            replaced one by one.
+        resume: Keep finished objects and refuse other settings; otherwise start over: grasps of other settings are removed
+            at once, those of the same settings are replaced one by one.
 
     Raises:
         ConfigurationMismatchError: The folder was written with other settings.
@@ -110,21 +62,55 @@ class RunFolder:
         self.settings = dict(settings)
         self.settings_hash = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self.resume = resume
-        self._rows: dict[str, ObjectRow] = {}
+        self.removed = 0
+        """Objects whose grasps of other settings were removed."""
+        self._files = RowFiles(path / "rows")
         self._check_settings()
+        for folder in (self.path, self.path / "assets"):
+            remove_temporary_files(folder)
+        self._rows = self._read_rows()
+        self._refuse_or_remove_others()
         content = {
             "schema_version": SCHEMA_VERSION,
             "warpgrasp_version": VERSION,
             "settings": self.settings,
         }
         write_text(self.path / "config.json", json_text(content))
-        for folder in (self.path, self.path / "assets"):
-            remove_temporary_files(folder)
+
+    def _read_rows(self) -> dict[str, ObjectRow]:
+        """Rows of the grasp files that are there, with the seconds of their row files."""
+        known, rows = self._files.read(), {}
         for file in sorted(self.path.glob("*.npz")):
             try:
-                self._rows[file.stem] = ObjectRow.from_grasps(file.stem, GraspSet.load(file))
+                row = ObjectRow.from_grasps(file.stem, GraspSet.load(file))
             except (ValueError, OSError):
                 continue  # not ours or damaged: it will be written again when its object comes up
+            written = known.get(row.name)
+            if written is not None and (written.settings_hash, written.mesh_hash) == (
+                row.settings_hash,
+                row.mesh_hash,
+            ):
+                row = dataclasses.replace(row, seconds=written.seconds)
+            rows[row.name] = row
+        return rows
+
+    def _refuse_or_remove_others(self) -> None:
+        """Grasps of other settings do not stay beside those of these; files without settings are not ours."""
+        others = [row for row in self._rows.values() if row.settings_hash not in ("", self.settings_hash)]
+        if others and self.resume:
+            raise ConfigurationMismatchError(
+                f"{self.npz_path(others[0].name)} holds grasps made with other options than config.json says. "
+                "Choose another --out, or start over with --no-resume."
+            )
+        for row in others:
+            self.npz_path(row.name).unlink(missing_ok=True)  # first: it marks the object as finished
+            self.usd_path(row.name).unlink(missing_ok=True)
+            self._files.remove(row.name)
+            del self._rows[row.name]
+        if others:
+            self.removed = len(others)
+            for name in ("summary.json", "gallery.png"):
+                (self.path / name).unlink(missing_ok=True)
 
     def _check_settings(self) -> None:
         file = self.path / "config.json"
@@ -153,6 +139,29 @@ class RunFolder:
             file_hash: Hash of its content; where the file has moved, name and content identify it.
             taken: Names of objects that other files of this run stand for.
         """
+        row = self._finished_grasps(path, file_hash, taken)
+        if row is None or not self._stage_is_complete(row.name):
+            return None
+        self._files.write(row)
+        return row
+
+    def with_new_stage(
+        self, path: Path, hand: HandModel, model: ObjectModel, taken: Collection[str] = ()
+    ) -> ObjectRow | None:
+        """Write the stage again of an object whose grasps are there but whose stage has gone; None without grasps.
+
+        Raises:
+            OutputError: The stage cannot be written.
+        """
+        row = self._finished_grasps(path, model.file_hash, taken)
+        if row is None:
+            return None
+        grasps = GraspSet.load(self.npz_path(row.name))
+        write_grasp_usd(self.usd_path(row.name), grasps, hand, dataclasses.replace(model, name=row.name))
+        self._files.write(row)
+        return row
+
+    def _finished_grasps(self, path: Path, file_hash: str, taken: Collection[str]) -> ObjectRow | None:
         if not self.resume:
             return None
         complete = [
@@ -165,16 +174,35 @@ class RunFolder:
         moved = [row for row in complete if Path(row.path).name == path.name and not Path(row.path).exists()]
         return next((row for row in complete if row.path == str(path)), moved[0] if moved else None)
 
+    def _stage_is_complete(self, name: str) -> bool:
+        """Whether the stage is there, and what it refers to."""
+        try:
+            text = self.usd_path(name).read_bytes()
+        except OSError:
+            return False
+        assets = re.findall(rb"@(\./assets/[^@\n]+)@", text)
+        return bool(assets) and all((self.path / asset.decode()).exists() for asset in set(assets))
+
     def unique_name(self, path: Path, taken: Collection[str]) -> str:
-        """Name of the files of an object: that of an earlier run, else the stem, with a number where it is taken."""
+        """Name of the files of an object: that of an earlier run, else the stem, with a number where it is taken.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
         for row in self._rows.values():
-            if row.path == str(path) and row.name not in taken:
+            if row.path == str(path) and row.name not in taken and self._files.claim(row.name, path):
                 return row.name
         used = {name.lower() for name in (*self._rows, *taken)}
         name, number = path.stem, 2
-        while name.lower() in used:
+        while name.lower() in used or not self._is_free(name, path):
             name, number = f"{path.stem}_{number}", number + 1
         return name
+
+    def _is_free(self, name: str, path: Path) -> bool:
+        """Take the name for an object file, unless another process has taken it, in whatever case."""
+        if name.lower() in self._files.names() and self._files.owner(name) != str(path):
+            return False
+        return self._files.claim(name, path)
 
     def npz_path(self, name: str) -> Path:
         """File of an object's grasps."""
@@ -187,28 +215,49 @@ class RunFolder:
     def store(
         self, name: str, grasps: GraspSet, hand: HandModel, model: ObjectModel, *, seconds: float
     ) -> ObjectRow:
-        """Write the stage, then the npz file, which marks the object as finished; return its row.
+        """Write the stage, then the npz file, which marks the object as finished, then its row, and return that.
 
         Raises:
             OutputError: A file cannot be written.
         """
-        metadata = {**grasps.metadata, "settings_hash": self.settings_hash, "wall_time": seconds}
+        metadata = {**grasps.metadata, "settings_hash": self.settings_hash}
         grasps = dataclasses.replace(grasps, metadata=metadata)
         self.path.mkdir(parents=True, exist_ok=True)
         write_grasp_usd(self.usd_path(name), grasps, hand, model)
         grasps.save(self.npz_path(name))
-        row = ObjectRow.from_grasps(name, grasps)
+        row = ObjectRow.from_grasps(name, grasps, seconds=seconds)
         self._rows[name] = row
+        self._files.write(row)
         return row
 
-    def write_summary(self, failures: Mapping[str, str]) -> Path:
-        """Write ``summary.json``: a row per finished object of these settings, a sentence per failed one."""
-        rows = [
-            dataclasses.asdict(row) for row in self._rows.values() if row.settings_hash == self.settings_hash
-        ]
-        content = {"schema_version": SCHEMA_VERSION, "objects": rows, "failures": dict(failures)}
+    def fail(self, path: Path, sentence: str) -> None:
+        """Keep the reason why an object file gave no grasps, for the summary.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        self._files.write_failure(str(path), sentence, self.settings_hash)
+
+    def write_summary(self) -> Path:
+        """Write ``summary.json``: a row per finished object of these settings, a sentence per failed one.
+
+        Other processes may finish objects meanwhile: whoever finishes last lists all.
+        """
         path = self.path / "summary.json"
-        write_text(path, json_text(content))
+        state = None
+        while state != (now := self._files.state()):
+            state = now
+            rows = [
+                {name: value for name, value in to_json(row).items() if name != "type"}
+                for row in self._files.read().values()
+                if row.settings_hash == self.settings_hash and self.npz_path(row.name).exists()
+            ]
+            content = {
+                "schema_version": SCHEMA_VERSION,
+                "objects": rows,
+                "failures": self._files.failures(self.settings_hash),
+            }
+            write_text(path, json_text(content))
         return path
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from rich.text import Text
 from warpgrasp.base.status import GraspStatus
 
 if TYPE_CHECKING:
-    from warpgrasp.generate.run_folder import ObjectRow
+    from warpgrasp.generate.object_rows import ObjectRow
     from warpgrasp.synthesis.synthesize import Progress as SynthesisProgress
 
 __all__ = ["Report"]
@@ -70,7 +71,7 @@ class Report:
         with Progress(*columns, _ClockColumn(), console=self.console, transient=True) as progress:
             yield _BarReport(progress, title, step_count)
 
-    def table(self, rows: Sequence[ObjectRow], failures: Mapping[str, str]) -> None:
+    def table(self, rows: Sequence[ObjectRow]) -> None:
         """Print one row per object: grasps by status, best and median energy per term, seconds."""
         if rows:
             terms = list(rows[0].energy_best)
@@ -96,8 +97,6 @@ class Report:
         for status in GraspStatus:
             if status != GraspStatus.OK:
                 self._explain(status, rows)
-        for sentence in failures.values():
-            self.error(sentence)
 
     def _explain(self, status: GraspStatus, rows: Sequence[ObjectRow]) -> None:
         """Say how many grasps have a status, of which objects, and what it means."""
@@ -193,4 +192,5 @@ def _cells(row: ObjectRow, counts: Sequence[str], terms: Sequence[str]) -> list[
     energies = [
         f"{row.energy_best[term]:.2g}\n{row.energy_median[term]:.2g}" if ok else "-" for term in terms
     ]
-    return [escape(row.name), *(str(values[name]) for name in counts), *energies, f"{row.seconds:.1f}"]
+    seconds = "-" if math.isnan(row.seconds) else f"{row.seconds:.1f}"
+    return [escape(row.name), *(str(values[name]) for name in counts), *energies, seconds]

@@ -103,7 +103,7 @@ class GraspSet:
     status: IntArray
     """:class:`~warpgrasp.base.status.GraspStatus` of each grasp, shape [N]."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device, wall time."""
+    """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device."""
 
     def __post_init__(self) -> None:
         sizes: dict[str, tuple[int, str]] = {}

@@ -25,6 +25,7 @@ from warpgrasp.kernels.energies.wrench import launch_wrench_sum_energy
 from warpgrasp.kernels.energies.wrench_balance import launch_wrench_balance
 
 if TYPE_CHECKING:
+    from warpgrasp.objects import ObjectModel
     from warpgrasp.synthesis.problem import GraspProblem
     from warpgrasp.synthesis.state import GraspState
 
@@ -105,16 +106,18 @@ class Wall:
             energy=energy,
         )
 
+    def offset_of(self, model: ObjectModel) -> float:
+        """Position of the plane of one object along the normal [m]."""
+        if self.offset is not None:
+            return self.offset
+        return float(np.min(model.vertices @ self._unit_normal()))
+
     def _unit_normal(self) -> np.ndarray:
         return _unit(self.normal, "energy.wall.normal")
 
     def _offsets(self, problem: GraspProblem, state: GraspState) -> wp.array:
         if "wall_offset" not in state.scratch:
-            normal = self._unit_normal()
-            offsets = [
-                float(np.min(model.vertices @ normal)) if self.offset is None else self.offset
-                for model in problem.objects
-            ]
+            offsets = [self.offset_of(model) for model in problem.objects]
             state.scratch["wall_offset"] = wp.array(offsets, dtype=wp.float32, device=problem.device)
         return state.scratch["wall_offset"]
 

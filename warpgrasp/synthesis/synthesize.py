@@ -120,7 +120,6 @@ def synthesize(
         ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
     """
     config = config or SynthesisConfig()
-    started = time.perf_counter()
     problem = GraspProblem(
         hand,
         objects,
@@ -141,8 +140,7 @@ def synthesize(
     state = optimizer.init(problem, seeds, resets, step_count=config.step_count)
     run_steps(problem, optimizer, state, config.step_count, progress=progress)
     columns = _finish(problem, state, config)
-    seconds = time.perf_counter() - started
-    return [_grasp_set(problem, columns, index, config, seconds) for index in range(len(problem.objects))]
+    return [_grasp_set(problem, columns, index, config) for index in range(len(problem.objects))]
 
 
 def run_steps(
@@ -219,7 +217,7 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfi
 
 
 def _grasp_set(
-    problem: GraspProblem, columns: dict[str, np.ndarray], index: int, config: SynthesisConfig, seconds: float
+    problem: GraspProblem, columns: dict[str, np.ndarray], index: int, config: SynthesisConfig
 ) -> GraspSet:
     start = index * problem.grasp_count
     own = {name: column[start : start + problem.grasp_count].copy() for name, column in columns.items()}
@@ -227,16 +225,15 @@ def _grasp_set(
         **own,
         joint_names=problem.hand.joint_names,
         energy_term_names=problem.term_names,
-        metadata=_metadata(problem, problem.objects[index], config, seconds),
+        metadata=_metadata(problem, problem.objects[index], config),
     )
 
 
-def _metadata(
-    problem: GraspProblem, model: ObjectModel, config: SynthesisConfig, seconds: float
-) -> dict[str, Any]:
+def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig) -> dict[str, Any]:
+    """What decided the grasps; no clock, so that one seed gives the same bytes again."""
     return {
         "versions": {"warpgrasp": VERSION, "warp": wp.__version__, "numpy": np.__version__},
-        "config": to_json(config),
+        "config": _resolved(config, model),
         "seed": config.seed,
         "hand": {
             "name": problem.hand.name,
@@ -253,8 +250,17 @@ def _metadata(
         },
         "units": {"length": "m", "angle": "rad", "force": "N", "quaternion": "xyzw"},
         "device": str(problem.device),
-        "wall_time": seconds,
     }
+
+
+def _resolved(config: SynthesisConfig, model: ObjectModel) -> dict[str, Any]:
+    """The configuration as JSON, with the values that were used where it leaves them open; the optimiser is resolved."""
+    content: dict[str, Any] = to_json(config)
+    energy, wall = content["energy"], config.energy.wall
+    energy["force_closure"]["qp"]["iteration_limit"] = config.energy.force_closure.qp.resolved_iteration_limit
+    if wall.weight > 0.0:
+        energy["wall"]["offset"] = wall.offset_of(model)
+    return content
 
 
 def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:

@@ -83,11 +83,10 @@ def _held_trials(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> NDArr
 
 
 def _portable(grasps: GraspSet) -> GraspSet:
-    """Without paths and times of this machine."""
+    """Without paths of this machine."""
     metadata = dict(grasps.metadata)
     for key in ("hand", "object"):
         metadata[key] = {**metadata[key], "path": Path(metadata[key]["path"]).name}
-    metadata.pop("wall_time", None)
     return dataclasses.replace(grasps, metadata=metadata)
 
 
