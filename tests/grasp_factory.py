@@ -27,6 +27,7 @@ def make_grasp_set(
         columns[f"{prefix}root_position"] = rng.normal(0.0, 0.1, (count, 3))
         columns[f"{prefix}root_quaternion"] = quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True)
         columns[f"{prefix}joint_position"] = rng.uniform(0.0, 1.0, (count, len(joint_names)))
+    columns["squeeze_torque"] = rng.normal(0.0, 0.5, (count, len(joint_names)))
     columns["contact_index"] = rng.integers(0, 100, (count, contact_count))
     for name in ("contact_position", "contact_normal", "contact_force"):
         columns[name] = rng.normal(0.0, 0.03, (count, contact_count, 3))

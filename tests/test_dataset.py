@@ -28,6 +28,7 @@ COLUMNS = {  # the documented columns (docs/reference/files.md), with N = 5, J =
     "squeeze_root_position": (5, 3),
     "squeeze_root_quaternion": (5, 4),
     "squeeze_joint_position": (5, 3),
+    "squeeze_torque": (5, 3),
     "joint_names": (3,),
     "contact_index": (5, 4),
     "contact_position": (5, 4, 3),
@@ -50,7 +51,22 @@ def test_npz_holds_exactly_the_documented_columns_as_plain_arrays(tmp_path: Path
         assert {name: file[name].shape for name in file.files if name != "metadata"} == COLUMNS
         assert all(file[name].dtype.kind in "fiU" for name in file.files)
         assert json.loads(str(file["metadata"]))["schema_version"] == SCHEMA_VERSION
-    assert [entry.name for entry in fields(GraspSet)] == [*COLUMNS, "metadata"]
+    assert {entry.name for entry in fields(GraspSet)} == {*COLUMNS, "metadata"}
+
+
+def test_files_without_torques_load_and_say_that_they_are_unknown(tmp_path: Path) -> None:
+    """As files of older versions are: NaN stands for a torque nobody told; positions are as they were."""
+    grasps = _grasps()
+    path = grasps.save(tmp_path / "grasps.npz")
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in file.files if name != "squeeze_torque"}
+    np.savez(path, **columns)
+    loaded = GraspSet.load(path)
+    assert np.isnan(loaded.squeeze_torque).all()
+    assert loaded.squeeze_torque.shape == loaded.joint_position.shape
+    np.testing.assert_array_equal(loaded.squeeze_joint_position, grasps.squeeze_joint_position)
+    assert np.isnan(loaded.select([0, 2]).squeeze_torque).all()
+    np.testing.assert_array_equal(GraspSet.load(loaded.save(path)).squeeze_torque, loaded.squeeze_torque)
 
 
 def test_round_trip_is_exact_and_bytes_are_deterministic(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ COLUMNS = (
     "squeeze_root_position",
     "squeeze_root_quaternion",
     "squeeze_joint_position",
+    "squeeze_torque",
     "contact_index",
     "contact_position",
     "contact_normal",

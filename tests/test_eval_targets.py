@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ def test_squeeze_rules(tmp_path: Path) -> None:
     close = {"rtol": 0.0, "atol": 1.0e-6}
     # The same torque through a tenth of the stiffness: ten times as deep.
     np.testing.assert_allclose(squeeze(SqueezeRule.TORQUE).squeeze_joints, joints - [[0.01, 0.005]], **close)
+    # Where the file tells torques, they count and not its positions.
+    told = dataclasses.replace(grasps, squeeze_torque=np.array([[-1.0, 0.5]]))
+    np.testing.assert_allclose(
+        hand_targets(hand, told, stiffness=soft).squeeze_joints, joints + [[-1.0, 0.5]] / soft, **close
+    )
     # Joints at their limit, and only those, aim 1 cm further; the drives' bounds keep their torque.
     further = np.array([[0.01, 0.0]])
     full = squeeze(SqueezeRule.TORQUE, squeeze_effort=1.0).squeeze_joints + further

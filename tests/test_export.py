@@ -132,7 +132,8 @@ def test_dexgraspbench_fingertips_are_where_the_menagerie_puts_them(name: str, t
         entry = np.load(
             tmp_path / "out" / "graspdata" / "cube" / "1" / f"{row:04d}.npy", allow_pickle=True
         ).item()
-        for stage in ("pregrasp", "grasp", "squeeze"):
+        assert entry["squeeze_qpos"].shape == (7 + len(order),)
+        for stage in ("pregrasp", "grasp"):
             qpos = entry[f"{stage}_qpos"]
             assert qpos.shape == (7 + len(order),)
             data.qpos[:] = qpos
@@ -147,6 +148,51 @@ def test_dexgraspbench_fingertips_are_where_the_menagerie_puts_them(name: str, t
             own = hand.link_index(DISTAL[name][0])
             axis = _joint_axis(hand, own, links[1][own])
             np.testing.assert_allclose(data.xaxis[joint], axis, atol=2e-4)
+
+
+@pytest.mark.parametrize(("name", "stiffness"), [("allegro", 5.0), ("shadow", 5.0), ("leap", 3.0)])
+def test_dexgraspbench_servos_press_with_the_torques(name: str, stiffness: float, tmp_path: Path) -> None:
+    """What the reader's servos do at the squeeze target when the object holds the fingers at the grasp, by its own model.
+
+    Shadow's two outer joints share a servo on the sum of their positions: each gets the mean of their torques.
+    """
+    mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    hand = load_hand(name)
+    rng = np.random.default_rng(5)
+    torque = rng.uniform(-1.5, 1.5, (COUNT, hand.dof_count))
+    torque[0] *= 4.0
+    write_grasps(tmp_path / "run", hand, squeeze_torque=torque)
+    export_grasps([tmp_path / "run"], tmp_path / "out", format="dexgraspbench")
+    export_grasps([tmp_path / "run"], tmp_path / "stiff", format="dexgraspbench", stiffness=50.0)
+    model = menagerie_model(mujoco, name)
+    order = [model.joint(i).name for i in range(1, model.njnt)]
+    peer = {joint.name: joint.own for joint in dexgraspbench_hand(hand).joints}
+    for row in range(COUNT):
+        path = Path("graspdata") / "cube" / "1" / f"{row:04d}.npy"
+        entry, stiff = (
+            np.load(tmp_path / folder / path, allow_pickle=True).item() for folder in ("out", "stiff")
+        )
+        expected = {joint: torque[row, hand.joint_names.index(str(peer[joint]))] for joint in order}
+        way = dict(zip(order, entry["squeeze_qpos"][7:] - entry["grasp_qpos"][7:], strict=True))
+        if name == "shadow":
+            for finger in ("FF", "MF", "RF", "LF"):
+                first, second = f"rh_{finger}J2", f"rh_{finger}J1"
+                both = 0.5 * (expected[first] + expected[second])
+                expected[first] = expected[second] = both
+                way[first] = way[second] = way[first] + way[second]  # what their servo holds
+            expected = {joint: float(np.clip(value, -3.0, 3.0)) for joint, value in expected.items()}
+        for joint in order:
+            assert stiffness * way[joint] == pytest.approx(expected[joint], abs=2e-5)
+        ratio = (stiff["squeeze_qpos"] - stiff["grasp_qpos"])[7:] * 50.0 / stiffness
+        np.testing.assert_allclose(ratio, (entry["squeeze_qpos"] - entry["grasp_qpos"])[7:], atol=1e-5)
+
+
+def test_stiffness_is_for_formats_that_hold_targets_of_servos(tmp_path: Path) -> None:
+    write_grasps(tmp_path / "run", load_hand("allegro"))
+    with pytest.raises(ValueError, match=r"format 'mjcf' carries its own servos.*got 5.*dexgraspbench"):
+        export_grasps([tmp_path / "run"], tmp_path / "out", format="mjcf", stiffness=5.0)
+    with pytest.raises(ValueError, match=r"stiffness must be positive and finite \(got 0\.0\)"):
+        export_grasps([tmp_path / "run"], tmp_path / "out", format="dexgraspbench", stiffness=0.0)
 
 
 def _joint_axis(hand: HandModel, link: int, quaternion: np.ndarray) -> np.ndarray:

@@ -38,7 +38,8 @@ _SENTENCES = {
         "Raise the number of contacts or check the hand's contact patches."
     ),
     GraspStatus.PREGRASP_NOT_CLEAR: (
-        "The pregrasp could not be opened 1 cm clear of the object; approach it with a motion planner of your own."
+        "The pregrasp could not be opened clear of the object (targets.clearance); draw the hand back with "
+        "--targets.pregrasp approach, or approach the grasp with a motion planner of your own."
     ),
     GraspStatus.HAND_INSIDE_OBJECT: (
         "A part of the hand reaches more than 1 cm into the object; leave the grasp out, or raise the number of steps."

@@ -39,6 +39,9 @@ class ExportOptions:
     """At most this many grasps per file, those of least energy."""
     every_status: bool = False
     """Also write grasps whose status is not OK."""
+    stiffness: float | None = None
+    """Stiffness of the position servos that will read the squeeze targets [Nm/rad or N/m], for dexgraspbench and graspqp;
+    by default that of DexGraspBench's Allegro, Shadow and LEAP, and of the hand's asset otherwise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hand=options.hand,
             every_status=options.every_status,
             best=options.best,
+            stiffness=options.stiffness,
         )
     except OutputError as error:
         complain(str(error))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.eval.protocol.squeeze_rules import HandTargets, SqueezeRule, hand_targets
+from warpgrasp.eval.protocol.squeeze_rules import HandTargets, SqueezeRule, hand_targets, squeeze_torques
 from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel
@@ -30,6 +30,10 @@ class ExportBatch:
     """The exported grasps, best first."""
     targets: HandTargets
     """Their poses at pregrasp, grasp and squeeze, finite, float64."""
+    torque: NDArray[np.float64]
+    """Joint torques of the squeeze [Nm or N], shape [N, J]."""
+    stiffness: float | None
+    """Stiffness of the reader's servos that the user told [Nm/rad or N/m]."""
     index: NDArray[np.int64]
     """Row of each in the grasp file, shape [N]; their names in the exported files."""
     invalid_count: int
@@ -42,13 +46,16 @@ class ExportBatch:
         return len(self.index)
 
 
-def select_grasps(case: GraspCase, *, every_status: bool = False, best: int | None = None) -> ExportBatch:
+def select_grasps(
+    case: GraspCase, *, every_status: bool = False, best: int | None = None, stiffness: float | None = None
+) -> ExportBatch:
     """Choose the grasps of a file.
 
     Args:
         case: The grasp file with its hand and object.
         every_status: Also those whose status is not OK.
         best: At most this many, by energy; all by default.
+        stiffness: Stiffness of the reader's servos [Nm/rad or N/m]; by default what the format knows of them.
     """
     grasps = case.grasps
     valid = _targets(case.hand, grasps).valid()
@@ -63,6 +70,8 @@ def select_grasps(case: GraspCase, *, every_status: bool = False, best: int | No
         grasp_type=case.grasp_type,
         grasps=chosen,
         targets=_targets(case.hand, chosen),
+        torque=squeeze_torques(case.hand, chosen),
+        stiffness=stiffness,
         index=index,
         invalid_count=int(np.sum(~valid)),
         flagged_count=int(np.sum(valid & ~ok)),

@@ -7,6 +7,10 @@ Layout::
     object/<object>/urdf/meshes/*.obj     convex pieces and nothing else: the reader takes every file there
     <hand>_dexgraspbench_joints.json      root frame, joint order
 
+Squeeze targets are made for the servos of the reader, so that they press with the torques of the grasp file: 5 Nm/rad for
+Allegro and Shadow (3 Nm at most; the two outer joints of a finger share a servo), 3 Nm/rad for LEAP, the asset's own stiffness
+for other hands, or what ``stiffness`` says.
+
 Poses are x y z, then the quaternion w x y z. The pieces are in the units of the object's file and ``obj_scale`` makes them
 metres, as the reader expects: it derives the density from ``mass / (density scale^3)``, the volume at scale 1.
 """
@@ -47,8 +51,13 @@ def write_dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
         position, quaternion, joints = (
             getattr(batch.targets, f"{stage}_{name}") for name in ("position", "quaternion", "joints")
         )
+        if stage == "squeeze":  # where a wrist is part of the pose, it holds still
+            joints = batch.targets.grasp_joints
         root = peer.root_poses(batch.hand, position, quaternion, joints)
-        qpos[stage] = np.concatenate([pose_xyz_wxyz(*root), peer.joint_values(batch.hand, joints)], axis=1)
+        values = peer.joint_values(batch.hand, joints)
+        if stage == "squeeze":
+            values = peer.squeeze_positions(batch.hand, joints, batch.torque, batch.stiffness)
+        qpos[stage] = np.concatenate([pose_xyz_wxyz(*root), values], axis=1)
     common: dict[str, Any] = {
         "obj_path": str(object_folder.resolve()),
         "obj_scale": float(batch.model.scale),

@@ -48,6 +48,9 @@ EXPORT_FORMATS: Mapping[str, Writer] = {
 """Name of each format and what writes the grasps of one object; imported when used."""
 
 
+_SERVO_FORMATS = ("dexgraspbench", "graspqp")  # hold targets for servos of the reader
+
+
 @dataclass(frozen=True)
 class ExportResult:
     """What an export wrote and left out.
@@ -73,6 +76,7 @@ def export_grasps(
     hand: str | None = None,
     every_status: bool = False,
     best: int | None = None,
+    stiffness: float | None = None,
 ) -> ExportResult:
     """Write grasp files in another tool's format.
 
@@ -84,9 +88,12 @@ def export_grasps(
         hand: Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused.
         every_status: Also write grasps whose status is not OK.
         best: At most this many grasps per file, those of least energy.
+        stiffness: Stiffness of the position servos that will read the squeeze targets [Nm/rad or N/m]; by default what the
+            format knows of its reader. Of ``dexgraspbench`` and ``graspqp`` only.
 
     Raises:
-        ValueError: Unknown format, no grasp files, or two files of one name.
+        ValueError: Unknown format, a stiffness that is not positive or of a format that has none, no grasp files, or two
+            files of one name.
         ImportError: An object is not convex and CoACD is not installed.
         OutputError: A file cannot be written.
     """
@@ -94,6 +101,12 @@ def export_grasps(
         raise ValueError(f"format must be one of {', '.join(EXPORT_FORMATS)} (got {format!r})")
     if best is not None and best < 1:
         raise ValueError(f"best must be at least 1 (got {best})")
+    if stiffness is not None and not 0.0 < stiffness < float("inf"):
+        raise ValueError(f"stiffness must be positive and finite (got {stiffness})")
+    if stiffness is not None and format not in _SERVO_FORMATS:
+        raise ValueError(
+            f"format {format!r} carries its own servos: a stiffness (got {stiffness:g}) is for {' and '.join(_SERVO_FORMATS)}"
+        )
     files = grasp_files([Path(path) for path in inputs])
     folders = _folders(files, Path(output))
     paths: list[Path] = []
@@ -101,7 +114,8 @@ def export_grasps(
     grasp_count = flagged_count = 0
     for file in files:
         try:
-            batch = select_grasps(load_case(file, hand=hand), every_status=every_status, best=best)
+            case = load_case(file, hand=hand)
+            batch = select_grasps(case, every_status=every_status, best=best, stiffness=stiffness)
         except (CaseError, ValueError) as error:
             failures[str(file)] = str(error) if file.name in str(error) else f"{file}: {error}"
             continue

@@ -3,7 +3,8 @@
 ``<object>.dexgrasp.pt`` is a dictionary::
 
     parameters        {joint: (N,) rad or m, ..., "root_pose": (N, 7) x y z qw qx qy qz, object frame}
-    grasp_velocities  {joint: (N,)}: squeeze target minus grasp [rad or m], the way each joint is told to go further
+    grasp_velocities  {joint: (N,)}: squeeze target minus grasp [rad or m], the way each joint is told to go further,
+                      by servos of the hand asset's stiffness or that of ``stiffness``
     values            (N,) energy
     contact_idx       (N, C) candidate point of the hand behind each contact, in the numbering used here
     grasp_type        "power", "precision" or "pinch"
@@ -35,7 +36,7 @@ def write_graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
     targets = batch.targets
     root = peer.root_poses(batch.hand, targets.grasp_position, targets.grasp_quaternion, targets.grasp_joints)
     joints = peer.joint_values(batch.hand, targets.grasp_joints)
-    further = peer.joint_values(batch.hand, targets.squeeze_joints - targets.grasp_joints)
+    further = peer.squeeze_positions(batch.hand, targets.grasp_joints, batch.torque, batch.stiffness) - joints
     parameters = {**_by_joint(peer, joints), "root_pose": pose_xyz_wxyz(*root).astype(np.float32)}
     path = folder / f"{batch.name}.dexgrasp.pt"
     content = {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, invert, rotate
 from warpgrasp.hands import HandModel
 
-__all__ = ["PeerHand", "PeerJoint", "dexgraspbench_hand", "graspqp_hand", "pose_xyz_wxyz"]
+__all__ = ["PeerDrives", "PeerHand", "PeerJoint", "dexgraspbench_hand", "graspqp_hand", "pose_xyz_wxyz"]
 
 FloatArray = NDArray[np.float64]
 _HALF = float(np.sqrt(0.5))
@@ -33,6 +33,18 @@ class PeerJoint:
 
 
 @dataclass(frozen=True)
+class PeerDrives:
+    """Position servos of a peer's hand."""
+
+    stiffness: float
+    """[Nm/rad]."""
+    effort: float = float("inf")
+    """Largest torque of a servo [Nm]."""
+    coupled: tuple[tuple[str, ...], ...] = ()
+    """The peer's joints that share a servo, which holds the sum of their positions and turns each with the same torque."""
+
+
+@dataclass(frozen=True)
 class PeerHand:
     """A hand as a peer sees it.
 
@@ -42,6 +54,7 @@ class PeerHand:
         quaternion: Anchor in the peer's root frame, xyzw.
         joints: The peer's joints in its order.
         root: What the peer's root frame is, one sentence.
+        drives: How the peer drives the joints; ``None`` where that is not known.
     """
 
     anchor: str
@@ -49,6 +62,7 @@ class PeerHand:
     quaternion: tuple[float, float, float, float]
     joints: tuple[PeerJoint, ...]
     root: str
+    drives: PeerDrives | None = None
 
     def fits(self, hand: HandModel) -> bool:
         """Whether the hand has the anchor and all joints."""
@@ -85,6 +99,39 @@ class PeerHand:
             if joint.own is not None:
                 values[:, column] = joint.sign * joint_position[:, hand.joint_names.index(joint.own)]
         return values
+
+    def squeeze_positions(
+        self, hand: HandModel, joint_position: FloatArray, torque: FloatArray, stiffness: float | None = None
+    ) -> FloatArray:
+        """Targets with which the peer's servos press with ``torque``, in the peer's order and direction, shape [N, K].
+
+        Joints that share a servo get the mean of their torques, which is what the servo can do that comes nearest.
+
+        Args:
+            hand: The hand.
+            joint_position: Independent joints of the grasp [rad or m], shape [N, J].
+            torque: Their torques [Nm or N], shape [N, J].
+            stiffness: Of all servos [Nm/rad or N/m]; by default the peer's, or those of the hand asset where the peer's are
+                not known.
+        """
+        drives = self.drives
+        torques = self.joint_values(hand, torque)
+        kp = np.ones(len(self.joints))
+        for column, joint in enumerate(self.joints):
+            if stiffness is not None:
+                kp[column] = stiffness
+            elif drives is not None:
+                kp[column] = drives.stiffness
+            elif joint.own is not None:
+                kp[column] = hand.dof_stiffness[hand.joint_names.index(joint.own)]
+        if drives is not None:
+            names = [joint.name for joint in self.joints]
+            for group in drives.coupled:
+                columns = [names.index(name) for name in group]
+                torques[:, columns] = torques[:, columns].mean(axis=1, keepdims=True)
+                kp[columns] *= len(columns)
+            torques = np.clip(torques, -drives.effort, drives.effort)
+        return self.joint_values(hand, joint_position) + torques / kp
 
     def description(self, hand: HandModel) -> dict[str, Any]:
         """What a reader must know, for the JSON file beside the grasps."""
@@ -150,6 +197,11 @@ _SHADOW_MENAGERIE = PeerHand(
     position=(0.0, 0.0, 0.034),
     quaternion=IDENTITY_QUATERNION,
     joints=tuple(PeerJoint(f"rh_{name}", name) for name in _SHADOW_JOINTS),
+    drives=PeerDrives(
+        stiffness=5.0,
+        effort=3.0,
+        coupled=tuple((f"rh_{finger}J2", f"rh_{finger}J1") for finger in ("FF", "MF", "RF", "LF")),
+    ),
     root="rh_wrist of the MuJoCo Menagerie's Shadow Hand, 34 mm behind the palm; the wrist itself is part of the pose",
 )
 _DEXGRASPBENCH: dict[str, PeerHand] = {
@@ -164,6 +216,7 @@ _DEXGRASPBENCH: dict[str, PeerHand] = {
             for index, finger in enumerate(_ALLEGRO_FINGERS)
             for joint in range(4)
         ),
+        drives=PeerDrives(stiffness=5.0),
         root="world frame of the MuJoCo Menagerie's Allegro Hand, in which the palm has quaternion wxyz 0 1 0 1",
     ),
     "leap": PeerHand(
@@ -175,6 +228,7 @@ _DEXGRASPBENCH: dict[str, PeerHand] = {
             for finger, joints, owns in _LEAP_JOINTS
             for joint, own in zip(joints, owns, strict=True)
         ),
+        drives=PeerDrives(stiffness=3.0),
         root="world frame of the MuJoCo Menagerie's LEAP Hand: the palm is 0.1 m above it, quaternion wxyz 0 1 0 0",
     ),
 }

@@ -40,6 +40,7 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "squeeze_root_position": ("N", 3),
     "squeeze_root_quaternion": ("N", 4),
     "squeeze_joint_position": ("N", "J"),
+    "squeeze_torque": ("N", "J"),
     "joint_names": ("J",),
     "contact_index": ("N", "C"),
     "contact_position": ("N", "C", 3),
@@ -50,6 +51,7 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "energy_term_names": ("K",),
     "status": ("N",),
 }
+_LATER_COLUMNS = ("squeeze_torque",)  # files of older versions lack them
 _NAME_COLUMNS = ("joint_names", "energy_term_names")
 _INT_COLUMNS = ("contact_index", "status")
 _SYMBOLS = {"N": "grasps", "J": "joints", "C": "contacts", "K": "energy terms"}
@@ -83,7 +85,7 @@ class GraspSet:
     squeeze_root_quaternion: FloatArray
     """Root target that presses the contacts, xyzw, shape [N, 4]."""
     squeeze_joint_position: FloatArray
-    """Joint position targets that press the contacts [rad or m], shape [N, J]."""
+    """Joint position targets that press the contacts with drives of the hand asset's stiffness [rad or m], shape [N, J]."""
     joint_names: tuple[str, ...]
     """Names of the independent joints, length J."""
     contact_index: IntArray
@@ -102,10 +104,16 @@ class GraspSet:
     """Names of the energy terms, length K."""
     status: IntArray
     """:class:`~warpgrasp.base.status.GraspStatus` of each grasp, shape [N]."""
+    squeeze_torque: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    """Joint torques that press the contacts [Nm or N], shape [N, J]; position targets of any controller follow from them and
+    its stiffness. NaN where nobody said, as in files of older versions: there ``squeeze_joint_position`` tells them."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device."""
 
     def __post_init__(self) -> None:
+        if np.size(self.squeeze_torque) == 0:
+            unknown = np.full(np.shape(self.joint_position), np.nan, dtype=np.float32)
+            object.__setattr__(self, "squeeze_torque", unknown)
         sizes: dict[str, tuple[int, str]] = {}
         for name, shape in _SHAPES.items():
             value = getattr(self, name)
@@ -237,7 +245,9 @@ class GraspSet:
             raise
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
             raise ValueError(f"{path} is not a readable grasp file ({error}); generate it again.") from error
-        missing = [name for name in (*_SHAPES, "metadata") if name not in columns]
+        missing = [
+            name for name in (*_SHAPES, "metadata") if name not in columns and name not in _LATER_COLUMNS
+        ]
         if missing:
             raise ValueError(f"{path} is not a grasp file of warpgrasp: column {missing[0]!r} is missing.")
         metadata = _read_metadata(path, str(columns.pop("metadata")))

@@ -36,6 +36,7 @@ from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import hand_asset, object_asset
 from warpgrasp.grasps.usd_columns import (
     GRASP_ATTRIBUTES,
+    LATER_ATTRIBUTES,
     attribute_name,
     column_from_usd,
     column_to_usd,
@@ -124,7 +125,11 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
             for name in ("joint_names", "energy_term_names")
         }
         prims = list(scope.nameChildren)
-        columns = {name: [column_from_usd(prim, name) for prim in prims] for name in GRASP_ATTRIBUTES}
+        columns = {
+            name: [column_from_usd(prim, name) for prim in prims]
+            for name in GRASP_ATTRIBUTES
+            if name not in LATER_ATTRIBUTES or all(attribute_name(name) in p.attributes for p in prims)
+        }
         contact_count = int(scope.attributes[attribute_name("contact_count")].default)
     except (Tf.ErrorException, KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a grasp stage of warpgrasp ({error}); generate it again.") from error

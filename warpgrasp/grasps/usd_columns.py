@@ -11,6 +11,7 @@ from pxr import Gf, Sdf, Vt
 
 __all__ = [
     "GRASP_ATTRIBUTES",
+    "LATER_ATTRIBUTES",
     "attribute_name",
     "column_from_usd",
     "column_to_usd",
@@ -33,6 +34,7 @@ GRASP_ATTRIBUTES: dict[str, Sdf.ValueTypeName] = {
     "squeeze_root_position": _TYPES.Point3f,
     "squeeze_root_quaternion": _TYPES.Quatf,
     "squeeze_joint_position": _TYPES.FloatArray,
+    "squeeze_torque": _TYPES.FloatArray,
     "contact_index": _TYPES.IntArray,
     "contact_position": _TYPES.Point3fArray,
     "contact_normal": _TYPES.Normal3fArray,
@@ -42,6 +44,9 @@ GRASP_ATTRIBUTES: dict[str, Sdf.ValueTypeName] = {
     "status": _TYPES.Int,
 }
 """Column -> attribute type of what belongs to one grasp."""
+
+LATER_ATTRIBUTES = ("squeeze_torque",)
+"""Columns that stages of older versions lack."""
 
 
 def gf_quatf_wxyz_from_xyzw(quaternion: npt.ArrayLike) -> Gf.Quatf:
@@ -96,7 +101,8 @@ def stack_column(column: str, values: Sequence[Any], lengths: dict[str, int]) ->
     if kind in (_TYPES.Float, _TYPES.Int):
         shape: tuple[int, ...] = ()
     elif kind in (_TYPES.FloatArray, _TYPES.IntArray):
-        word = next(word for word in ("terms", "contact", "joint") if word in column)
+        words = {"terms": "terms", "contact": "contact", "joint": "joint", "torque": "joint"}
+        word = next(words[word] for word in words if word in column)
         shape = (lengths[word],)
     elif kind in (_TYPES.Quatf, _TYPES.Point3f):
         shape = (4,) if kind == _TYPES.Quatf else (3,)

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.geometry.shapes import GeometryType
-from warpgrasp.hands.contact_sampling import ContactCandidates
+from warpgrasp.hands.contact_sampling import ContactCandidates, spread_over_mesh
 from warpgrasp.hands.model import HandModel
 from warpgrasp.kernels.contact import CandidateSet
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.hand_shapes import HandGeometry
 from warpgrasp.kernels.kinematics import KinematicTree
+from warpgrasp.kernels.targets.opening import SurfacePoints
 
-__all__ = ["candidate_set", "hand_geometry", "hand_spheres", "kinematic_tree"]
+__all__ = ["candidate_set", "hand_geometry", "hand_spheres", "kinematic_tree", "surface_points"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
@@ -154,4 +155,28 @@ def candidate_set(candidates: ContactCandidates, device: Any) -> CandidateSet:
     result.link = wp.array(candidates.link, dtype=wp.int32, device=device)
     result.position = wp.array(candidates.position, dtype=wp.vec3, device=device)
     result.normal = wp.array(candidates.normal, dtype=wp.vec3, device=device)
+    return result
+
+
+def surface_points(hand: HandModel, device: Any, *, spacing: float = 0.005) -> SurfacePoints:
+    """Points all over the hand's collision surface, one in every square of ``spacing`` [m], and the corners of its shapes."""
+    start, points = [0], []
+    for link in range(hand.link_count):
+        shapes = hand.link_shapes(link)
+        for own in shapes:
+            triangles = own.mesh.vertices[own.mesh.faces]
+            sides = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+            area = 0.5 * float(np.linalg.norm(sides, axis=1).sum())
+            spread = spread_over_mesh(triangles, max(4, round(area / spacing**2)))[0]
+            if own.type != GeometryType.CAPSULE:
+                spread = np.concatenate([spread, own.mesh.vertices])
+            hidden = np.zeros(len(spread), dtype=bool)
+            for other in shapes:
+                if other is not own:
+                    hidden |= other.inner_distance(spread) < -1.0e-4
+            points.append(spread[~hidden])
+        start.append(sum(len(part) for part in points))
+    result = SurfacePoints()
+    result.start = wp.array(start, dtype=wp.int32, device=device)
+    result.position = wp.array(np.concatenate(points), dtype=wp.vec3, device=device)
     return result

@@ -18,7 +18,7 @@ from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.synthesis.controller_targets import TargetConfig, contact_forces, pregrasp, squeeze
+from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.hand_depth import hand_depth
 from warpgrasp.synthesis.optimizer import OptimizerMalaStar
@@ -186,30 +186,29 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfi
     for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual"):
         wp.copy(getattr(final, name), getattr(state.best, name))
     problem.evaluate(final)
-    solution = contact_forces(problem, final, config.energy.force_closure)
-    squeeze_joints, force = squeeze(problem, final, solution.force, config.targets)
-    opened = pregrasp(problem, final, config.targets)
+    targets = controller_targets(problem, final, config.targets, config.energy.force_closure)
+    torque, opened = targets.squeeze.torque, targets.pregrasp
+    joints = final.joint_position.numpy()
     root = final.root_pose.numpy()
     status = state.status.numpy()
-    status = np.where(status == GraspStatus.OK, solution.status, status)
-    unclear = (status == GraspStatus.OK) & (opened.clearance < config.targets.clearance)
-    status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), status)
+    status = np.where(status == GraspStatus.OK, targets.status, status)
     inside = hand_depth(problem, final) > _DEPTH_LIMIT
     status = np.where(np.isin(status, _JUDGED) & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
     return {
         "root_position": root[:, :3],
         "root_quaternion": root[:, 3:],
-        "joint_position": final.joint_position.numpy(),
+        "joint_position": joints,
         "pregrasp_root_position": opened.root_pose[:, :3],
         "pregrasp_root_quaternion": opened.root_pose[:, 3:],
         "pregrasp_joint_position": opened.joint_position,
         "squeeze_root_position": root[:, :3],
         "squeeze_root_quaternion": root[:, 3:],
-        "squeeze_joint_position": squeeze_joints,
+        "squeeze_joint_position": joints + torque / problem.hand.dof_stiffness,
+        "squeeze_torque": torque,
         "contact_index": final.contact_index.numpy(),
         "contact_position": final.contact_position.numpy(),
         "contact_normal": final.object_normal.numpy(),
-        "contact_force": force,
+        "contact_force": targets.squeeze.force,
         "energy": final.energy.numpy(),
         "energy_terms": final.energy_terms.numpy().T,
         "status": status,

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import multiply_quaternions
 from warpgrasp.hands.model import JointType
-from warpgrasp.synthesis.controller_targets import bounded_torque
+from warpgrasp.synthesis.squeeze import bounded_torque
 
 if TYPE_CHECKING:
     from warpgrasp.grasps.grasp_set import GraspSet
     from warpgrasp.hands.model import HandModel
 
-__all__ = ["HandTargets", "SqueezeRule", "hand_targets"]
+__all__ = ["HandTargets", "SqueezeRule", "hand_targets", "squeeze_torques"]
 
 FloatArray = NDArray[np.float64]
 
@@ -26,9 +26,8 @@ class SqueezeRule(enum.Enum):
     """Where the squeeze targets come from."""
 
     TORQUE = "torque"
-    """The joint torques of the file's squeeze, ``kp (q_squeeze - q)`` with the hand's own ``kp``, through the drives of
-    the protocol. A joint that presses at its limit aims further (0.1 rad or 1 cm): the drive's bound keeps the torque, and
-    a gap that a stiff drive would leave open is closed."""
+    """The joint torques of the file's squeeze through the drives of the protocol. A joint that presses at its limit aims
+    further (0.1 rad or 1 cm): the drive's bound keeps the torque, and a gap that a stiff drive would leave open is closed."""
     POSITION = "position"
     """The file's squeeze positions as they are, whatever the stiffness of the protocol's drives."""
     EXTRAPOLATE = "extrapolate"
@@ -106,7 +105,7 @@ def hand_targets(
     )
     if rule == SqueezeRule.TORQUE:
         limit = hand.dof_effort if effort is None else effort
-        torque = hand.dof_stiffness * (squeeze[2] - grasp[2])
+        torque = squeeze_torques(hand, grasps)
         if squeeze_effort is not None:
             torque = bounded_torque(torque, limit, squeeze_effort)
         squeeze[2] = grasp[2] + torque / stiffness + _reach(hand) * _at_limit(torque, limit)
@@ -116,6 +115,16 @@ def hand_targets(
             squeeze[0] = 2.0 * grasp[0] - opened[0]
             squeeze[1] = np.array([_mirrored(a, b) for a, b in zip(grasp[1], opened[1], strict=True)])
     return HandTargets(*opened, *grasp, *squeeze)
+
+
+def squeeze_torques(hand: HandModel, grasps: GraspSet) -> FloatArray:
+    """Joint torques of the squeeze [Nm or N], shape [N, J].
+
+    Files of older versions hold positions only, made for the hand asset's stiffness: ``kp (q_squeeze - q)``.
+    """
+    way = grasps.squeeze_joint_position.astype(np.float64) - grasps.joint_position.astype(np.float64)
+    told = grasps.squeeze_torque.astype(np.float64)
+    return np.where(np.isnan(told), hand.dof_stiffness * way, told)
 
 
 def _reach(hand: HandModel) -> FloatArray:
