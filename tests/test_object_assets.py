@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,14 +95,16 @@ def test_long_arrays_lie_in_a_crate_file_beside_the_text(tmp_path: Path, capsys:
     trimesh.creation.icosphere(subdivisions=2, radius=0.03).export(source)
     report = make_object_asset(source, tmp_path / "out")
     path = Path(report.path)
-    assert {file.name for file in path.parent.iterdir()} == {"ball.usda", "ball_meshes.usdc"}
+    (layer,) = path.parent.glob("*.usdc")
+    assert re.fullmatch(r"ball_meshes_[0-9a-f]{8}\.usdc", layer.name)
+    assert {file.name for file in path.parent.iterdir()} == {"ball.usda", layer.name}
     assert len(path.read_text()) < 3000
     assert mesh_files([path.parent]) == [path]  # the layer is a part of the asset, no object of its own
     binary = make_object_asset(source, tmp_path / "binary", config=AssetConfig(suffix=".usdc"))
     assert binary.mesh_hash == report.mesh_hash == load_object(path).mesh_hash
     assert [file.name for file in (tmp_path / "binary").iterdir()] == ["ball.usdc"]
-    (path.parent / "ball_meshes.usdc").unlink()
-    with pytest.raises(ObjectError, match=r"refers to .*ball_meshes\.usdc, which is missing"):
+    layer.unlink()
+    with pytest.raises(ObjectError, match=r"refers to .*ball_meshes_.*\.usdc, which is missing"):
         load_object(path)
 
 

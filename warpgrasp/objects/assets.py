@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from warpgrasp.base.ranges import POSITIVE, check_numbers
-from warpgrasp.base.usd_layers import mesh_layer_path
+from warpgrasp.base.usd_layers import mesh_layers
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import mass_properties
@@ -49,7 +49,7 @@ class AssetConfig:
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
     suffix: str = ".usda"
-    """``.usda`` (text, its long arrays in ``*_meshes.usdc`` beside it) or ``.usdc`` (one binary file)."""
+    """``.usda`` (text, its long arrays in ``*_meshes_<hash>.usdc`` beside it) or ``.usdc`` (one binary file)."""
 
     def __post_init__(self) -> None:
         if self.density is not None and self.mass is not None:
@@ -198,7 +198,7 @@ def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
                 for file in path.iterdir()
                 if file.suffix.lower() in known and not file.name.startswith(".")
             )
-            parts = {mesh_layer_path(file) for file in found if file.suffix == ".usda"}
+            parts = mesh_layers(found)
             found = [file for file in found if file not in parts and file.is_file()]
             found = [file for file in found if file.suffix.lower() != ".urdf"] or found
             files += found or [path]

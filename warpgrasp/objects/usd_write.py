@@ -9,7 +9,7 @@ Layout::
       /material          colour and friction
 
 Without pieces the mesh itself collides, by the approximation named. Metres, kilograms, z up. Beside a text file
-``<name>.usda`` its long arrays stand in ``<name>_meshes.usdc``, a sublayer; a binary file holds all.
+``<name>.usda`` its long arrays stand in ``<name>_meshes_<hash>.usdc``, a sublayer; a binary file holds all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
-from warpgrasp.base.atomic_file import OutputError, replace_file
-from warpgrasp.base.usd_layers import mesh_layer_path, split_long_arrays
+from warpgrasp.base.usd_layers import write_layers
 from warpgrasp.geometry.rotations import matrix_to_quaternion
 from warpgrasp.objects.geometry import corner_normals
 
@@ -69,12 +68,13 @@ class ObjectAsset:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def write_object_asset(path: Path, asset: ObjectAsset) -> None:
-    """Write the file, and beside a text file that of its long arrays, each whole or not at all.
+def write_object_asset(path: Path, asset: ObjectAsset, *, fixed_mesh_name: bool = False) -> None:
+    """Write the file, and beside a text file that of its long arrays, together or not at all.
 
     Args:
-        path: ``.usda`` (text and, where there are long arrays, ``*_meshes.usdc`` beside it) or ``.usdc`` (binary).
+        path: ``.usda`` (text and, where there are long arrays, ``*_meshes_<hash>.usdc`` beside it) or ``.usdc`` (binary).
         asset: What to write.
+        fixed_mesh_name: See :func:`warpgrasp.base.usd_layers.write_layers`.
 
     Raises:
         OutputError: The file cannot be written.
@@ -107,7 +107,7 @@ def write_object_asset(path: Path, asset: ObjectAsset) -> None:
         _write_collision(mesh.GetPrim(), asset.approximation)
     if asset.friction is not None:
         _write_material(stage, f"/{name}/material", shapes, asset.color, asset.friction)
-    _export(stage, path)
+    write_layers(stage, path, fixed_mesh_name=fixed_mesh_name)
 
 
 def gf_quatf_wxyz_of_axes(axes: Floats) -> Gf.Quatf:
@@ -166,23 +166,3 @@ def _write_material(
     physics.CreateRestitutionAttr(0.0)
     for shape in shapes:
         UsdShade.MaterialBindingAPI.Apply(shape).Bind(material)
-
-
-def _export(stage: Any, path: Path) -> None:
-    """Write the layers of a stage; the file that names the other comes last."""
-    layer = stage.GetRootLayer()
-    if path.suffix.lower() == ".usda":
-        layer, meshes = split_long_arrays(stage, path)
-        if not meshes.empty:
-            _export_layer(meshes, mesh_layer_path(path))
-    _export_layer(layer, path)
-
-
-def _export_layer(layer: Any, path: Path) -> None:
-    with replace_file(path) as temporary:
-        try:
-            written = layer.Export(str(temporary))
-        except Tf.ErrorException as error:
-            raise OutputError(f"cannot write {path}: {error}.") from error
-        if not written:
-            raise OutputError(f"cannot write {path}: OpenUSD could not export the object; is the disk full?")

@@ -10,7 +10,7 @@ Layout of the file::
       /grasp_types/<type>
       /materials/<material>
 
-Long arrays (the meshes') stand in ``<file>_meshes.usdc`` beside it, a sublayer: the file itself stays short and readable.
+Long arrays (the meshes') stand in ``<file>_meshes_<hash>.usdc`` beside it, a sublayer: the file itself stays short.
 The root link is free; a user fixes it with a joint of their own or with the loader's option.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from pxr import Gf, Kind, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
 
-from warpgrasp.base.usd_layers import mesh_layer_path, split_long_arrays
+from warpgrasp.base.usd_layers import write_layers
 from warpgrasp.geometry.rotations import (
     IDENTITY_QUATERNION,
     compose,
@@ -53,14 +53,15 @@ def prim_name(vendor_name: str) -> str:
     return str(Tf.MakeValidIdentifier(f"_{vendor_name}" if vendor_name[0].isdigit() else vendor_name))
 
 
-def write_hand(hand: HandDescription, path: Path) -> None:
-    """Write the asset and its meshes beside it; the folder must exist and old files are replaced."""
+def write_hand(hand: HandDescription, path: Path, *, fixed_mesh_name: bool = False) -> None:
+    """Write the asset and its meshes beside it, together or not at all; what was there before is replaced.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
     stage = Usd.Stage.CreateInMemory()
     _Author(stage, hand).write()
-    layer, meshes = split_long_arrays(stage, path)
-    if not meshes.empty:
-        meshes.Export(str(mesh_layer_path(path)))
-    layer.Export(str(path))
+    write_layers(stage, path, fixed_mesh_name=fixed_mesh_name)
 
 
 class _Author:

@@ -124,7 +124,7 @@ def _annotation(
 
 
 def _write_and_load(description: HandDescription, path: Path) -> HandModel:
-    """Write the asset beside its final place, check that it loads and can be sampled, then move it there."""
+    """Write the asset beside its final place, check that it loads and can be sampled, then write it there."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".convert-") as folder:
         trial = Path(folder) / path.name
         write_hand(description, trial)
@@ -133,6 +133,5 @@ def _write_and_load(description: HandDescription, path: Path) -> HandModel:
             hand.contact_candidates(
                 grasp_type
             )  # a patch that cannot be sampled is refused now, not at synthesis
-        for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
-            file.replace(path.parent / file.name)  # the asset last: it refers to the others
+    write_hand(description, path)
     return load_hand(path)

@@ -169,7 +169,7 @@ def write_object_usd(path: Path, name: str, example: Example) -> None:
         approximation=example.approximation,
         documentation=(example.shape.__doc__ or "").strip(),
     )
-    write_object_asset(path, asset)
+    write_object_asset(path, asset, fixed_mesh_name=True)
 
 
 def build(directory: Path) -> list[Path]:

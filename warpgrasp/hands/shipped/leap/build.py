@@ -231,4 +231,4 @@ def _grasp_types() -> tuple[GraspTypeDescription, ...]:
 if __name__ == "__main__":
     from warpgrasp.hands.authoring.author import write_hand
 
-    write_hand(describe(), Path(__file__).with_name("hand.usda"))
+    write_hand(describe(), Path(__file__).with_name("hand.usda"), fixed_mesh_name=True)
