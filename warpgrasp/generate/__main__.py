@@ -26,6 +26,7 @@ from warpgrasp.generate.run_folder import RunFolder
 from warpgrasp.generate.terminal import Report
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.grasps.usd_assets import hand_asset
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
@@ -89,6 +90,8 @@ class _Run:
         self.folder = RunFolder(
             options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
         )
+        # A hand that cannot be copied is refused now, not after the first batch.
+        hand_asset(self.hand, self.folder.path / "assets")
         if self.folder.removed:
             report.say(
                 f"grasps of {self.folder.removed} objects made with other options were removed (--no-resume)"

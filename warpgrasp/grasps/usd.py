@@ -65,6 +65,8 @@ VARIANT_SET = "grasp"
 
 _METADATA = "warpgrasp"
 _TYPES = Sdf.ValueTypeNames
+_UNIT_SCALE = 1.0e-5  # a scale nearer to 1 is rounding
+_Link = tuple[str, Gf.Matrix4d, str, Gf.Vec3d]
 _FORCE_LENGTH = 0.03  # m, of the line that shows the largest contact force
 
 
@@ -182,6 +184,15 @@ def _fill(
         world.variantSelections[VARIANT_SET] = names[int(grasps.order()[0])]
         variants = Sdf.VariantSetSpec(world, VARIANT_SET)
         links, joints = _asset_prims(asset)
+        # Links are placed in the world, whatever transform the asset's own root has.
+        _set(
+            world.nameChildren["Hand"],
+            "xformOpOrder",
+            _TYPES.TokenArray,
+            Vt.TokenArray(),
+            custom=False,
+            uniform=True,
+        )
         for index, name in enumerate(names):
             variant = Sdf.VariantSpec(variants, name).primSpec
             _pose_hand(variant, grasps, index, hand, links, joints)
@@ -203,7 +214,7 @@ def _pose_hand(
     grasps: GraspSet,
     index: int,
     hand: HandModel,
-    links: dict[str, tuple[str, Gf.Matrix4d, str]],
+    links: dict[str, _Link],
     joints: dict[str, tuple[str, str]],
 ) -> None:
     """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant."""
@@ -216,11 +227,17 @@ def _pose_hand(
     )
     for name, position, quaternion in zip(hand.link_names, positions, quaternions, strict=True):
         x, y, z, w = (float(value) for value in quaternion)
-        pose[name] = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), Gf.Vec3d(*(float(v) for v in position)))
+        rigid = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), _vec3d(position))
+        pose[name] = Gf.Matrix4d().SetScale(links[name][3]) * rigid
     for name in hand.link_names:
-        path, parent_rest, ancestor = links[name]
+        path, parent_rest, ancestor, _ = links[name]
         local = pose[name] * (parent_rest * pose[ancestor]).GetInverse()
-        _set_pose(_over(over, path), local.ExtractTranslation(), local.ExtractRotationQuat())
+        scale = np.linalg.norm(np.array(local)[:3, :3], axis=1)
+        if np.allclose(scale, 1.0, rtol=0.0, atol=_UNIT_SCALE):
+            _set_pose(_over(over, path), local.ExtractTranslation(), local.ExtractRotationQuat())
+            continue
+        rigid = Gf.Matrix4d().SetScale(_vec3d(1.0 / scale)) * local
+        _set_pose(_over(over, path), local.ExtractTranslation(), rigid.ExtractRotationQuat(), _vec3d(scale))
     grasp = hand.expand_joint_position(grasps.joint_position[index].astype(np.float64))
     squeeze = hand.expand_joint_position(grasps.squeeze_joint_position[index].astype(np.float64))
     for name, (path, kind) in joints.items():
@@ -269,19 +286,19 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
 
 def _asset_prims(
     asset: Path,
-) -> tuple[dict[str, tuple[str, Gf.Matrix4d, str]], dict[str, tuple[str, str]]]:
+) -> tuple[dict[str, _Link], dict[str, tuple[str, str]]]:
     """Find the links of a hand asset by prim name and its joints by vendor name, as the hand reader does.
 
     Returns:
         links: name -> (path below the default prim, pose of the parent prim in the nearest link above it or, without
-            one, in the default prim, name of that link or "").
+            one, in the default prim, name of that link or "", scale of the link in the world).
         joints: name -> (path below the default prim, "angular" or "linear").
     """
     stage = Usd.Stage.Open(str(asset))
     root = stage.GetDefaultPrim()
     cache = UsdGeom.XformCache()
     link_of: dict[Sdf.Path, str] = {}
-    links: dict[str, tuple[str, Gf.Matrix4d, str]] = {}
+    links: dict[str, _Link] = {}
     joints: dict[str, tuple[str, str]] = {}
     for prim in Usd.PrimRange(root):
         vendor = prim.GetAttribute(VENDOR_NAME)
@@ -296,13 +313,19 @@ def _asset_prims(
                 * cache.GetLocalToWorldTransform(above).GetInverse()
             )
             name = prim.GetName()
-            links[name] = (path, rest, link_of.get(above.GetPath(), ""))
+            linear = np.array(cache.GetLocalToWorldTransform(prim))[:3, :3]
+            scale = _vec3d(np.linalg.norm(linear, axis=1))
+            links[name] = (path, rest, link_of.get(above.GetPath(), ""), scale)
             link_of[prim.GetPath()] = name
         elif prim.IsA(UsdPhysics.RevoluteJoint):
             joints[joint_name] = (path, "angular")
         elif prim.IsA(UsdPhysics.PrismaticJoint):
             joints[joint_name] = (path, "linear")
     return links, joints
+
+
+def _vec3d(values: npt.ArrayLike) -> Gf.Vec3d:
+    return Gf.Vec3d(*(float(value) for value in np.asarray(values)))
 
 
 def _over(parent: Sdf.PrimSpec, path: str) -> Sdf.PrimSpec:
@@ -312,11 +335,16 @@ def _over(parent: Sdf.PrimSpec, path: str) -> Sdf.PrimSpec:
     return parent
 
 
-def _set_pose(prim: Sdf.PrimSpec, position: Gf.Vec3d, quaternion: Gf.Quatd) -> None:
-    _set(prim, "xformOp:translate", _TYPES.Double3, position, custom=False)
-    _set(prim, "xformOp:orient", _TYPES.Quatd, quaternion, custom=False)
-    order = Vt.TokenArray(["xformOp:translate", "xformOp:orient"])
-    _set(prim, "xformOpOrder", _TYPES.TokenArray, order, custom=False, uniform=True)
+def _set_pose(
+    prim: Sdf.PrimSpec, position: Gf.Vec3d, quaternion: Gf.Quatd, scale: Gf.Vec3d | None = None
+) -> None:
+    order = ["xformOp:translate", "xformOp:orient"]
+    _set(prim, order[0], _TYPES.Double3, position, custom=False)
+    _set(prim, order[1], _TYPES.Quatd, quaternion, custom=False)
+    if scale is not None:
+        order.append("xformOp:scale")
+        _set(prim, order[2], _TYPES.Double3, scale, custom=False)
+    _set(prim, "xformOpOrder", _TYPES.TokenArray, Vt.TokenArray(order), custom=False, uniform=True)
 
 
 def _set_extent(prim: Sdf.PrimSpec, points: npt.NDArray[np.float32], width: float) -> None:

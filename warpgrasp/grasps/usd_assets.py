@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pxr import Tf, Usd, UsdGeom, UsdUtils
+from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
 
 from warpgrasp.base.atomic_file import OutputError, temporary_path
+from warpgrasp.grasps.usd_units import differing_fields, in_metres_and_kilograms, units_of
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["hand_asset", "object_asset"]
+__all__ = ["asset_files", "hand_asset", "object_asset"]
 
 _USD_SUFFIXES = {".usd", ".usda", ".usdc", ".usdz"}
 
@@ -29,24 +31,30 @@ _USD_SUFFIXES = {".usd", ".usda", ".usdc", ".usdz"}
 def hand_asset(hand: HandModel, folder: Path) -> Path:
     """Copy the hand's USD file and all it references below ``folder``; return the path of the copy.
 
+    A stage in other units than metres and kilograms is converted: a reference shows its numbers as they are.
+
     Raises:
-        OutputError: The copy cannot be written.
+        OutputError: The copy cannot be written, or the hand refers to a file outside its folder.
     """
-    return _localize(hand.path, folder / _folder_name(hand.name, hand.asset_hash))
+    target = folder / _folder_name(hand.name, hand.asset_hash)
+    if units_of(Usd.Stage.Open(str(hand.path))) != (1.0, 1.0):
+        return _converted_hand(hand, target)
+    return _copy_asset(hand.path, target)
 
 
 def object_asset(model: ObjectModel, folder: Path) -> Path:
     """Put the object below ``folder`` as USD and return its path.
 
-    A USD file is copied with all it references when it *is* the object of the synthesis: in metres, unscaled,
-    unrepaired, nothing but this mesh. Everything else is written as a mesh, exactly as the synthesis saw it.
+    A USD file is copied with all it references when it *is* the object of the synthesis: in metres and kilograms, unscaled,
+    unrepaired, nothing but this mesh, and no file of it outside its folder. Everything else is written as a mesh, exactly as
+    the synthesis saw it.
 
     Raises:
         OutputError: The asset cannot be written.
     """
     if model.path.suffix.lower() in _USD_SUFFIXES and _is_same_geometry(model):
-        with suppress(OutputError):  # a reference that cannot be resolved: the mesh itself is complete
-            return _localize(model.path, folder / _folder_name(model.name, model.file_hash))
+        with suppress(OutputError):  # refers to a file outside its folder: the mesh itself is complete
+            return _copy_asset(model.path, folder / _folder_name(model.name, model.file_hash))
     path = folder / f"{_folder_name(model.name, model.mesh_hash)}.usdc"
     if not path.exists():
         write_object_asset(path, _mesh_asset(model))
@@ -57,22 +65,112 @@ def _folder_name(name: str, asset_hash: str) -> str:
     return f"{Tf.MakeValidIdentifier(name)}_{asset_hash[:8]}"
 
 
-def _localize(source: Path, folder: Path) -> Path:
-    """Copy an asset with its dependencies: into a temporary folder first, then renamed."""
-    target = folder / source.name
+def asset_files(source: Path) -> list[Path]:
+    """The file and all that it refers to and that is there: layers, textures and other files; resolved paths.
+
+    Raises:
+        OutputError: One of them lies outside the folder of ``source``: such files are never copied.
+    """
+    source = source.resolve()
+    layers, assets, _ = UsdUtils.ComputeAllDependencies(str(source))
+    names = [layer.realPath or layer.identifier for layer in layers] + [str(asset) for asset in assets]
+    # A file inside a package (usdz) is named "package[file]".
+    files = sorted({Path(name.partition("[")[0]).resolve() for name in names if name} | {source})
+    files = [file for file in files if file.is_file()]
+    outside = [file for file in files if not file.is_relative_to(source.parent)]
+    if outside:
+        raise OutputError(
+            f"{source} refers to {outside[0]}, which lies outside its folder and is not copied into the output; "
+            "move it below that folder and correct the reference, or leave it out."
+        )
+    return files
+
+
+def _copy_asset(source: Path, folder: Path) -> Path:
+    """Copy an asset with its files, each at its place below the asset's folder."""
+    source = source.resolve()
+    files = asset_files(source)
+
+    def fill(temporary: Path) -> Path:
+        for file in files:
+            copy = temporary / file.relative_to(source.parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            if copy.suffix.lower() in _USD_SUFFIXES - {".usdz"}:
+                _make_paths_relative(copy, file, source.parent)
+        return temporary / source.name
+
+    return _put(folder, source.name, fill)
+
+
+def _make_paths_relative(copy: Path, original: Path, root: Path) -> None:
+    """Absolute paths in a layer to relative ones: they would lead back to where the asset was copied from."""
+    layer = Sdf.Layer.OpenAsAnonymous(str(copy))
+    found = [
+        path for path in layer.GetCompositionAssetDependencies() if Path(path.partition("[")[0]).is_absolute()
+    ]
+    if not found and original.read_bytes().find(os.fsencode(root)) < 0:
+        return
+
+    def relative(path: str) -> str:
+        file, bracket, inside = path.partition("[")
+        target = Path(file)
+        if not target.is_absolute() or not target.resolve().is_relative_to(root):
+            return path
+        return "./" + Path(os.path.relpath(target.resolve(), original.parent)).as_posix() + bracket + inside
+
+    UsdUtils.ModifyAssetPaths(layer, relative)
+    layer.Export(str(copy))
+
+
+def _converted_hand(hand: HandModel, folder: Path) -> Path:
+    """Write a hand whose stage is in other units as one layer in metres and kilograms, with its other files beside it."""
+    source = hand.path.resolve()
+    files, name = asset_files(source), f"{source.stem}.usdc"
+
+    def fill(temporary: Path) -> Path:
+        layer = in_metres_and_kilograms(Usd.Stage.Open(str(source)))
+        for file in files:
+            if file.suffix.lower() not in _USD_SUFFIXES:
+                copy = temporary / file.relative_to(source.parent)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+
+        def relative(path: str) -> str:
+            target = Path(path)
+            inside = target.is_absolute() and target.resolve().is_relative_to(source.parent)
+            return "./" + target.resolve().relative_to(source.parent).as_posix() if inside else path
+
+        UsdUtils.ModifyAssetPaths(layer, relative)
+        layer.Export(str(temporary / name))
+        differing = differing_fields(hand, temporary / name)
+        if differing:
+            raise OutputError(
+                f"{source} is in other units than metres and kilograms and could not be converted ({differing[0]} differs); "
+                "convert it with python -m warpgrasp.hands.convert and use the hand that this writes."
+            )
+        return temporary / name
+
+    return _put(folder, name, fill)
+
+
+def _put(folder: Path, name: str, fill: Callable[[Path], Path]) -> Path:
+    """Fill a temporary folder, then rename it; a folder with the main file is complete."""
+    target = folder / name
     if target.exists():
         return target
     temporary = temporary_path(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        copied = bool(UsdUtils.LocalizeAsset(str(source.resolve()), str(temporary)))
-        if not copied or not (temporary / source.name).exists():
-            raise OutputError(f"cannot copy {source} and what it references to {folder}.")
+        temporary.mkdir(parents=True, exist_ok=True)
+        if not fill(temporary).exists():
+            raise OutputError(f"cannot write {target}; is the disk full?")
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)  # an incomplete folder without the main file
         os.replace(temporary, folder)
     except (OSError, Tf.ErrorException) as error:
-        raise OutputError(f"cannot copy {source} to {folder}: {error}.") from error
+        if target.exists():  # another process was faster
+            return target
+        raise OutputError(f"cannot write {target}: {error}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
@@ -87,7 +185,7 @@ def _is_same_geometry(model: ObjectModel) -> bool:
     except Tf.ErrorException:
         return False
     prim = stage.GetDefaultPrim()
-    if not prim or UsdGeom.GetStageMetersPerUnit(stage) != 1.0 or UsdGeom.GetStageUpAxis(stage) != "Z":
+    if not prim or units_of(stage) != (1.0, 1.0) or UsdGeom.GetStageUpAxis(stage) != "Z":
         return False
     cache = UsdGeom.BBoxCache(Usd.TimeCode.Default(), [UsdGeom.Tokens.default_, UsdGeom.Tokens.render])
     box = cache.ComputeWorldBound(prim).ComputeAlignedRange()
