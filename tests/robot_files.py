@@ -8,7 +8,16 @@ import trimesh
 
 from warpgrasp.hands.convert import ConvertConfig
 
-__all__ = ["NO_PICTURE", "write_mjcf_gripper", "write_urdf_hand"]
+__all__ = [
+    "NO_PICTURE",
+    "arm_links",
+    "base_joints",
+    "box_chain",
+    "box_link",
+    "write_boxes",
+    "write_mjcf_gripper",
+    "write_urdf_hand",
+]
 
 NO_PICTURE = ConvertConfig(picture=False)
 
@@ -157,3 +166,38 @@ def base_joints(palm: str) -> str:
         above, below = links[number], links[number + 1]
         text += _joint(f"v{number}", above, below, "0 0 0", axis=axis, kind=kind, limit=travel)
     return text
+
+
+Triple = tuple[float, float, float]
+
+
+def box_link(name: str, size: Triple, center: Triple, mass: float) -> str:
+    """A link that is one box."""
+    x, y, z = center
+    geometry = f'<origin xyz="{x} {y} {z}"/><geometry><box size="{size[0]} {size[1]} {size[2]}"/></geometry>'
+    return _link(name, geometry, str(mass), f"{x} {y} {z}")
+
+
+def box_chain(
+    name: str, parent: str, xyz: str, *, rpy: str = "0 0 0", axes: tuple[str, ...] = ("0 1 0",) * 3,
+    lengths: tuple[float, ...] = (0.045, 0.03, 0.026), effort: float = 1.0,
+) -> str:  # fmt: skip
+    """A finger of boxes along z: links ``NAME_1`` and on, joints ``NAME_j1`` and on, bending about ``axes``."""
+    text, place, above = "", xyz, parent
+    for number, (axis, length) in enumerate(zip(axes, lengths, strict=True), start=1):
+        link = f"{name}_{number}"
+        width = 0.02 if length < 0.02 else 0.016
+        text += box_link(link, (width, width, length), (0, 0, 0.5 * length), 0.02)
+        text += _joint(
+            f"{name}_j{number}", above, link, place, axis=axis, rpy=rpy,
+            limit=f'<limit lower="0" upper="1.5" effort="{effort}" velocity="3"/>',
+        )  # fmt: skip
+        above, place, rpy = link, f"0 0 {length + 0.001}", "0 0 0"
+    return text
+
+
+def write_boxes(folder: Path, body: str, name: str = "boxes") -> Path:
+    """A URDF of the given links and joints."""
+    path = folder / f"{name}.urdf"
+    path.write_text(f'<robot name="{name}">{body}\n</robot>\n')
+    return path

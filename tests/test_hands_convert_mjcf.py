@@ -26,7 +26,7 @@ def test_mjcf_couplings_and_drives(tmp_path: Path) -> None:
     assert hand.dof_damping[0] == pytest.approx(5.5)  # the drive's and the joint's own
     assert hand.dof_effort[[0, 2]] == pytest.approx([30.0, 0.4])
     assert hand.dof_friction[2] == pytest.approx(0.02)
-    assert any("2 joints" in note for note in result.notes)
+    assert any("2 joints" in note for note in result.warnings)
     assert set(hand.fingers) == {"left", "right", "palm"}
     assert abs(float(quaternion_to_matrix(hand.wrist_quaternion)[2, 2])) > 0.99
 
@@ -39,7 +39,7 @@ def test_tendon_drive_couples_in_proportion(tmp_path: Path) -> None:
     hand = convert_hand(path, tmp_path / "out", NO_PICTURE).hand
     values = hand.expand_joint_position([0.0, 0.0, 0.1])
     assert values["right_tilt"] == pytest.approx(0.2)
-    assert any("one tendon" in note for note in convert_hand(path, tmp_path / "out", NO_PICTURE).notes)
+    assert any("one tendon" in note for note in convert_hand(path, tmp_path / "out", NO_PICTURE).warnings)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_hands_held_in_the_world(tmp_path: Path, world: str, rest: str, note: st
     )
     result = convert_hand(path, tmp_path / "out", NO_PICTURE)
     assert result.hand.joint_names == tuple(f"{f}_j{n}" for f in ("index", "middle", "thumb") for n in (1, 2))
-    assert any(note in text for text in result.notes)
+    assert any(note in text for text in result.warnings)
     assert set(result.hand.fingers) == {"palm", "index", "middle", "thumb"}
 
 
@@ -205,7 +205,13 @@ def test_four_bars_become_coupled_joints(tmp_path: Path) -> None:
     for side in ("left", "right"):
         assert values[f"{side}_rocker"] == pytest.approx(0.4, abs=1e-5)
         assert values[f"{side}_bar"] == pytest.approx(-0.4, abs=1e-5)
-    assert sum("driven by joint" in note for note in result.notes) == 2
+    assert sum("driven by joint" in note for note in result.warnings) == 2
+    assert set(hand.fingers) == {"palm", "left", "right"}  # the bars are no fingers
+    assert {hand.link_names[p.link] for p in hand.patches if p.region == "tip"} == {
+        "left_rocker",
+        "right_rocker",
+    }
+    assert hand.dof_effort[0] == pytest.approx(3.0)
 
 
 def test_a_crooked_four_bar_is_followed_by_a_straight_line(tmp_path: Path) -> None:
@@ -216,7 +222,7 @@ def test_a_crooked_four_bar_is_followed_by_a_straight_line(tmp_path: Path) -> No
         four_bar(1.0).replace('pos="0 0.05 0.03"', 'pos="0 0.05 0.02"').replace("-2 2", "-1.2 1.2")
     )
     result = convert_hand(path, tmp_path / "out", NO_PICTURE)
-    assert any("left_rocker" in note for note in result.notes)
+    assert any("left_rocker" in note for note in result.warnings)
     crank = np.linspace(result.hand.dof_lower[0], result.hand.dof_upper[0], 7)
     for value in crank:
         joints = result.hand.expand_joint_position([value])

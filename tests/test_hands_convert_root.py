@@ -71,7 +71,7 @@ def test_what_lies_outside_the_root_is_neither_read_nor_judged(tmp_path: Path) -
     path.write_text(path.read_text().replace('<mimic joint="ring.mcp"', '<mimic joint="a2"'))
     result = convert_hand(path, tmp_path / "out", PALM_ROOT)
     assert "ring.pip" in result.hand.joint_names  # independent, since its leader is not part of the hand
-    assert any("'ring.pip' follows 'a2', which is no part of 'palm-link'" in note for note in result.notes)
+    assert any("'ring.pip' follows 'a2', which is no part of 'palm-link'" in note for note in result.warnings)
 
 
 def test_only_visible_links_beside_solid_ones_are_not_solid(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_only_visible_links_beside_solid_ones_are_not_solid(tmp_path: Path) -> N
     result = convert_hand(path, tmp_path / "out", NO_PICTURE)
     palm = np.concatenate([mesh.vertices for mesh in result.hand.geometry_mesh[:1]])
     assert palm[:, 2].max() < 1e-6  # the palm alone reaches from -0.09 m to 0
-    assert any("frame_rod" in note for note in result.notes)
+    assert any("frame_rod" in note for note in result.warnings)
 
 
 def test_visible_links_are_solid_where_the_part_has_nothing_else(tmp_path: Path) -> None:
@@ -131,6 +131,6 @@ def test_follower_range_that_excludes_its_leader_is_widened_with_a_sentence(tmp_
     )
     result = convert_hand(path, tmp_path / "out", NO_PICTURE)
     assert result.hand.dof_upper[0] == pytest.approx(1.6)  # not held still
-    assert any("'index.pip' follows 'index.mcp' through [0.1, 1.38]" in note for note in result.notes)
+    assert any("'index.pip' follows 'index.mcp' through [0.1, 1.38]" in note for note in result.warnings)
     path.write_text(path.read_text().replace('<limit lower="-1.7" upper="0" effort="1.5" velocity="3"/>', ""))
     assert convert_hand(path, tmp_path / "out", NO_PICTURE).hand.dof_upper[0] == pytest.approx(1.6)

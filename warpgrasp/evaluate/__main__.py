@@ -39,6 +39,7 @@ from warpgrasp.eval.results.filtered import filtered_folder, write_filtered
 from warpgrasp.eval.results.overview import Overview, bad_sentences, stored_comparison
 from warpgrasp.eval.results.places import Places, StoredResult, check_places
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
+from warpgrasp.hands.fingertip_force import strength_warnings
 
 __all__ = ["EvaluateOptions", "main"]
 
@@ -157,6 +158,7 @@ class _Run:
         self.failures: dict[str, str] = {}
         self.bad_grasps: dict[str, dict[str, int]] = {}
         self.kept: dict[Path, int] = {}
+        self.strength: list[str] = []
         self.forces = self.config.push_forces()
         report.say(
             f"{protocol_sentence(self.config.protocols()[0], self.forces)}; engine {self.engine.name}; squeeze "
@@ -196,8 +198,22 @@ class _Run:
             self._write_reports(overviews)
         self._say_where(overviews)
 
+    def _warn_of_strength(self, case: GraspCase) -> None:
+        """Say once for each hand that it is too weak for the strongest push, or stronger than any hand."""
+        protocol = self.config.protocols()[0]
+        for sentence in strength_warnings(
+            case.hand,
+            object_mass=protocol.object_mass,
+            push=max(self.forces),
+            friction=protocol.friction,
+        ):
+            if sentence not in self.strength:
+                self.strength.append(sentence)
+                self.report.warn(sentence)
+
     def _file(self, case: GraspCase, progress: Callable[[float], None]) -> None:
         """Results of one file, of both engines if there are two."""
+        self._warn_of_strength(case)
         second = self.second
         if second is None:
             result = self._result(case, self.engine, self.places, progress)

@@ -28,6 +28,7 @@ from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import hand_asset
 from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.hands.fingertip_force import strength_warnings
 from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
     ObjectError,
@@ -106,6 +107,8 @@ class _Run:
             f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_name}, "
             f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
         )
+        for sentence in strength_warnings(self.hand):
+            report.warn(sentence)
 
     def all_objects(self) -> None:
         """Work through the objects batch by batch, then show what came out."""

@@ -44,6 +44,10 @@ class EvaluationReport:
         """One line about what went wrong and what to do."""
         self.error_console.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """One line that does not end the run."""
+        self.error_console.print(f"[yellow]warning:[/yellow] {escape(text)}", soft_wrap=True)
+
     def progress(self, files: Sequence[Path]) -> AbstractContextManager[FileProgress]:
         """Hears how far the work on each file is."""
         return show_progress(self.console, list(files))

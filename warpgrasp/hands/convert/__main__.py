@@ -17,6 +17,8 @@ from warpgrasp.hands.convert import Conversion, ConvertConfig, convert_hand
 
 __all__ = ["main"]
 
+_MOST_WARNINGS = 6
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
@@ -50,6 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
         f"grasp types {', '.join(hand.grasp_types)}",
         markup=False,
     )
+    for warning in result.warnings[:_MOST_WARNINGS]:
+        console.print(f"note: {warning}", markup=False, style="yellow")
+    if len(result.warnings) > _MOST_WARNINGS:
+        more = len(result.warnings) - _MOST_WARNINGS
+        console.print(f"{more} more notes stand in {folder / 'report.md'}", markup=False)
     unsure = [guess.topic for guess in result.guesses if guess.confidence < 0.5]
     if unsure:
         console.print(f"check these guesses (see {folder / 'report.md'}): {', '.join(unsure)}", markup=False)

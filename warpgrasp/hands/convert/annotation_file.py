@@ -48,7 +48,10 @@ _JOINT_RANGES: dict[str, tuple[float, float]] = {
     "friction": (0.0, 1e6),
 }
 _COMMENTS = {
-    "wrist": "Wrist frame in the root link: origin on the palm [m], thumb direction (x) and palm normal (z, out of the palm).",
+    "wrist": (
+        "Wrist frame in the root link: origin on the palm [m], direction of the stretched fingers (y) and palm normal (z, out "
+        "of the palm). The third axis (x) follows: to the thumb of a right hand, away from the thumb of a left one."
+    ),
     "fingers": "Links of each finger, from the palm outward. Rename a finger here and in grasp_types.",
     "joints": "Opening pose [rad or m], effort limit [Nm or N], position gains, armature, dry friction, velocity limit.",
     "patches": (
@@ -66,10 +69,10 @@ _COMMENTS = {
 
 @dataclass(frozen=True)
 class WristAnnotation:
-    """Wrist frame in the root link."""
+    """Wrist frame in the root link: y along the fingers, z out of the palm, x across (y cross z)."""
 
     position: Triple
-    thumb_direction: Triple
+    finger_direction: Triple
     palm_normal: Triple
 
 
@@ -97,6 +100,8 @@ class PatchAnnotation:
     angle_deg: float
     lower: Triple = (-_INFINITE, -_INFINITE, -_INFINITE)
     upper: Triple = (_INFINITE, _INFINITE, _INFINITE)
+    finger: str = ""
+    """Finger it belongs to; empty: the one that its link is listed under."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,10 @@ class HandAnnotation:
     spheres: dict[str, tuple[tuple[float, float, float, float], ...]]
     grasp_types: dict[str, GraspTypeAnnotation]
     ignore: tuple[str, ...] = ()
+
+    def finger_of_patch(self, patch: PatchAnnotation) -> str:
+        """Finger that a patch belongs to."""
+        return patch.finger or self.finger_of(patch.link)
 
     def finger_of(self, link: str) -> str:
         """Finger that a link belongs to."""
@@ -227,9 +236,13 @@ def _read_grasp_types(value: Any) -> dict[str, GraspTypeAnnotation]:
 
 
 def _read_wrist(value: Any) -> WristAnnotation:
-    wrist = WristAnnotation(**{key: _triple(row) for key, row in value.items()})
-    if np.linalg.norm(np.cross(wrist.thumb_direction, wrist.palm_normal)) < 1e-6:
-        raise ValueError("thumb_direction and palm_normal must not be parallel or zero")
+    rows = {key: _triple(row) for key, row in value.items()}
+    if "thumb_direction" in rows and "finger_direction" not in rows:  # files written before 0.3
+        x, y, z = np.cross(rows["palm_normal"], rows.pop("thumb_direction"))
+        rows["finger_direction"] = (float(x), float(y), float(z))
+    wrist = WristAnnotation(**rows)
+    if np.linalg.norm(np.cross(wrist.finger_direction, wrist.palm_normal)) < 1e-6:
+        raise ValueError("finger_direction and palm_normal must not be parallel or zero")
     return wrist
 
 
@@ -283,6 +296,8 @@ def _plain(value: Any) -> Any:
         for key in ("lower", "upper"):
             if all(math.isinf(v) for v in getattr(value, key)):
                 del row[key]
+        if not value.finger:
+            del row["finger"]
         return row
     if isinstance(value, GraspTypeAnnotation):
         return {key: _plain(item) for key, item in vars(value).items() if item is not None}

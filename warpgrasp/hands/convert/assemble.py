@@ -29,7 +29,6 @@ FloatArray = NDArray[np.float64]
 Triple = tuple[float, float, float]
 
 _EFFORT = {"revolute": 1.0, "prismatic": 20.0}  # Nm, N
-_LARGEST_EFFORT = {"revolute": 100.0, "prismatic": 2000.0}  # beyond, a file means "no limit"
 _VELOCITY = {"revolute": math.pi, "prismatic": 0.2}  # rad/s, m/s
 _STIFFNESS_PER_EFFORT = {"revolute": 60.0, "prismatic": 100.0}  # full effort at 1 deg or 1 cm of error
 _DAMPING_PER_STIFFNESS = 2.2e-3  # s
@@ -67,7 +66,7 @@ def describe(
         title=f"{hand.name}, converted from {hand.path.name}.",
         source="Kinematics, mass and geometry from that file; convex pieces and grasp annotation by warpgrasp.",
         links=tuple(links),
-        joints=tuple(_joint(joint, notes) for joint in hand.joints),
+        joints=tuple(_joint(joint) for joint in hand.joints),
         patches=(),
         grasp_types=(),
         wrist=FrameDescription("wrist", hand.links[0].name, (0.0, 0.0, 0.0)),
@@ -95,7 +94,7 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
         PatchDescription(
             p.name,
             p.link,
-            annotation.finger_of(p.link),
+            annotation.finger_of_patch(p),
             p.region,
             p.direction,
             math.radians(p.angle_deg),
@@ -125,10 +124,10 @@ def annotated(base: HandDescription, annotation: HandAnnotation) -> HandDescript
             )
         )
     z = np.asarray(annotation.wrist.palm_normal) / np.linalg.norm(annotation.wrist.palm_normal)
-    thumb = np.asarray(annotation.wrist.thumb_direction)
-    x = thumb - (thumb @ z) * z
-    x /= np.linalg.norm(x)
-    turn = matrix_to_quaternion(np.stack([x, np.cross(z, x), z], axis=1))
+    finger = np.asarray(annotation.wrist.finger_direction)
+    y = finger - (finger @ z) * z
+    y /= np.linalg.norm(y)
+    turn = matrix_to_quaternion(np.stack([np.cross(y, z), y, z], axis=1))
     wrist = FrameDescription("wrist", base.links[0].name, annotation.wrist.position, quaternion_to_rpy(turn))
     return HandDescription(
         name=base.name,
@@ -152,6 +151,11 @@ def _check_names(base: HandDescription, annotation: HandAnnotation) -> None:
     for link in (*named, *annotation.spheres, *(patch.link for patch in annotation.patches)):
         if link not in links:
             raise ValueError(f"the annotation names link '{link}'; the hand's links are {', '.join(links)}")
+    for patch in annotation.patches:
+        if patch.finger and patch.finger not in annotation.fingers:
+            raise ValueError(
+                f"patch '{patch.name}' names finger '{patch.finger}'; the fingers are {', '.join(annotation.fingers)}"
+            )
     idle = [joint for kind in annotation.grasp_types.values() for joint in kind.idle]
     for joint in (*annotation.joints, *idle):
         if joint not in joints:
@@ -216,16 +220,11 @@ def _is_physical(inertia: FloatArray) -> bool:
     return bool(moments[0] > 0.0 and moments[0] + moments[1] >= moments[2] * (1.0 - 1e-6))
 
 
-def _joint(joint: SourceJoint, notes: list[str]) -> JointDescription:
+def _joint(joint: SourceJoint) -> JointDescription:
     kind = joint.kind
-    effort = joint.effort
-    if effort is None or effort > _LARGEST_EFFORT[kind]:
-        stated = "no effort limit" if effort is None else f"an effort of {effort:g}"
-        effort = _EFFORT[kind]
-        if joint.mimic is None:
-            notes.append(
-                f"Joint '{joint.name}' states {stated}; {effort:g} {'Nm' if kind == 'revolute' else 'N'} assumed."
-            )
+    effort = (
+        _EFFORT[kind] if joint.effort is None else joint.effort
+    )  # judged where the annotation is proposed
     stiffness = joint.stiffness or _STIFFNESS_PER_EFFORT[kind] * effort
     damping = max(joint.damping or 0.0, _DAMPING_PER_STIFFNESS * stiffness)
     return JointDescription(

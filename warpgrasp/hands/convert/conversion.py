@@ -61,3 +61,6 @@ class Conversion:
     guesses: tuple[Guess, ...]
     pieces: tuple[PieceReport, ...]
     notes: tuple[str, ...]
+    """What was assumed about masses and geometry."""
+    warnings: tuple[str, ...] = ()
+    """What a user should read: how the file was understood, and efforts that cannot be true."""

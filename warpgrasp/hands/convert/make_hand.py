@@ -23,6 +23,7 @@ from warpgrasp.hands.convert.propose.annotation import Guess, propose
 from warpgrasp.hands.convert.report import write_report
 from warpgrasp.hands.convert.source import ReadOptions, SourceHand, check_size, scaled
 from warpgrasp.hands.convert.tree import merge_fixed_joints, sorted_tree, with_joint_limits
+from warpgrasp.hands.fingertip_force import strength_warnings
 from warpgrasp.hands.library import load_hand
 from warpgrasp.hands.model import HandModel
 
@@ -59,15 +60,17 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
     read = _read_source(source, config, frozenset(kept.get("ignore", ())))
     hand_source = _prepared(read, config)
     pieces, piece_reports, notes = convex_pieces(hand_source)
-    notes = [*hand_source.notes, *notes]
     name = re.sub(r"\W", "_", config.name or output.resolve().name or source.stem)
     base = describe(hand_source, pieces, name=name, density=config.density, notes=notes)
     output.mkdir(parents=True, exist_ok=True)
-    annotation, guesses = _annotation(base, hand_source, kept)
+    annotation, guesses, efforts = _annotation(base, hand_source, kept)
     hand = _write_and_load(annotated(base, annotation), output / "hand.usda")
     if set(SECTIONS) - set(OPTIONAL) - set(kept):
         write_annotation_file(annotation, annotation_path, source=source.name)
-    result = Conversion(hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes))
+    warnings = (*efforts, *strength_warnings(hand), *hand_source.notes)
+    result = Conversion(
+        hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes), warnings
+    )
     write_report(result, source, output, picture=config.picture)
     return result
 
@@ -110,17 +113,18 @@ def _prepared(hand: SourceHand, config: ConvertConfig) -> SourceHand:
 
 def _annotation(
     base: HandDescription, source: SourceHand, kept: dict[str, object]
-) -> tuple[HandAnnotation, list[Guess]]:
-    """Kept sections as they stand, the others proposed on a hand written without annotation."""
+) -> tuple[HandAnnotation, list[Guess], list[str]]:
+    """Kept sections as they stand, the others proposed on a hand written without annotation; sentences about efforts."""
     if not set(SECTIONS) - set(OPTIONAL) - set(kept):
-        return HandAnnotation(**kept), []  # type: ignore[arg-type]
+        return HandAnnotation(**kept), [], []  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as folder:
         bare = _write_and_load(base, Path(folder) / "hand.usda")
     vendor_names = tuple(link.name for link in source.links)
     bare = dataclasses.replace(bare, link_names=vendor_names)  # the annotation speaks the file's names
-    frames = {index: [name for name, _, _ in link.frames] for index, link in enumerate(source.links)}
-    proposed, guesses = propose(bare, frames)
-    return dataclasses.replace(proposed, **kept), [g for g in guesses if g.topic.split()[0] not in kept]  # type: ignore[arg-type]
+    proposed, guesses, efforts = propose(bare, source)
+    merged = dataclasses.replace(proposed, **kept)  # type: ignore[arg-type]
+    shown = [g for g in guesses if g.topic.split()[0] not in kept]
+    return merged, shown, [] if "joints" in kept else efforts
 
 
 def _write_and_load(description: HandDescription, path: Path) -> HandModel:

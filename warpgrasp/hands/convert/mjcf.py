@@ -96,6 +96,7 @@ class _Reader:
             joints=tuple(joints),
             notes=tuple(self.notes),
             excluded_pairs=tuple(pair for pair in excluded if names >= set(pair)),
+            linkages=frozenset(self._name("BODY", body) for body in self.motion.linkages),
         )
         geoms = {self._name("BODY", body): self._geoms(body) for body in bodies}
         if self.options.root:

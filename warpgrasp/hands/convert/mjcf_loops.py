@@ -316,11 +316,17 @@ def _record(
 
 
 def _linkage(solver: _Solver, loop: Loop) -> set[int]:
-    """First body of the arm that ends at the joint, where the other arm carries something on."""
+    """First body of the arm that reaches less far from where the loop begins; the other one carries the pad."""
     arms = solver.arms(loop)
     if not all(arms):
         return set()
-    ends = [bool(np.any(solver.model.body_parentid == arm[0])) for arm in arms]
-    if ends[0] == ends[1]:
-        return set()
-    return {arms[ends.index(False)][-1]}
+    solver.gap([loop], solver.rest)
+    model, data = solver.model, solver.data
+    reach = []
+    for arm in arms:
+        below = [b for b in range(model.nbody) if arm[-1] in solver.ancestors(b)]
+        start = data.xpos[arm[-1]]
+        geoms = [g for g in range(model.ngeom) if int(model.geom_bodyid[g]) in below]
+        ends = [float(np.linalg.norm(data.geom_xpos[g] - start)) + float(model.geom_rbound[g]) for g in geoms]
+        reach.append(max(ends, default=0.0))
+    return {arms[int(np.argmin(reach))][-1]}

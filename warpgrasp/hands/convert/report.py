@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warpgrasp.base.atomic_file import write_text
+from warpgrasp.hands.fingertip_force import fingertip_forces
+from warpgrasp.hands.model import HandModel
 
 if TYPE_CHECKING:
     from warpgrasp.hands.convert.conversion import Conversion
@@ -35,6 +37,8 @@ def report_text(result: Conversion, source: Path, *, picture: bool) -> str:
     ]
     if picture:
         lines += ["![the hand](hand.png)", ""]
+    if result.warnings:
+        lines += ["## Read this first", "", *(f"- {warning}" for warning in result.warnings), ""]
     if result.guesses:
         lines += [
             "## Guessed",
@@ -54,11 +58,12 @@ def report_text(result: Conversion, source: Path, *, picture: bool) -> str:
             f"- {grasp_type.name}: {', '.join(grasp_type.fingers)} ({len(grasp_type.patch_names)} patches, "
             f"{hand.contact_candidates(grasp_type.name).count} contact candidates)"
         )
+    lines += _fingertip_lines(hand)
     lines += [
         "",
         "## Joints",
         "",
-        "| joint | limits | opening | effort | gains kp / kd |",
+        "| joint | limits (rad, m) | opening | effort (Nm, N) | gains kp / kd |",
         "|---|---|---|---|---|",
     ]
     for dof, name in enumerate(hand.joint_names):
@@ -90,3 +95,20 @@ def report_text(result: Conversion, source: Path, *, picture: bool) -> str:
         lines += ["", "## Assumed", ""]
         lines += [f"- {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
+
+
+def _fingertip_lines(hand: HandModel) -> list[str]:
+    """How hard each fingertip presses when all press alike."""
+    lines = [
+        "",
+        "## Fingertip forces",
+        "",
+        "Force along the tip's normal at the opening pose, when all fingers press alike, and the joint whose effort limits it.",
+        "",
+        "| finger | force | limited by |",
+        "|---|---|---|",
+    ]
+    return lines + [
+        f"| {row.finger} | {row.force:.3g} N | {row.joint or 'does not move; it holds against the others'} |"
+        for row in fingertip_forces(hand)
+    ]

@@ -119,6 +119,8 @@ class SourceHand:
     joints: tuple[SourceJoint, ...]
     notes: tuple[str, ...] = ()
     excluded_pairs: tuple[tuple[str, str], ...] = ()
+    linkages: frozenset[str] = frozenset()
+    """Links that begin a bar of a closed loop, which only holds another finger's pad."""
 
     def link(self, name: str) -> SourceLink:
         """A link by name."""

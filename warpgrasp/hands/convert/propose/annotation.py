@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +16,20 @@ from warpgrasp.hands.convert.annotation_file import (
     PatchAnnotation,
     WristAnnotation,
 )
+from warpgrasp.hands.convert.propose.efforts import believable_joints
 from warpgrasp.hands.convert.propose.facing import inner_directions
+from warpgrasp.hands.convert.propose.jaws import JawMotion, jaw_annotation, study_jaw
 from warpgrasp.hands.convert.propose.motion import (
     Chain,
     FingerMotion,
     batch_poses,
     find_chains,
-    palm_link,
+    palm_links,
     study_motion,
 )
 from warpgrasp.hands.convert.propose.patches import finger_patches, palm_patch, patch_surface
 from warpgrasp.hands.convert.propose.pose import HandLayout, opening_pose, study_layout
+from warpgrasp.hands.convert.source import SourceHand
 from warpgrasp.hands.model import ContactPatch, HandModel
 
 __all__ = ["Guess", "propose"]
@@ -46,20 +50,46 @@ class Guess:
     reason: str
 
 
-def propose(hand: HandModel, frame_names: dict[int, list[str]]) -> tuple[HandAnnotation, list[Guess]]:
+def propose(hand: HandModel, source: SourceHand) -> tuple[HandAnnotation, list[Guess], list[str]]:
     """Annotation of a hand with geometry and kinematics only.
 
     Args:
-        hand: The hand; its drives are taken over.
-        frame_names: Names of merged links by link index; fingers may be called after them.
+        hand: The hand, its links under the file's names; its drives are taken over where they can be true.
+        source: What the file states, links and joints as in ``hand``.
+
+    Returns:
+        The annotation, its guesses, and sentences about efforts that were replaced.
 
     Raises:
         ValueError: No finger has geometry.
     """
-    chains = find_chains(hand, frame_names)
+    frame_names = {index: [name for name, _, _ in link.frames] for index, link in enumerate(source.links)}
+    chains = find_chains(hand, frame_names, source.linkages)
     if not chains:
         raise ValueError(f"hand '{hand.name}' has no finger with geometry; add collision or visual meshes")
-    palm = palm_link(hand)
+    palms = palm_links(hand, chains)
+    if len(chains) == 1:
+        jaw = study_jaw(hand, chains[0])
+        if jaw is not None:
+            return _with_efforts(hand, chains, source, *_one_jaw(hand, chains[0], jaw, palms))
+    return _with_efforts(hand, chains, source, *_propose_fingers(hand, chains, palms))
+
+
+def _with_efforts(
+    hand: HandModel,
+    chains: list[Chain],
+    source: SourceHand,
+    annotation: HandAnnotation,
+    guesses: list[Guess],
+) -> tuple[HandAnnotation, list[Guess], list[str]]:
+    joints, sentences = believable_joints(hand, annotation, chains, {j.name: j for j in source.joints})
+    return dataclasses.replace(annotation, joints=joints), guesses, sentences
+
+
+def _propose_fingers(
+    hand: HandModel, chains: list[Chain], palms: list[int]
+) -> tuple[HandAnnotation, list[Guess]]:
+    palm = palms[0]
     motion = study_motion(hand, chains)
     facings = inner_directions(hand, chains, motion)
     layout = study_layout(hand, chains, motion, facings)
@@ -68,15 +98,18 @@ def propose(hand: HandModel, frame_names: dict[int, list[str]]) -> tuple[HandAnn
     patches: list[PatchAnnotation] = []
     for row, name in zip(facings, layout.names, strict=True):
         patches += finger_patches(hand, name, row)
-    palm_patches = palm_patch(hand, palm, rotation[palm].T @ layout.palm_normal)
+    palm_patches: list[PatchAnnotation] = []
+    for number, link in enumerate(palms):
+        name = f"palm_{number + 1}" if number else "palm"
+        palm_patches += palm_patch(hand, link, rotation[link].T @ layout.palm_normal, name)
     fingers = {
         name: tuple(hand.link_names[k] for k in chain.links)
         for name, chain in zip(layout.names, chains, strict=True)
     }
-    fingers["palm"] = (hand.link_names[palm],)
-    where = _wrist_position(hand, palm, palm_patches, rotation[palm], position[palm], layout)
+    fingers["palm"] = tuple(hand.link_names[link] for link in palms)
+    where = _wrist_position(hand, palm, palm_patches[:1], rotation[palm], position[palm], layout)
     annotation = HandAnnotation(
-        wrist=WristAnnotation(_triple(where), _triple(layout.thumb_direction), _triple(layout.palm_normal)),
+        wrist=WristAnnotation(_triple(where), _triple(layout.finger_direction), _triple(layout.palm_normal)),
         fingers=fingers,
         joints=_joints(hand, opening),
         patches=tuple(palm_patches + patches),
@@ -84,8 +117,34 @@ def propose(hand: HandModel, frame_names: dict[int, list[str]]) -> tuple[HandAnn
         grasp_types=_grasp_types(hand, chains, layout, motion),
     )
     guesses = _guesses(hand, chains, motion, layout, opening_confidence)
-    guesses += _patch_guesses(hand, annotation, motion, opening)
+    guesses += _patch_guesses(hand, annotation, motion.closed, opening)
     return annotation, guesses
+
+
+def _one_jaw(
+    hand: HandModel, chain: Chain, jaw: JawMotion, palms: list[int]
+) -> tuple[HandAnnotation, list[Guess]]:
+    """A base with one moving jaw."""
+    annotation = jaw_annotation(hand, chain, jaw, _joints(hand, jaw.opened), _spheres(hand, palms[0]))
+    normal = np.asarray(annotation.wrist.palm_normal)
+    guesses = [
+        Guess("fingers", "one moving jaw and one that is part of the base", 0.8, "only one finger moves"),
+        Guess("kind of hand", "gripper with a fixed jaw", 0.8, "the moving jaw would run into the base"),
+        Guess(
+            "closing",
+            f"direction {_text(jaw.direction)}",
+            min(1.0, 0.5 + jaw.share),
+            "where the jaw meets the base",
+        ),
+        Guess(
+            "palm frame",
+            f"normal {_text(normal)} in '{hand.link_names[0]}'",
+            0.6,
+            "from the base to the jaw's tip",
+        ),
+        Guess("opening pose", "the other end of the jaw's range", 0.9, "a wide opening clears the object"),
+    ]
+    return annotation, guesses + _patch_guesses(hand, annotation, jaw.closed, jaw.opened)
 
 
 def _wrist_position(
@@ -192,7 +251,7 @@ def _guesses(
             f"normal {_text(layout.palm_normal)}, fingers {_text(layout.finger_direction)} in '{hand.link_names[0]}'",
             layout.confidence,
             "mean inner side of the fingers, their mean direction"
-            + ("; a left hand: x points away from the thumb" if layout.left_handed else ""),
+            + ("; a left hand" if layout.left_handed else ""),
         ),
         Guess(
             "opening pose",
@@ -208,12 +267,12 @@ def _guesses(
 
 
 def _patch_guesses(
-    hand: HandModel, annotation: HandAnnotation, motion: FingerMotion, opening: FloatArray
+    hand: HandModel, annotation: HandAnnotation, closed: FloatArray, opening: FloatArray
 ) -> list[Guess]:
     """A patch is sure when, while the hand closes, another finger's patch comes to face it."""
-    surfaces = [patch_surface(hand, p, annotation.finger_of(p.link)) for p in annotation.patches]
+    surfaces = [patch_surface(hand, p, annotation.finger_of_patch(p)) for p in annotation.patches]
     score = np.zeros(len(surfaces))
-    path = np.linspace(opening, motion.closed, 6)
+    path = np.linspace(opening, closed, 6)
     rotation, position = batch_poses(hand, path)
     local = [_middle(surface) for surface in surfaces]
     for step in range(len(path)):

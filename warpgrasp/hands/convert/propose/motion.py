@@ -13,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import quaternion_to_matrix
+from warpgrasp.hands.convert.find_hand import is_device, name_parts
 from warpgrasp.hands.model import HandModel, JointType
 
-__all__ = ["Chain", "FingerMotion", "batch_poses", "find_chains", "palm_link", "study_motion"]
+__all__ = [
+    "Chain",
+    "FingerMotion",
+    "batch_poses",
+    "find_chains",
+    "palm_link",
+    "palm_links",
+    "study_motion",
+    "tip_points",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -26,10 +36,10 @@ _REFINE = 25
 _LARGEST_BEND = 1.9  # rad from the straight pose; files that allow half a turn do not mean a finger rolled up
 _FINGER_WORDS = (
     ("thumb", ("thumb", "thb", "thmb")),
-    ("index", ("index", "idx", "pointer")),
-    ("middle", ("middle", "mid")),
+    ("index", ("index", "idx", "pointer", "forefinger")),
+    ("middle", ("middle",)),
     ("ring", ("ring", "rng")),
-    ("little", ("little", "pinky", "pnky")),
+    ("little", ("little", "pinky", "pinkie", "pnky", "small")),
     ("left", ("left",)),
     ("right", ("right",)),
 )
@@ -109,18 +119,81 @@ def palm_link(hand: HandModel) -> int:
         link = int(children[0])
 
 
-def find_chains(hand: HandModel, frame_names: dict[int, list[str]]) -> list[Chain]:
-    """The fingers, without linkages that only hold another finger's pad parallel."""
+def find_chains(
+    hand: HandModel, frame_names: dict[int, list[str]], linkages: frozenset[str] = frozenset()
+) -> list[Chain]:
+    """The fingers, without linkages that only hold another finger's pad parallel and without cameras.
+
+    Args:
+        hand: The hand.
+        frame_names: Names of links welded to each link, by link index.
+        linkages: Links that begin a bar of a closed loop.
+    """
     palm = palm_link(hand)
     straight = np.clip(0.0, hand.dof_lower, hand.dof_upper)[None]
     rotation, position = (array[0] for array in batch_poses(hand, straight))
     chains = []
     for base in np.flatnonzero(hand.link_parent == palm):
-        chain = _chain(hand, int(base), rotation, position, frame_names)
-        if chain is not None:
-            chains.append(chain)
+        if hand.link_names[base] not in linkages:
+            chains += _fingers_behind(hand, int(base), rotation, position, frame_names)
     longest = max((chain.reach for chain in chains), default=0.0)
-    return [c for c in chains if not (c.reach < _LINKAGE_REACH * longest and _only_mimics(hand, c))]
+    return [
+        c
+        for c in chains
+        if not (c.reach < _LINKAGE_REACH * longest and _only_mimics(hand, c))
+        and (c.hint or len(chains) < 2 or not is_device(_words(hand, c.links, frame_names)))
+    ]
+
+
+def palm_links(hand: HandModel, chains: list[Chain]) -> list[int]:
+    """The palm link, and parts of the palm that move in it: those between it and the fingers."""
+    palm = palm_link(hand)
+    found = [palm]
+    for chain in chains:
+        link = int(hand.link_parent[chain.links[0]])
+        while link != palm and link > 0:
+            if link not in found:
+                found.append(link)
+            link = int(hand.link_parent[link])
+    return found
+
+
+def _fingers_behind(
+    hand: HandModel,
+    base: int,
+    rotation: FloatArray,
+    position: FloatArray,
+    frame_names: dict[int, list[str]],
+) -> list[Chain]:
+    """The finger that begins at a link, or several where that link is a part of the palm with fingers of its own."""
+    link = base
+    children = np.flatnonzero(hand.link_parent == link)
+    while len(children) == 1:
+        link = int(children[0])
+        children = np.flatnonzero(hand.link_parent == link)
+    inner = [
+        c for child in children for c in _fingers_behind(hand, int(child), rotation, position, frame_names)
+    ]
+    hints = {chain.hint for chain in inner}
+    named = len(inner) > 1 and len(hints) == len(inner) and "" not in hints
+    free = [len({int(hand.joint_dof[k]) for k in c.links if _leads(hand, k)}) for c in inner]
+    if named or (len(inner) > 1 and min(free) > 1):
+        return inner
+    chain = _chain(hand, base, rotation, position, frame_names)
+    return [] if chain is None else [chain]
+
+
+def _leads(hand: HandModel, link: int) -> bool:
+    """Whether the joint above a link is independent."""
+    return hand.joint_dof[link] >= 0 and hand.link_joint_names[link] == hand.joint_names[hand.joint_dof[link]]
+
+
+def _words(
+    hand: HandModel, links: tuple[int, ...] | list[int], frame_names: dict[int, list[str]]
+) -> list[str]:
+    """Names of links, of the joints above them and of what is welded to them."""
+    words = [hand.link_names[k] for k in links] + [hand.link_joint_names[k] for k in links]
+    return words + [name for k in links for name in frame_names.get(k, [])]
 
 
 def _chain(
@@ -150,8 +223,7 @@ def _chain(
     links = [best]
     while links[0] != base:
         links.insert(0, int(hand.link_parent[links[0]]))
-    words = [hand.link_names[k] for k in links] + [hand.link_joint_names[k] for k in links]
-    words += [name for k in links for name in frame_names.get(k, [])]
+    words = _words(hand, links, frame_names)
     reach = sum(float(np.linalg.norm(position[b] - position[a])) for a, b in pairwise(links))
     return Chain(tuple(links), _finger_hint(words), tip, reach + float(np.linalg.norm(tip)))
 
@@ -174,17 +246,23 @@ def _only_mimics(hand: HandModel, chain: Chain) -> bool:
 
 
 def _finger_hint(words: list[str]) -> str:
-    """Finger that the names of links, joints and frames suggest; empty where they say nothing."""
+    """Finger that the names of links, joints and frames suggest; empty where they say nothing.
+
+    A side (left, right) counts only where no finger is named: left hands have it in every name.
+    """
     votes: dict[str, int] = {}
     for word in words:
-        lower = word.lower()
-        parts = re.findall(r"[a-z]+", lower)
+        parts = name_parts(word)
         for finger, known in _FINGER_WORDS:
-            if any(text in lower for text in known) and not (finger == "middle" and "middle_phal" in lower):
+            named = any(part.startswith(known) for part in parts) or (finger == "middle" and "mid" in parts)
+            if named and not (finger == "middle" and "middlephal" in "".join(parts)):
                 votes[finger] = votes.get(finger, 0) + 1
         for letters, finger in _FINGER_LETTERS.items():
-            if any(part.startswith(letters) and (len(part) == 2 or part[2:] in _SEGMENTS) for part in parts):
+            plain = re.findall(r"[a-z]+", word.lower())
+            if any(part.startswith(letters) and (len(part) == 2 or part[2:] in _SEGMENTS) for part in plain):
                 votes[finger] = votes.get(finger, 0) + 2
+    fingers = {finger: count for finger, count in votes.items() if finger not in ("left", "right")}
+    votes = fingers or votes
     return max(votes, key=lambda finger: votes[finger]) if votes else ""
 
 

@@ -59,9 +59,11 @@ def finger_patches(hand: HandModel, finger: str, row: list[LinkFacing]) -> list[
     return patches
 
 
-def palm_patch(hand: HandModel, palm: int, normal: FloatArray) -> list[PatchAnnotation]:
+def palm_patch(hand: HandModel, palm: int, normal: FloatArray, name: str = "palm") -> list[PatchAnnotation]:
     """The palm's faces that look along ``normal`` (palm link frame)."""
-    patch = PatchAnnotation("palm", hand.link_names[palm], "palm", _triple(normal), _PAD_ANGLE)
+    if not hand.link_shapes(palm):
+        return []
+    patch = PatchAnnotation(name, hand.link_names[palm], "palm", _triple(normal), _PAD_ANGLE)
     return _usable(hand, patch)
 
 

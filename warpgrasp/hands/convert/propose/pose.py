@@ -58,7 +58,8 @@ def study_layout(
     opposed = float(inner[thumb] @ _unit(inner[others].mean(axis=0)))
     parallel = float(direction[thumb] @ _unit(direction[others].mean(axis=0)))
     flower = parallel < -0.3  # stretched fingers point away from each other, as no thumb does
-    if flower or (opposed < -0.3 and parallel > 0.5):
+    said = sum(chain.hint in _OTHERS for chain in chains) > 1 and "thumb" in [c.hint for c in chains]
+    if not said and (flower or (opposed < -0.3 and parallel > 0.5)):
         facing = inner[thumb] + _unit(inner[others].mean(axis=0))
         both = direction[thumb] + _unit(direction[others].mean(axis=0))
         normal = _unit(facing if flower else both)  # the sides count alike, however many fingers each has
@@ -79,7 +80,7 @@ def study_layout(
     side = float((base[thumb] + tip[thumb] - 2.0 * base[others].mean(axis=0)) @ thumb_direction)
     spread = float(np.mean(inner[others] @ normal))
     if not from_file:
-        names = _side_by_side(names, thumb, np.sign(side) * (base @ thumb_direction))
+        names = _side_by_side(chains, thumb, np.sign(side) * (base @ thumb_direction))
     return HandLayout(names, from_file, False, finger, thumb_direction, normal, side < 0.0, max(0.0, spread))
 
 
@@ -94,35 +95,51 @@ def _chain_inner(rotation: FloatArray, row: list[LinkFacing]) -> FloatArray:
 def _names(
     chains: list[Chain], base: FloatArray, direction: FloatArray, inner: FloatArray
 ) -> tuple[tuple[str, ...], bool, int]:
-    """Finger names, whether the file's own names gave them, and the chain that is the thumb (-1: none)."""
+    """Finger names, whether the file's own names gave them all, and the chain that is the thumb (-1: none).
+
+    Names that stand for one finger only are kept; the others are given out in the order from the thumb.
+    """
     hints = [chain.hint for chain in chains]
     count = len(chains)
     named = all(hints) and len(set(hints)) == count
     if count <= 2:
         return (tuple(hints) if named else ("left", "right")[:count]), named, -1
-    if named and "thumb" in hints:
-        return tuple(hints), True, hints.index("thumb")
-    if hints.count("thumb") == 1:
-        thumb = hints.index("thumb")
+    known = _known(chains)
+    if "thumb" in known:
+        thumb = known.index("thumb")
+        if all(known):
+            return tuple(known), True, thumb
     else:  # the finger that lies and bends least like the others
         likeness = direction @ direction.T + 2.0 * (inner @ inner.T)
-        thumb = int(np.argmin(likeness.sum(axis=1)))
+        free = [i for i in range(count) if not known[i]] or list(range(count))
+        thumb = min(free, key=lambda i: float(likeness[i].sum()))
     others = [i for i in range(count) if i != thumb]
     order = sorted(others, key=lambda i: float(np.linalg.norm(base[i] - base[thumb])))
-    return _numbered(count, thumb, order), False, thumb
+    return _numbered(known, thumb, order), False, thumb
 
 
-def _side_by_side(names: tuple[str, ...], thumb: int, sideways: FloatArray) -> tuple[str, ...]:
-    """Fingers side by side are named from the thumb's side outward."""
+def _known(chains: list[Chain]) -> list[str]:
+    """Names that the file gives to one finger only; one name alone (a middle finger between others) says nothing."""
+    hints = [chain.hint for chain in chains]
+    known = [hint if hints.count(hint) == 1 and hint in ("thumb", *_OTHERS) else "" for hint in hints]
+    return known if sum(map(bool, known)) > 1 or "thumb" in known else [""] * len(chains)
+
+
+def _side_by_side(chains: list[Chain], thumb: int, sideways: FloatArray) -> tuple[str, ...]:
+    """Fingers side by side are named from the thumb's side outward, but for those that the file names."""
+    known = [name if name != "thumb" else "" for name in _known(chains)]
     order = [int(i) for i in np.argsort(-sideways, kind="stable") if i != thumb]
-    return _numbered(len(names), thumb, order)
+    return _numbered(known, thumb, order)
 
 
-def _numbered(count: int, thumb: int, order: list[int]) -> tuple[str, ...]:
-    names = [""] * count
+def _numbered(known: list[str], thumb: int, order: list[int]) -> tuple[str, ...]:
+    names = list(known)
     names[thumb] = "thumb"
-    for rank, i in enumerate(order):
-        names[i] = _OTHERS[rank] if rank < len(_OTHERS) else f"finger_{rank + 2}"
+    left = [name for name in _OTHERS if name not in known]
+    left += [f"finger_{number}" for number in range(len(_OTHERS) + 2, len(names) + len(_OTHERS) + 2)]
+    for i in order:
+        if not names[i]:
+            names[i] = left.pop(0)
     return tuple(names)
 
 
