@@ -1,4 +1,4 @@
-"""``python -m warpgrasp.export RUN... --format dexgraspbench|graspqp|mjcf|usd -o DIR``: grasps for other tools.
+"""``python -m warpgrasp.export RUN... --format dexgraspbench|graspqp|isaac_grasp|mjcf|usd -o DIR``: grasps for other tools.
 
 Frames and joint orders are those the reader expects for Allegro, Shadow and LEAP; other hands keep their own, and a file
 ``<hand>_<format>_joints.json`` beside the grasps says which. Exit codes: 0 all grasps written, 1 files or grasps had to be
@@ -28,8 +28,9 @@ class ExportOptions:
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
     """Grasp files (npz) or folders of python -m warpgrasp.generate."""
-    format: Literal["dexgraspbench", "graspqp", "mjcf", "usd"]
-    """dexgraspbench: npy per grasp with object folders; graspqp: torch file per object; mjcf: MuJoCo scene with keyframes
+    format: Literal["dexgraspbench", "graspqp", "isaac_grasp", "mjcf", "usd"]
+    """dexgraspbench: npy per grasp with object folders; graspqp: torch file per object; isaac_grasp: YAML per
+    object; mjcf: MuJoCo scene with keyframes
     per object; usd: stage per object."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder to write into; runs with files of one name get folders of their own in it."""

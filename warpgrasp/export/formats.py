@@ -27,6 +27,12 @@ def _graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
     return write_graspqp(batch, folder)
 
 
+def _isaac_grasp(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.isaac_grasp import write_isaac_grasps
+
+    return write_isaac_grasps(batch, folder)
+
+
 def _mjcf(batch: ExportBatch, folder: Path) -> list[Path]:
     from warpgrasp.export.scene_mjcf import write_scene_mjcf
 
@@ -42,6 +48,7 @@ def _usd(batch: ExportBatch, folder: Path) -> list[Path]:
 EXPORT_FORMATS: Mapping[str, Writer] = {
     "dexgraspbench": _dexgraspbench,
     "graspqp": _graspqp,
+    "isaac_grasp": _isaac_grasp,
     "mjcf": _mjcf,
     "usd": _usd,
 }
