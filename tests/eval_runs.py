@@ -114,6 +114,6 @@ def count_engines(monkeypatch: pytest.MonkeyPatch, **steps: float) -> dict[str, 
     engines = {name: CountingEngine(name, step) for name, step in ({"mujoco": 4.0} | steps).items()}
     monkeypatch.setattr(
         "warpgrasp.evaluate.__main__.load_engine",
-        lambda name, *, workers: engines["mujoco" if name == "auto" else name],
+        lambda name, *, workers, device: engines["mujoco" if name == "auto" else name],
     )
     return engines

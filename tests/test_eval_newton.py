@@ -142,6 +142,20 @@ def test_auto_takes_newton_where_there_is_cuda(monkeypatch: pytest.MonkeyPatch) 
     assert engines.automatic_engine() == "mujoco"
 
 
+def test_a_device_chooses_the_engine_and_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wp, "is_cuda_available", lambda: True)
+    assert engines.automatic_engine("cpu") == "mujoco"
+    monkeypatch.setattr(wp, "is_cuda_available", lambda: False)
+    assert engines.automatic_engine("cuda:0") == "newton"
+    assert str(engines.load_engine("newton", device="cpu").device) == "cpu"  # type: ignore[attr-defined]
+    assert engines.load_engine("auto", device="cpu").name == "mujoco"
+    with pytest.raises(ValueError, match=r"unknown device 'tpu'; choose from auto, cpu"):
+        engines.load_engine("newton", device="tpu")
+    monkeypatch.setattr(engines, "_check_device", lambda device: None)  # as where there is CUDA
+    with pytest.raises(ValueError, match=r"engine mujoco runs on the CPU \(got device 'cuda:0'\)"):
+        engines.load_engine("mujoco", device="cuda:0")
+
+
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "newton.solvers", None)
     with pytest.raises(ImportError, match=r"pip install 'warpgrasp\[sim\]'"):

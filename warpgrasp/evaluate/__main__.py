@@ -67,6 +67,8 @@ class EvaluateOptions:
     """Physics engine; auto takes Newton's MuJoCo-Warp solver where there is a CUDA device, else MuJoCo on all cores."""
     compare: EngineName | None = None
     """A second engine that judges the same grasps; agreement and Cohen's kappa are reported, and where they differ."""
+    device: str = "auto"
+    """Where the engine runs: auto, cpu, cuda:0, ...; the engine auto is newton on CUDA and mujoco on the CPU."""
     workers: int = 0
     """Threads; 0 takes all cores. Results do not depend on it."""
     out: Path | None = None
@@ -137,13 +139,15 @@ class _Run:
         self.options = options
         self.report = report
         self.config = options.config()
-        self.engine = load_engine(options.engine, workers=options.workers)
+        self.engine = load_engine(options.engine, workers=options.workers, device=options.device)
         self.files = grasp_files(options.inputs)
         self.places = self._places(self.engine)
         check_places(self.places)
         self.second: Engine | None = None
         if options.compare is not None:
-            self.second = load_engine(options.compare, workers=options.workers)
+            # MuJoCo beside an engine on CUDA stays on the CPU, where it runs.
+            device = "auto" if options.compare == "mujoco" else options.device
+            self.second = load_engine(options.compare, workers=options.workers, device=device)
             if self.second.name == self.engine.name:
                 raise ValueError(
                     f"--compare needs another engine than --engine (got {self.engine.name} twice)"

@@ -34,24 +34,51 @@ ENGINES: dict[str, str] = {
 """Name -> module:class."""
 
 
-def automatic_engine() -> str:
-    """What ``auto`` stands for: ``newton`` where there is a CUDA device, else ``mujoco``."""
+def automatic_engine(device: str = "auto") -> str:
+    """What ``auto`` stands for: ``newton`` on CUDA, ``mujoco`` on the CPU; without a device, by whether there is CUDA."""
     import warp as wp
 
-    return "newton" if wp.is_cuda_available() else "mujoco"
+    on_cuda = wp.is_cuda_available() if device == "auto" else device.startswith("cuda")
+    return "newton" if on_cuda else "mujoco"
 
 
-def load_engine(name: str, *, workers: int = 0) -> Engine:
+def load_engine(name: str, *, workers: int = 0, device: str = "auto") -> Engine:
     """Engine by name; ``auto`` is :func:`automatic_engine`.
 
+    Args:
+        name: ``auto`` or a key of :data:`ENGINES`.
+        workers: Threads of an engine on the CPU; 0 takes all cores.
+        device: ``auto``, ``cpu`` or a Warp device such as ``cuda:0``.
+
     Raises:
-        ValueError: Unknown name; the message lists the known ones.
+        ValueError: Unknown name or device, the message lists the known ones; or MuJoCo on another device than the CPU.
         ImportError: What the engine needs is not installed; the message names the extra.
     """
+    _check_device(device)
     if name == "auto":
-        name = automatic_engine()
+        name = automatic_engine(device)
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}; choose from auto, {', '.join(ENGINES)}")
+    options: dict[str, str] = {"device": device}
+    if name == "mujoco":
+        if device not in ("auto", "cpu"):
+            raise ValueError(
+                f"engine mujoco runs on the CPU (got device {device!r}); choose engine newton for CUDA"
+            )
+        options = {}
     module, _, attribute = ENGINES[name].partition(":")
-    engine: Engine = getattr(importlib.import_module(module), attribute)(workers=workers)
+    engine: Engine = getattr(importlib.import_module(module), attribute)(workers=workers, **options)
     return engine
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that Warp does not know."""
+    import warp as wp
+
+    if device == "auto":
+        return
+    try:
+        wp.get_device(device)
+    except (ValueError, RuntimeError) as error:
+        known = ", ".join(str(one) for one in wp.get_devices())
+        raise ValueError(f"unknown device {device!r}; choose from auto, {known}") from error
