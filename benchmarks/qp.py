@@ -21,9 +21,9 @@ import warp as wp
 from scipy.optimize import lsq_linear
 
 from warpgrasp.hands import load_hand
-from warpgrasp.kernels.energies.wrench import vec6
 from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolver
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
+from warpgrasp.kernels.spatial import vec6
 from warpgrasp.objects import example_object_names, load_object
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.optimizer import OptimizerMalaStar

@@ -13,11 +13,12 @@ from warpgrasp.kernels.chains.mala import (
     Chain,
     Schedule,
     StepWorkspace,
-    launch_accept,
-    launch_propose,
-    launch_statistics,
+    accept_kernel,
+    propose_kernel,
+    statistics_kernel,
 )
-from warpgrasp.kernels.kinematics import KinematicTree, vec6
+from warpgrasp.kernels.kinematics import KinematicTree
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["COUNT", "DOF_COUNT", "HandMadeRun", "accept_share", "default_schedule", "wide_tree", "within"]
 
@@ -112,22 +113,38 @@ class HandMadeRun:
         )
 
     def statistics(self) -> None:
-        launch_statistics(self.current, self.schedule, self.per_object, work=self.work)
+        wp.launch(
+            statistics_kernel,
+            dim=(self.work.step.shape[0], 1 + self.current.gradient.shape[1]),
+            inputs=[self.current, self.schedule, self.per_object],
+            outputs=[self.work],
+            device="cpu",
+        )
 
     def propose(self) -> None:
-        launch_propose(
-            self.tree,
-            self.current,
-            self.schedule,
-            self.reset_root_pose,
-            self.reset_joint_position,
-            self.per_object,
-            work=self.work,
-            proposal=self.proposal,
+        wp.launch(
+            propose_kernel,
+            dim=self.current.energy.shape[0],
+            inputs=[
+                self.tree,
+                self.current,
+                self.schedule,
+                self.reset_root_pose,
+                self.reset_joint_position,
+                self.per_object,
+            ],
+            outputs=[self.work, self.proposal],
+            device="cpu",
         )
 
     def accept(self) -> None:
-        launch_accept(self.proposal, self.schedule, work=self.work, current=self.current, best=self.best)
+        wp.launch(
+            accept_kernel,
+            dim=self.current.energy.shape[0],
+            inputs=[self.proposal, self.schedule],
+            outputs=[self.work, self.current, self.best],
+            device="cpu",
+        )
 
     def assign(self, chain: str, name: str, value: NDArray[Any] | list[Any] | float) -> None:
         """Write one array of a chain ("current", "proposal", "best") or of "work"."""

@@ -21,7 +21,8 @@ from scipy.spatial.transform import Rotation
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 from warpgrasp.synthesis.energy_config import EnergyConfig
-from warpgrasp.synthesis.energy_terms import Distance, Penetration
+from warpgrasp.synthesis.energy_optional import Wall
+from warpgrasp.synthesis.energy_terms import Distance, ForceClosure, Penetration
 from warpgrasp.synthesis.optimizer import OptimizerMala
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.state import GraspState
@@ -156,6 +157,21 @@ def test_a_term_without_taped_form_is_optimised_and_refused_on_a_tape() -> None:
     np.testing.assert_array_equal(state.gradient.numpy(), expected.gradient.numpy())
     with pytest.raises(ValueError, match=r"energy term 'mine' \(OnlyFused\) has no launch_taped"):
         taped(problem, state)
+
+
+def test_a_second_term_of_one_class_has_buffers_of_its_own() -> None:
+    """A second force closure and a second wall beside the built-in ones: the energies each has alone."""
+    second = {"eight_edges": ForceClosure(edge_count=8), "ceiling": Wall(weight=1.0, offset=-0.2)}
+    first = only(force_closure=ForceClosure(), wall=Wall(weight=1.0))
+    both = make_problem("allegro", energy=dataclasses.replace(first, extra=second))
+    variables = variables_of("allegro", "random")
+    together = dict(zip(both.term_names, state_of(both, variables).energy_terms.numpy(), strict=True))
+    for name, term in {**first.active_terms(), **second}.items():
+        alone = make_problem("allegro", energy=dataclasses.replace(only(), extra={"alone": term}))
+        expected = state_of(alone, variables).energy_terms.numpy()[0]
+        np.testing.assert_allclose(together[name], expected, rtol=1e-5, err_msg=name)
+    assert not np.allclose(together["force_closure"], together["eight_edges"])
+    assert not np.allclose(together["wall"], together["ceiling"])
 
 
 def test_a_term_of_ones_own_is_a_column_and_stands_in_the_metadata(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from scipy.optimize import lsq_linear
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.kernels.energies.force_closure import contact_position_gradient, force_closure_energy
 from warpgrasp.kernels.energies.singular_values import SingularValueForm, gram_matrix, singular_value_factor
-from warpgrasp.kernels.energies.wrench import launch_wrench_matrix, vec6
+from warpgrasp.kernels.energies.wrench import launch_wrench_matrix
 from warpgrasp.kernels.qp.adjoint import QpAdjoint, qp_value
 from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolver
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
+from warpgrasp.kernels.spatial import vec6
 
 wp.set_module_options({"enable_backward": False})
 DEVICE = "cpu"

@@ -10,9 +10,9 @@ import trimesh
 import warp as wp
 
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.kernels.energies.wrench import vec6
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
+from warpgrasp.kernels.spatial import vec6
 
 DEVICE = "cpu"
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"

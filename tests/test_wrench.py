@@ -21,9 +21,9 @@ from warpgrasp.kernels.energies.wrench import (
     launch_wrench_matrix,
     launch_wrench_sum_energy,
     tangent_basis,
-    vec6,
     write_contact_wrenches,
 )
+from warpgrasp.kernels.spatial import vec6
 
 wp.set_module_options({"enable_backward": False})
 DEVICE = "cpu"

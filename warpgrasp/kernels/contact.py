@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
-from warpgrasp.kernels.kinematics import vec6
 from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
+from warpgrasp.kernels.spatial import vec6
 
 if TYPE_CHECKING:
     pass
 
 __all__ = [
     "CandidateSet",
+    "Contacts",
     "add_point_force",
-    "launch_closest_features",
-    "launch_contact_forces",
-    "launch_contact_points",
-    "launch_distance",
+    "closest_features_kernel",
+    "contact_forces_kernel",
+    "contact_points_kernel",
+    "distance_kernel",
     "launch_distance_taped",
 ]
 
@@ -40,6 +41,18 @@ class CandidateSet:
     link: wp.array(dtype=wp.int32)  # [N]
     position: wp.array(dtype=wp.vec3)  # [N] m, link frame
     normal: wp.array(dtype=wp.vec3)  # [N] unit, out of the hand, link frame
+
+
+@wp.struct
+class Contacts:
+    """Active contacts of ``B`` grasps, ``C`` each, object frame."""
+
+    index: wp.array2d(dtype=wp.int32)  # [B, C] candidate
+    position: wp.array2d(dtype=wp.vec3)  # [B, C] m
+    hand_normal: wp.array2d(dtype=wp.vec3)  # [B, C] unit, out of the hand
+    closest_point: wp.array2d(dtype=wp.vec3)  # [B, C] m, on the object
+    object_normal: wp.array2d(dtype=wp.vec3)  # [B, C] unit, out of the object
+    distance: wp.array2d(dtype=wp.float32)  # [B, C] m, negative inside
 
 
 @wp.func
@@ -61,7 +74,7 @@ def add_point_force(
 
 
 @wp.kernel
-def _contact_points(
+def contact_points_kernel(
     candidates: CandidateSet,
     contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
@@ -69,6 +82,7 @@ def _contact_points(
     contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
     hand_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
 ):
+    """Positions [m] and outward hand normals of the active contacts in the object frame, shape [B, C]; taped."""
     grasp, contact = wp.tid()
     candidate = contact_index[grasp, contact]
     pose = link_pose[grasp, candidates.link[candidate]]
@@ -76,64 +90,24 @@ def _contact_points(
     hand_normal[grasp, contact] = wp.transform_vector(pose, candidates.normal[candidate])
 
 
-def launch_contact_points(
-    candidates: CandidateSet,
-    contact_index: wp.array,
-    link_pose: wp.array,
-    *,
-    contact_position: wp.array,
-    hand_normal: wp.array,
-) -> None:
-    """Positions [m] and outward hand normals of the active contacts in the object frame, shape [B, C]; taped."""
-    wp.launch(
-        _contact_points,
-        dim=contact_index.shape,
-        inputs=[candidates, contact_index, link_pose],
-        outputs=[contact_position, hand_normal],
-        device=link_pose.device,
-    )
-
-
 @wp.kernel(enable_backward=False)
-def _closest_features(
+def closest_features_kernel(
     meshes: MeshSet,
     object_index: wp.array(dtype=wp.int32),  # [B]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
     # outputs
-    closest_point: wp.array2d(dtype=wp.vec3),  # [B, C] also the guess of the search
-    object_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
-    contact_distance: wp.array2d(dtype=wp.float32),  # [B, C]
+    contacts: Contacts,
 ):
-    grasp, contact = wp.tid()
-    point = contact_position[grasp, contact]
-    within = wp.length(point - closest_point[grasp, contact])
-    feature = query_closest_feature(meshes, object_index[grasp], point, within)
-    closest_point[grasp, contact] = feature.point
-    object_normal[grasp, contact] = feature.normal
-    contact_distance[grasp, contact] = feature.distance
+    """Freeze the closest object feature of every contact: closest point, normal and distance; never taped.
 
-
-def launch_closest_features(
-    meshes: MeshSet,
-    object_index: wp.array,
-    contact_position: wp.array,
-    *,
-    closest_point: wp.array,
-    object_normal: wp.array,
-    contact_distance: wp.array,
-) -> None:
-    """Freeze the closest object feature of every contact, shape [B, C]; never taped.
-
-    ``closest_point`` must hold points of the meshes on entry (the last closest points, or any vertex).
+    ``contacts.closest_point`` must hold points of the meshes on entry (the last closest points, or any vertex).
     """
-    wp.launch(
-        _closest_features,
-        dim=contact_position.shape,
-        inputs=[meshes, object_index, contact_position],
-        outputs=[closest_point, object_normal, contact_distance],
-        device=contact_position.device,
-        record_tape=False,
-    )
+    grasp, contact = wp.tid()
+    point = contacts.position[grasp, contact]
+    within = wp.length(point - contacts.closest_point[grasp, contact])
+    feature = query_closest_feature(meshes, object_index[grasp], point, within)
+    contacts.closest_point[grasp, contact] = feature.point
+    contacts.object_normal[grasp, contact] = feature.normal
+    contacts.distance[grasp, contact] = feature.distance
 
 
 @wp.func
@@ -182,25 +156,22 @@ def launch_distance_taped(
 
 
 @wp.kernel(enable_backward=False)
-def _distance(
+def distance_kernel(
     candidates: CandidateSet,
-    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
-    hand_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
-    object_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
-    contact_distance: wp.array2d(dtype=wp.float32),  # [B, C]
+    contacts: Contacts,
     normal_weighted: int,
     weight: float,
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
+    """Contact distance energy ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|`` [m], shape [B], and its weighted link wrenches."""
     grasp = wp.tid()
     total = float(0.0)
-    for contact in range(contact_index.shape[1]):
-        n_obj = object_normal[grasp, contact]
-        n_hand = hand_normal[grasp, contact]
-        d = contact_distance[grasp, contact]
+    for contact in range(contacts.index.shape[1]):
+        n_obj = contacts.object_normal[grasp, contact]
+        n_hand = contacts.hand_normal[grasp, contact]
+        d = contacts.distance[grasp, contact]
         factor = _alignment(n_hand, n_obj, normal_weighted)
         smooth = wp.sqrt(d * d + _SMOOTHING)
         total += factor * smooth
@@ -208,74 +179,23 @@ def _distance(
         torque = wp.vec3(0.0, 0.0, 0.0)
         if normal_weighted != 0:
             torque = (weight * factor * smooth) * wp.cross(n_hand, n_obj)
-        link = candidates.link[contact_index[grasp, contact]]
-        add_point_force(link_wrench, grasp, link, contact_position[grasp, contact], force, torque)
+        link = candidates.link[contacts.index[grasp, contact]]
+        add_point_force(link_wrench, grasp, link, contacts.position[grasp, contact], force, torque)
     energy[grasp] = total
 
 
-def launch_distance(
-    candidates: CandidateSet,
-    contact_index: wp.array,
-    contact_position: wp.array,
-    hand_normal: wp.array,
-    object_normal: wp.array,
-    contact_distance: wp.array,
-    normal_weighted: bool,
-    weight: float,
-    *,
-    energy: wp.array,
-    link_wrench: wp.array,
-) -> None:
-    """Contact distance energy ``sum_c exp(1 - <n_hand, -n_obj>) |d_c|`` [m], shape [B], and its weighted link wrenches."""
-    wp.launch(
-        _distance,
-        dim=contact_index.shape[0],
-        inputs=[
-            candidates,
-            contact_index,
-            contact_position,
-            hand_normal,
-            object_normal,
-            contact_distance,
-            int(normal_weighted),
-            weight,
-        ],
-        outputs=[energy, link_wrench],
-        device=contact_position.device,
-    )
-
-
 @wp.kernel(enable_backward=False)
-def _contact_forces(
+def contact_forces_kernel(
     candidates: CandidateSet,
-    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
-    contact_force: wp.array2d(dtype=wp.vec3),  # [B, C]
+    contacts: Contacts,
+    contact_force: wp.array2d(dtype=wp.vec3),  # [B, C] N
     # outputs
-    link_wrench: wp.array2d(dtype=vec6),  # [B, L]
+    link_wrench: wp.array2d(dtype=vec6),  # [B, L] added to
 ):
+    """Add forces at the contacts to the link wrenches; with ``launch_joint_gradient`` this is ``J^T f``."""
     grasp = wp.tid()
-    for contact in range(contact_index.shape[1]):
-        link = candidates.link[contact_index[grasp, contact]]
+    for contact in range(contacts.index.shape[1]):
+        link = candidates.link[contacts.index[grasp, contact]]
         zero = wp.vec3(0.0, 0.0, 0.0)
         force = contact_force[grasp, contact]
-        add_point_force(link_wrench, grasp, link, contact_position[grasp, contact], force, zero)
-
-
-def launch_contact_forces(
-    candidates: CandidateSet,
-    contact_index: wp.array,
-    contact_position: wp.array,
-    contact_force: wp.array,
-    *,
-    link_wrench: wp.array,
-) -> None:
-    """Add contact forces [N], shape [B, C], to the link wrenches [B, L]; with ``launch_joint_gradient`` this is ``J^T f``."""
-    wp.launch(
-        _contact_forces,
-        dim=contact_index.shape[0],
-        inputs=[candidates, contact_index, contact_position, contact_force],
-        outputs=[link_wrench],
-        device=contact_position.device,
-        record_tape=False,
-    )
+        add_point_force(link_wrench, grasp, link, contacts.position[grasp, contact], force, zero)

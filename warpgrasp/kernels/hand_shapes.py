@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
+    "GeometryPoses",
     "HandGeometry",
     "depth_normal",
+    "geometry_poses",
     "launch_geometry_poses",
     "segment_distance_squared",
     "to_geometry",
@@ -46,37 +48,47 @@ class HandGeometry:
     mask: wp.uint64  # one bit set per geometry
 
 
+@wp.struct
+class GeometryPoses:
+    """Posed collision geometry of ``B`` hands, object frame."""
+
+    pose: wp.array2d(dtype=wp.transform)  # [B, G]
+    bound_center: wp.array2d(dtype=wp.vec3)  # [B, G] m, bounding capsule
+    bound_axis: wp.array2d(dtype=wp.vec3)  # [B, G] m, half segment of the bounding capsule
+
+
 @wp.kernel(enable_backward=False)
 def _geometry_poses(
     geometry: HandGeometry,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     # outputs
-    geometry_pose: wp.array2d(dtype=wp.transform),  # [B, G]
-    bound_center: wp.array2d(dtype=wp.vec3),  # [B, G]
-    bound_axis: wp.array2d(dtype=wp.vec3),  # [B, G]
+    poses: GeometryPoses,
 ):
     grasp = wp.tid()
     for g in range(geometry.type.shape[0]):
         pose = wp.transform_multiply(link_pose[grasp, geometry.link[g]], geometry.pose[g])
-        geometry_pose[grasp, g] = pose
-        bound_center[grasp, g] = wp.transform_point(pose, geometry.bound_center[g])
-        bound_axis[grasp, g] = wp.transform_vector(pose, geometry.bound_axis[g])
+        poses.pose[grasp, g] = pose
+        poses.bound_center[grasp, g] = wp.transform_point(pose, geometry.bound_center[g])
+        poses.bound_axis[grasp, g] = wp.transform_vector(pose, geometry.bound_axis[g])
 
 
-def launch_geometry_poses(
-    geometry: HandGeometry,
-    link_pose: wp.array,
-    *,
-    geometry_pose: wp.array,
-    bound_center: wp.array,
-    bound_axis: wp.array,
-) -> None:
-    """Poses of the collision geometries in the object frame [B, G] and of their bounding capsules [m]."""
+def geometry_poses(geometry: HandGeometry, batch_size: int, device: wp.DeviceLike) -> GeometryPoses:
+    """Allocate the posed geometry of ``batch_size`` hands."""
+    shape = (batch_size, geometry.type.shape[0])
+    result = GeometryPoses()
+    result.pose = wp.empty(shape, dtype=wp.transform, device=device)
+    result.bound_center = wp.empty(shape, dtype=wp.vec3, device=device)
+    result.bound_axis = wp.empty(shape, dtype=wp.vec3, device=device)
+    return result
+
+
+def launch_geometry_poses(geometry: HandGeometry, link_pose: wp.array, *, poses: GeometryPoses) -> None:
+    """Poses of the collision geometries in the object frame and their bounding capsules, of link poses [B, L]."""
     wp.launch(
         _geometry_poses,
         dim=link_pose.shape[0],
         inputs=[geometry, link_pose],
-        outputs=[geometry_pose, bound_center, bound_axis],
+        outputs=[poses],
         device=link_pose.device,
         record_tape=False,
     )

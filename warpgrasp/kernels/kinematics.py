@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
+from warpgrasp.kernels.spatial import vec6
+
 if TYPE_CHECKING:
     pass
 
@@ -24,9 +26,8 @@ __all__ = [
     "KinematicTree",
     "launch_forward_kinematics",
     "launch_joint_gradient",
-    "launch_retract",
+    "retract_kernel",
     "rotation_from_vector",
-    "vec6",
 ]
 
 wp.set_module_options({"enable_backward": True})
@@ -34,8 +35,6 @@ wp.set_module_options({"enable_backward": True})
 ROOT_DOF_COUNT = 6
 _FIXED = wp.constant(0)
 _REVOLUTE = wp.constant(1)
-
-vec6 = wp.types.vector(length=6, dtype=wp.float32)
 
 
 @wp.struct
@@ -64,7 +63,7 @@ def rotation_from_vector(rotation: wp.vec3) -> wp.quat:
 
 
 @wp.kernel
-def _retract(
+def retract_kernel(
     root_pose: wp.array(dtype=wp.transform),  # [B]
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J]
     increment: wp.array2d(dtype=wp.float32),  # [B, 6 + J]
@@ -72,6 +71,7 @@ def _retract(
     root_pose_out: wp.array(dtype=wp.transform),  # [B]
     joint_position_out: wp.array2d(dtype=wp.float32),  # [B, J]
 ):
+    """Apply increments [translation (object frame), rotation vector (hand frame), joints] to a batch of hands; taped."""
     grasp = wp.tid()
     position = wp.transform_get_translation(root_pose[grasp])
     rotation = wp.transform_get_rotation(root_pose[grasp])
@@ -82,24 +82,6 @@ def _retract(
     )
     for dof in range(joint_position.shape[1]):
         joint_position_out[grasp, dof] = joint_position[grasp, dof] + increment[grasp, 6 + dof]
-
-
-def launch_retract(
-    root_pose: wp.array,
-    joint_position: wp.array,
-    increment: wp.array,
-    *,
-    root_pose_out: wp.array,
-    joint_position_out: wp.array,
-) -> None:
-    """Apply increments [translation (object frame), rotation vector (hand frame), joints] to a batch of hands; taped."""
-    wp.launch(
-        _retract,
-        dim=root_pose.shape[0],
-        inputs=[root_pose, joint_position, increment],
-        outputs=[root_pose_out, joint_position_out],
-        device=root_pose.device,
-    )
 
 
 @wp.kernel

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
-from warpgrasp.kernels.hand_shapes import HandGeometry, depth_normal, segment_distance_squared, to_geometry
+from warpgrasp.kernels.hand_shapes import (
+    GeometryPoses,
+    HandGeometry,
+    depth_normal,
+    segment_distance_squared,
+    to_geometry,
+)
 
 if TYPE_CHECKING:
     pass
@@ -34,9 +40,7 @@ class SampleSet:
 @wp.func
 def geometries_near(
     geometry: HandGeometry,
-    geometry_pose: wp.array2d(dtype=wp.transform),
-    bound_center: wp.array2d(dtype=wp.vec3),
-    bound_axis: wp.array2d(dtype=wp.vec3),
+    poses: GeometryPoses,
     grasp: int,
     candidates: wp.uint64,
     sphere: wp.vec4,
@@ -51,8 +55,11 @@ def geometries_near(
     while remaining != wp.uint64(0):
         if (remaining & wp.uint64(1)) != wp.uint64(0):
             reach = sphere[3] + geometry.bound_radius[g]
-            if segment_distance_squared(center, bound_center[grasp, g], bound_axis[grasp, g]) < reach * reach:
-                x = to_geometry(geometry_pose[grasp, g], center)
+            if (
+                segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
+                < reach * reach
+            ):
+                x = to_geometry(poses.pose[grasp, g], center)
                 if depth_normal(geometry, g, x, separated)[3] > separated:
                     mask = mask | bit
         remaining = remaining >> wp.uint64(1)

@@ -6,23 +6,23 @@ Each is a frozen dataclass of hyper-parameters that fulfils ``warpgrasp.synthesi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import warp as wp
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, check_numbers
-from warpgrasp.kernels.energies.manipulability import launch_manipulability, launch_manipulability_taped
+from warpgrasp.kernels.energies.manipulability import launch_manipulability_taped, manipulability_kernel
 from warpgrasp.kernels.energies.wall_approach import (
-    launch_approach,
-    launch_approach_taped,
-    launch_wall,
-    launch_wall_taped,
+    approach_kernel,
+    approach_taped_kernel,
+    wall_kernel,
+    wall_taped_kernel,
 )
 from warpgrasp.kernels.energies.weighted_sum import launch_add_scaled
 from warpgrasp.kernels.energies.wrench import launch_wrench_sum_energy
-from warpgrasp.kernels.energies.wrench_balance import launch_wrench_balance
+from warpgrasp.kernels.energies.wrench_balance import wrench_balance_kernel
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -45,17 +45,18 @@ class WrenchBalance:
         check_numbers(self, "energy.wrench_balance", torque_weight=POSITIVE)
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_wrench_balance(
-            problem.center_of_mass,
-            self.torque_weight,
-            problem.candidates,
-            problem.object_index,
-            state.contact_index,
-            state.contact_position,
-            state.object_normal,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            wrench_balance_kernel,
+            dim=problem.batch_size,
+            inputs=[
+                problem.grasped_objects,
+                problem.candidates,
+                state.contacts,
+                self.torque_weight,
+                self.weight,
+            ],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -85,26 +86,32 @@ class Wall:
         self._unit_normal()
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_wall(
-            problem.spheres,
-            wp.vec3(*self._unit_normal()),
-            self._offsets(problem, state),
-            problem.object_index,
-            state.link_pose,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            wall_kernel,
+            dim=problem.batch_size,
+            inputs=[*self._inputs(problem, state), self.weight],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_wall_taped(
+        wp.launch(
+            wall_taped_kernel,
+            dim=(problem.batch_size, problem.spheres.link.shape[0]),
+            inputs=self._inputs(problem, state),
+            outputs=[energy],
+            device=problem.device,
+        )
+
+    def _inputs(self, problem: GraspProblem, state: GraspState) -> list[Any]:
+        """What both kernels read."""
+        return [
             problem.spheres,
             wp.vec3(*self._unit_normal()),
             self._offsets(problem, state),
             problem.object_index,
             state.link_pose,
-            energy=energy,
-        )
+        ]
 
     def offset_of(self, model: ObjectModel) -> float:
         """Position of the plane of one object along the normal [m]."""
@@ -116,10 +123,11 @@ class Wall:
         return _unit(self.normal, "energy.wall.normal")
 
     def _offsets(self, problem: GraspProblem, state: GraspState) -> wp.array:
-        if "wall_offset" not in state.scratch:
+        key = f"wall_offset {self.normal} {self.offset}"  # another wall has another
+        if key not in state.scratch:
             offsets = [self.offset_of(model) for model in problem.objects]
-            state.scratch["wall_offset"] = wp.array(offsets, dtype=wp.float32, device=problem.device)
-        return state.scratch["wall_offset"]
+            state.scratch[key] = wp.array(offsets, dtype=wp.float32, device=problem.device)
+        return state.scratch[key]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,26 +144,28 @@ class Approach:
         _unit(self.direction, "energy.approach.direction")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_approach(
-            self._palm_normal(problem),
-            wp.vec3(*_unit(self.direction, "energy.approach.direction")),
-            state.link_pose,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            approach_kernel,
+            dim=problem.batch_size,
+            inputs=[*self._inputs(problem, state), self.weight],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_approach_taped(
-            self._palm_normal(problem),
-            wp.vec3(*_unit(self.direction, "energy.approach.direction")),
-            state.link_pose,
-            energy=energy,
+        wp.launch(
+            approach_taped_kernel,
+            dim=problem.batch_size,
+            inputs=self._inputs(problem, state),
+            outputs=[energy],
+            device=problem.device,
         )
 
-    @staticmethod
-    def _palm_normal(problem: GraspProblem) -> wp.vec3:
-        return wp.vec3(*Rotation.from_quat(problem.hand.wrist_quaternion).apply([0.0, 0.0, 1.0]))
+    def _inputs(self, problem: GraspProblem, state: GraspState) -> list[Any]:
+        """What both kernels read."""
+        palm = Rotation.from_quat(problem.hand.wrist_quaternion).apply([0.0, 0.0, 1.0])
+        direction = _unit(self.direction, "energy.approach.direction")
+        return [wp.vec3(*palm), wp.vec3(*direction), state.link_pose]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,17 +180,12 @@ class Manipulability:
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         shape = (problem.batch_size, problem.contact_count, len(problem.hand.joint_names))
-        launch_manipulability(
-            problem.tree,
-            problem.candidates,
-            state.contact_index,
-            state.link_pose,
-            state.contact_position,
-            state.hand_normal,
-            self.weight,
-            lever=state.buffer("contact_lever", shape, wp.float32),
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            manipulability_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.tree, problem.candidates, state.contacts, state.link_pose, self.weight],
+            outputs=[state.buffer("contact_lever", shape, wp.float32), energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:

@@ -7,32 +7,34 @@ mathematics stands in the kernels and in ``docs/concepts/energies.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import warp as wp
 
-from warpgrasp.base.ranges import POSITIVE, check_numbers
-from warpgrasp.kernels.contact import launch_distance, launch_distance_taped
+from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, check_numbers
+from warpgrasp.kernels.contact import distance_kernel, launch_distance_taped
 from warpgrasp.kernels.energies.force_closure_fused import (
+    ForceClosureArrays,
     ForceClosureConstants,
     force_closure_arrays,
-    launch_force_closure,
+    force_closure_kernel,
 )
 from warpgrasp.kernels.energies.force_closure_taped import launch_force_closure_taped
-from warpgrasp.kernels.energies.joint_limits import launch_joint_limits, launch_joint_limits_taped
+from warpgrasp.kernels.energies.joint_limits import joint_limits_kernel, joint_limits_taped_kernel
 from warpgrasp.kernels.energies.penetration import (
-    launch_deepest_geometry,
-    launch_penetration,
-    launch_penetration_taped,
+    deepest_geometry_kernel,
+    penetration_kernel,
+    penetration_taped_kernel,
 )
-from warpgrasp.kernels.energies.self_penetration import launch_self_penetration, launch_self_penetration_taped
+from warpgrasp.kernels.energies.self_penetration import self_penetration_kernel, self_penetration_taped_kernel
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.kernels.energies.sphere_penetration import (
     launch_closest_to_spheres,
-    launch_sphere_penetration,
-    launch_sphere_penetration_taped,
+    sphere_penetration_kernel,
+    sphere_penetration_taped_kernel,
 )
-from warpgrasp.kernels.hand_shapes import launch_geometry_poses
+from warpgrasp.kernels.energies.wrench import edge_directions
+from warpgrasp.kernels.hand_shapes import GeometryPoses, geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 
 if TYPE_CHECKING:
@@ -75,42 +77,43 @@ class ForceClosure:
                 "and the energy is constant; 1 is the published value"
             )
 
-    def constants(self) -> ForceClosureConstants:
+    def constants(self, device: Any) -> ForceClosureConstants:
         """The hyper-parameters as a kernel argument."""
         result = ForceClosureConstants()
+        result.edge_direction = edge_directions(self.edge_count, device)
         result.friction = self.friction
         result.torque_weight = self.torque_weight
         result.gain = self.gain
         result.offset = self.offset
         result.decay = self.decay
         result.factor_form = int(self.factor)
-        result.lower = self.qp.lower
-        result.upper = self.qp.upper
-        result.ridge = self.qp.ridge
+        result.qp = self.qp.constants()
         result.solver = int(self.qp.solver)
-        result.iteration_limit = self.qp.resolved_iteration_limit
-        result.tolerance = self.qp.tolerance
         return result
 
-    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        if "force_closure" not in state.scratch:
-            state.scratch["force_closure"] = force_closure_arrays(
+    def arrays(self, problem: GraspProblem, state: GraspState) -> ForceClosureArrays:
+        """Buffers and results of the term's last launch at ``state``; made at the first use."""
+        key = f"force_closure {self.edge_count} {self.qp.solver}"  # another term of this class has others
+        if key not in state.scratch:
+            state.scratch[key] = force_closure_arrays(
                 problem.batch_size, problem.contact_count, self.edge_count, self.qp, problem.device
             )
-        launch_force_closure(
-            self.constants(),
-            self.edge_count,
-            problem.center_of_mass,
-            problem.candidates,
-            problem.object_index,
-            state.contact_index,
-            state.contact_position,
-            state.object_normal,
-            self.weight,
-            qp_dual=state.qp_dual,
-            arrays=state.scratch["force_closure"],
-            energy=energy,
-            link_wrench=state.link_wrench,
+        arrays: ForceClosureArrays = state.scratch[key]
+        return arrays
+
+    def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        wp.launch(
+            force_closure_kernel,
+            dim=problem.batch_size,
+            inputs=[
+                self.constants(problem.device),
+                problem.grasped_objects,
+                problem.candidates,
+                state.contacts,
+                self.weight,
+            ],
+            outputs=[state.qp_dual, self.arrays(problem, state), energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -147,17 +150,12 @@ class Distance:
         check_numbers(self, "energy.distance")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_distance(
-            problem.candidates,
-            state.contact_index,
-            state.contact_position,
-            state.hand_normal,
-            state.object_normal,
-            state.contact_distance,
-            self.normal_weighted,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            distance_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.candidates, state.contacts, int(self.normal_weighted), self.weight],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -182,53 +180,53 @@ class Penetration:
         check_numbers(self, "energy.penetration")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        pose, center, axis = self._geometry_poses(problem, state)
-        launch_penetration(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            pose,
-            center,
-            axis,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        poses = self._geometry_poses(problem, state)
+        wp.launch(
+            penetration_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.geometry, problem.samples, problem.object_index, poses, self.weight],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        pose, _, _ = self._geometry_poses(problem, state)
+        poses = self._geometry_poses(problem, state)
         shape = (problem.batch_size, problem.sample_count)
         # Fresh arrays: a tape replays backwards, after later evaluations would have overwritten shared ones.
         deepest = wp.empty(shape, dtype=wp.int32, device=problem.device)
         plane = wp.empty(shape, dtype=wp.vec4, device=problem.device)
-        launch_deepest_geometry(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            pose,
-            deepest_geometry=deepest,
-            deepest_plane=plane,
+        wp.launch(
+            deepest_geometry_kernel,
+            dim=shape,
+            inputs=[problem.geometry, problem.samples, problem.object_index, poses],
+            outputs=[deepest, plane],
+            device=problem.device,
+            record_tape=False,
         )
-        launch_penetration_taped(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            deepest,
-            plane,
-            state.link_pose,
-            energy=energy,
+        wp.launch(
+            penetration_taped_kernel,
+            dim=shape,
+            inputs=[
+                problem.geometry,
+                problem.samples,
+                problem.object_index,
+                deepest,
+                plane,
+                state.link_pose,
+            ],
+            outputs=[energy],
+            device=problem.device,
         )
 
     @staticmethod
-    def _geometry_poses(problem: GraspProblem, state: GraspState) -> tuple[wp.array, wp.array, wp.array]:
-        shape = (problem.batch_size, problem.geometry.type.shape[0])
-        pose = state.buffer("geometry_pose", shape, wp.transform)
-        center = state.buffer("bound_center", shape, wp.vec3)
-        axis = state.buffer("bound_axis", shape, wp.vec3)
-        launch_geometry_poses(
-            problem.geometry, state.link_pose, geometry_pose=pose, bound_center=center, bound_axis=axis
-        )
-        return pose, center, axis
+    def _geometry_poses(problem: GraspProblem, state: GraspState) -> GeometryPoses:
+        if "geometry_poses" not in state.scratch:
+            state.scratch["geometry_poses"] = geometry_poses(
+                problem.geometry, problem.batch_size, problem.device
+            )
+        poses: GeometryPoses = state.scratch["geometry_poses"]
+        launch_geometry_poses(problem.geometry, state.link_pose, poses=poses)
+        return poses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,22 +236,27 @@ class SpherePenetration:
     weight: float = 1000.0
     """Factor in the total energy [1/m]. Large, as this is a constraint: at 100 some grasps still hide a finger."""
     allowance: float = 0.005
-    """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links."""
+    """Depth that does not count [m]: small ones are left to ``Penetration``, which knows the shapes of the links. A negative
+    one asks for that much distance."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "energy.sphere_penetration")
+        check_numbers(self, "energy.sphere_penetration", allowance=ANY_FINITE)
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_sphere_penetration(
-            problem.spheres,
-            problem.meshes,
-            problem.distance_bound,
-            problem.object_index,
-            state.link_pose,
-            self.allowance,
-            self.weight,
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            sphere_penetration_kernel,
+            dim=problem.batch_size,
+            inputs=[
+                problem.spheres,
+                problem.meshes,
+                problem.distance_bound,
+                problem.object_index,
+                state.link_pose,
+                self.allowance,
+                self.weight,
+            ],
+            outputs=[energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -270,8 +273,12 @@ class SpherePenetration:
             closest=closest,
             normal=normal,
         )
-        launch_sphere_penetration_taped(
-            problem.spheres, closest, normal, state.link_pose, self.allowance, energy=energy
+        wp.launch(
+            sphere_penetration_taped_kernel,
+            dim=shape,
+            inputs=[problem.spheres, closest, normal, state.link_pose, self.allowance],
+            outputs=[energy],
+            device=problem.device,
         )
 
 
@@ -290,18 +297,22 @@ class SelfPenetration:
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         shape = (problem.batch_size, problem.spheres.link.shape[0])
-        launch_self_penetration(
-            problem.spheres,
-            state.link_pose,
-            self.margin,
-            self.weight,
-            center=state.buffer("sphere_center", shape, wp.vec3),
-            energy=energy,
-            link_wrench=state.link_wrench,
+        wp.launch(
+            self_penetration_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.spheres, state.link_pose, self.margin, self.weight],
+            outputs=[state.buffer("sphere_center", shape, wp.vec3), energy, state.link_wrench],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_self_penetration_taped(problem.spheres, state.link_pose, self.margin, energy=energy)
+        wp.launch(
+            self_penetration_taped_kernel,
+            dim=(problem.batch_size, problem.spheres.pair.shape[0]),
+            inputs=[problem.spheres, state.link_pose, self.margin],
+            outputs=[energy],
+            device=problem.device,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,9 +326,19 @@ class JointLimits:
         check_numbers(self, "energy.joint_limits")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_joint_limits(
-            problem.tree, state.joint_position, self.weight, energy=energy, joint_force=state.joint_force
+        wp.launch(
+            joint_limits_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.tree, state.joint_position, self.weight],
+            outputs=[energy, state.joint_force],
+            device=problem.device,
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        launch_joint_limits_taped(problem.tree, state.joint_position, energy=energy)
+        wp.launch(
+            joint_limits_taped_kernel,
+            dim=state.joint_position.shape,
+            inputs=[problem.tree, state.joint_position],
+            outputs=[energy],
+            device=problem.device,
+        )

@@ -23,9 +23,9 @@ from warpgrasp.kernels.chains.mala import (
     Chain,
     Schedule,
     StepWorkspace,
-    launch_accept,
-    launch_propose,
-    launch_statistics,
+    accept_kernel,
+    propose_kernel,
+    statistics_kernel,
 )
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import SeedGrasps
@@ -155,24 +155,38 @@ class OptimizerMala:
 
     def step(self, problem: GraspProblem, state: MalaState) -> None:
         """Statistics, proposal, evaluation, Metropolis test."""
-        launch_statistics(state.current, state.schedule, problem.grasp_count, work=state.work)
-        launch_propose(
-            problem.tree,
-            state.current,
-            state.schedule,
-            state.reset_root_pose,
-            state.reset_joint_position,
-            problem.grasp_count,
-            work=state.work,
-            proposal=state.proposal_chain,
+        wp.launch(
+            statistics_kernel,
+            dim=(len(problem.objects), 1 + state.current.gradient.shape[1]),
+            inputs=[state.current, state.schedule, problem.grasp_count],
+            outputs=[state.work],
+            device=problem.device,
+        )
+        wp.launch(
+            propose_kernel,
+            dim=problem.batch_size,
+            inputs=[
+                problem.tree,
+                state.current,
+                state.schedule,
+                state.reset_root_pose,
+                state.reset_joint_position,
+                problem.grasp_count,
+            ],
+            outputs=[state.work, state.proposal_chain],
+            device=problem.device,
         )
         problem.evaluate(state.proposal)
         self._accept(state)
 
     @staticmethod
     def _accept(state: MalaState) -> None:
-        launch_accept(
-            state.proposal_chain, state.schedule, work=state.work, current=state.current, best=state.best
+        wp.launch(
+            accept_kernel,
+            dim=state.status.shape[0],
+            inputs=[state.proposal_chain, state.schedule],
+            outputs=[state.work, state.current, state.best],
+            device=state.status.device,
         )
 
 

@@ -17,8 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.hands.device import surface_points
 from warpgrasp.hands.model import JointType
-from warpgrasp.kernels.energies.penetration import launch_clearance
-from warpgrasp.kernels.hand_shapes import launch_geometry_poses
+from warpgrasp.kernels.energies.penetration import clearance_kernel
+from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
 from warpgrasp.kernels.targets.opening import (
     NEAREST_COUNT,
@@ -195,11 +195,8 @@ class _ClearanceSearch:
         self._problem = problem
         self._margin = margin * 1.001  # clear by the margin itself must not be lost to rounding
         device, batch = problem.device, problem.batch_size
-        shape = (batch, problem.geometry.type.shape[0])
         self._link_pose = wp.empty(state.link_pose.shape, dtype=wp.transform, device=device)
-        self._geometry_pose = wp.empty(shape, dtype=wp.transform, device=device)
-        self._bound_center = wp.empty(shape, dtype=wp.vec3, device=device)
-        self._bound_axis = wp.empty(shape, dtype=wp.vec3, device=device)
+        self._poses = geometry_poses(problem.geometry, batch, device)
         self._clearance = wp.empty(batch, dtype=wp.float32, device=device)
 
     def __call__(self, root_pose: FloatArray, joint_position: FloatArray) -> FloatArray:
@@ -209,21 +206,12 @@ class _ClearanceSearch:
             joint_position.astype(np.float32), dtype=wp.float32, device=problem.device
         )
         launch_forward_kinematics(problem.tree, root, joints, link_pose=self._link_pose)
-        launch_geometry_poses(
-            problem.geometry,
-            self._link_pose,
-            geometry_pose=self._geometry_pose,
-            bound_center=self._bound_center,
-            bound_axis=self._bound_axis,
-        )
-        launch_clearance(
-            problem.geometry,
-            problem.samples,
-            problem.object_index,
-            self._geometry_pose,
-            self._bound_center,
-            self._bound_axis,
-            self._margin,
-            clearance=self._clearance,
+        launch_geometry_poses(problem.geometry, self._link_pose, poses=self._poses)
+        wp.launch(
+            clearance_kernel,
+            dim=problem.batch_size,
+            inputs=[problem.geometry, problem.samples, problem.object_index, self._poses, self._margin],
+            outputs=[self._clearance],
+            device=problem.device,
         )
         return self._clearance.numpy().astype(np.float64)

@@ -15,16 +15,17 @@ import numpy as np
 import warp as wp
 
 from warpgrasp.hands.device import candidate_set, hand_geometry, hand_spheres, kinematic_tree
-from warpgrasp.kernels.contact import launch_closest_features, launch_contact_points
+from warpgrasp.kernels.contact import closest_features_kernel, contact_points_kernel
 from warpgrasp.kernels.distance_bound import DistanceBound
-from warpgrasp.kernels.energies.weighted_sum import launch_add_scaled, launch_weighted_sum
+from warpgrasp.kernels.energies.weighted_sum import launch_add_scaled, weighted_sum_kernel
+from warpgrasp.kernels.energies.wrench import GraspedObjects
 from warpgrasp.kernels.kinematics import (
     ROOT_DOF_COUNT,
     launch_forward_kinematics,
     launch_joint_gradient,
-    launch_retract,
-    vec6,
+    retract_kernel,
 )
+from warpgrasp.kernels.spatial import vec6
 from warpgrasp.objects.device import distance_bound, mesh_set, sample_set
 from warpgrasp.synthesis.state import GraspState
 from warpgrasp.synthesis.taped_gradient import TapedLaunch, launch_on_tape
@@ -121,6 +122,9 @@ class GraspProblem:
         self.object_index: wp.array = wp.array(index, dtype=wp.int32, device=self.device)
         centers = np.array([model.center_of_mass for model in objects])
         self.center_of_mass: wp.array = wp.array(centers, dtype=wp.vec3, device=self.device)
+        self.grasped_objects = GraspedObjects()
+        self.grasped_objects.index = self.object_index
+        self.grasped_objects.center_of_mass = self.center_of_mass
         self._fused, self._taped = self._sorted_terms()
         weights = [term.weight for term in self.terms.values()]
         self.term_weight: wp.array = wp.array(weights, dtype=wp.float32, device=self.device)
@@ -198,7 +202,13 @@ class GraspProblem:
             term.launch(self, state, state.energy_terms[row])
         if self._taped:
             launch_on_tape(self.candidates, state, self._taped)
-        launch_weighted_sum(self.term_weight, state.energy_terms, energy=state.energy)
+        wp.launch(
+            weighted_sum_kernel,
+            dim=self.batch_size,
+            inputs=[self.term_weight, state.energy_terms],
+            outputs=[state.energy],
+            device=self.device,
+        )
         launch_joint_gradient(
             self.tree,
             state.link_pose,
@@ -220,12 +230,12 @@ class GraspProblem:
         moved = self.create_state(requires_grad=True)
         for name in ("contact_index", "closest_point"):
             wp.copy(getattr(moved, name), getattr(state, name))
-        launch_retract(
-            state.root_pose,
-            state.joint_position,
-            increment,
-            root_pose_out=moved.root_pose,
-            joint_position_out=moved.joint_position,
+        wp.launch(
+            retract_kernel,
+            dim=self.batch_size,
+            inputs=[state.root_pose, state.joint_position, increment],
+            outputs=[moved.root_pose, moved.joint_position],
+            device=self.device,
         )
         launch_forward_kinematics(self.tree, moved.root_pose, moved.joint_position, link_pose=moved.link_pose)
         self._update_contacts(moved)
@@ -252,20 +262,20 @@ class GraspProblem:
         return fused, taped
 
     def _update_contacts(self, state: GraspState) -> None:
-        launch_contact_points(
-            self.candidates,
-            state.contact_index,
-            state.link_pose,
-            contact_position=state.contact_position,
-            hand_normal=state.hand_normal,
+        wp.launch(
+            contact_points_kernel,
+            dim=state.contact_index.shape,
+            inputs=[self.candidates, state.contact_index, state.link_pose],
+            outputs=[state.contact_position, state.hand_normal],
+            device=self.device,
         )
-        launch_closest_features(
-            self.meshes,
-            self.object_index,
-            state.contact_position,
-            closest_point=state.closest_point,
-            object_normal=state.object_normal,
-            contact_distance=state.contact_distance,
+        wp.launch(
+            closest_features_kernel,
+            dim=state.contact_index.shape,
+            inputs=[self.meshes, self.object_index],
+            outputs=[state.contacts],
+            device=self.device,
+            record_tape=False,
         )
 
 

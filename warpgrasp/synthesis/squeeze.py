@@ -16,7 +16,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.kernels.contact import launch_contact_forces
+from warpgrasp.kernels.contact import contact_forces_kernel
 from warpgrasp.kernels.kinematics import launch_joint_gradient
 from warpgrasp.kernels.targets.balanced_forces import launch_balanced_forces
 from warpgrasp.synthesis.energy_terms import ForceClosure
@@ -78,7 +78,7 @@ def contact_forces(
     energy = wp.zeros(problem.batch_size, dtype=wp.float32, device=problem.device)
     term.launch(problem, state, energy)
     state.link_wrench.zero_()  # only the forces are wanted, not their derivatives
-    arrays = state.scratch["force_closure"]
+    arrays = term.arrays(problem, state)
     edges = arrays.wrench_matrix.numpy()[:, :, :3]
     force = arrays.force.numpy()[:, :, None] * edges
     shape = (problem.batch_size, problem.contact_count, -1, 3)
@@ -110,12 +110,12 @@ def balanced_forces(problem: GraspProblem, state: GraspState, config: TargetConf
 def joint_torques(problem: GraspProblem, state: GraspState, force: FloatArray) -> FloatArray:
     """``J^T f`` of forces [N] at the active contacts, shape [B, C, 3]: torques [Nm or N], shape [B, J]."""
     device_force: wp.array = wp.array(force.astype(np.float32), dtype=wp.vec3, device=problem.device)
-    launch_contact_forces(
-        problem.candidates,
-        state.contact_index,
-        state.contact_position,
-        device_force,
-        link_wrench=state.link_wrench,
+    wp.launch(
+        contact_forces_kernel,
+        dim=problem.batch_size,
+        inputs=[problem.candidates, state.contacts, device_force],
+        outputs=[state.link_wrench],
+        device=problem.device,
     )
     generalized = wp.zeros_like(state.gradient)
     launch_joint_gradient(

@@ -7,6 +7,8 @@ from typing import Any
 
 import warp as wp
 
+from warpgrasp.kernels.contact import Contacts
+
 __all__ = ["GraspState"]
 
 
@@ -30,6 +32,18 @@ class GraspState:
     link_wrench: wp.array  # [B, L] vec6 accumulator, zero between evaluations
     joint_force: wp.array  # [B, J] accumulator, zero between evaluations
     scratch: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def contacts(self) -> Contacts:
+        """The arrays of the active contacts as one kernel argument."""
+        result = Contacts()
+        result.index = self.contact_index
+        result.position = self.contact_position
+        result.hand_normal = self.hand_normal
+        result.closest_point = self.closest_point
+        result.object_normal = self.object_normal
+        result.distance = self.contact_distance
+        return result
 
     def buffer(
         self, name: str, shape: tuple[int, ...], dtype: Any, *, requires_grad: bool = False

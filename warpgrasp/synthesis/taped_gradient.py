@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
-from warpgrasp.kernels.energies.taped_term import PoseAdjoints, taped_wrenches
+from warpgrasp.kernels.energies.taped_term import PoseAdjoints, taped_wrenches_kernel
 
 if TYPE_CHECKING:
     from warpgrasp.kernels.contact import CandidateSet
@@ -61,16 +61,9 @@ def launch_on_tape(
     for row, energy in energies.items():
         wp.copy(state.energy_terms[row], energy)
     wp.launch(
-        taped_wrenches,
+        taped_wrenches_kernel,
         dim=batch,
-        inputs=[
-            candidates,
-            state.contact_index,
-            state.link_pose,
-            state.contact_position,
-            state.hand_normal,
-            _adjoints(state),
-        ],
+        inputs=[candidates, state.contacts, state.link_pose, _adjoints(state)],
         outputs=[state.link_wrench, state.joint_force],
         device=state.energy.device,
     )

@@ -10,9 +10,10 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.chains.sampling import draw_contact
-from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector, vec6
+from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
+from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["Chain", "Schedule", "StepWorkspace", "launch_accept", "launch_propose", "launch_statistics"]
+__all__ = ["Chain", "Schedule", "StepWorkspace", "accept_kernel", "propose_kernel", "statistics_kernel"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -72,13 +73,14 @@ class StepWorkspace:
 
 
 @wp.kernel
-def _statistics(
+def statistics_kernel(
     chain: Chain,
     schedule: Schedule,
     grasps_per_object: int,
     # outputs
     work: StepWorkspace,
 ):
+    """Per object: RMS preconditioner, energy z-scores over its own batch, and the step counter."""
     obj, column = wp.tid()
     start = obj * grasps_per_object
     count = float(0.0)
@@ -112,20 +114,6 @@ def _statistics(
             else:
                 work.z_score[grasp] = 0.0
         work.step[obj] = work.step[obj] + 1
-
-
-def launch_statistics(
-    chain: Chain, schedule: Schedule, grasps_per_object: int, *, work: StepWorkspace
-) -> None:
-    """Per object: RMS preconditioner, energy z-scores over its own batch, and the step counter."""
-    object_count = work.step.shape[0]
-    wp.launch(
-        _statistics,
-        dim=(object_count, 1 + chain.gradient.shape[1]),
-        inputs=[chain, schedule, grasps_per_object],
-        outputs=[work],
-        device=chain.energy.device,
-    )
 
 
 @wp.func
@@ -195,7 +183,7 @@ def _gradient_step(
 
 
 @wp.kernel
-def _propose(
+def propose_kernel(
     tree: KinematicTree,
     current: Chain,
     schedule: Schedule,
@@ -206,6 +194,10 @@ def _propose(
     work: StepWorkspace,
     proposal: Chain,
 ):
+    """Write the next proposal of every chain: a preconditioned gradient step with a contact switch, or a reset.
+
+    ``reset_root_pose`` [R, B] and ``reset_joint_position`` [R, B, J] hold the fresh seeds of up to R resets per chain.
+    """
     grasp = wp.tid()
     obj = grasp / grasps_per_object
     step = work.step[obj]
@@ -236,30 +228,6 @@ def _propose(
             )
 
 
-def launch_propose(
-    tree: KinematicTree,
-    current: Chain,
-    schedule: Schedule,
-    reset_root_pose: wp.array,
-    reset_joint_position: wp.array,
-    grasps_per_object: int,
-    *,
-    work: StepWorkspace,
-    proposal: Chain,
-) -> None:
-    """Write the next proposal of every chain: a preconditioned gradient step with a contact switch, or a reset.
-
-    ``reset_root_pose`` [R, B] and ``reset_joint_position`` [R, B, J] hold the fresh seeds of up to R resets per chain.
-    """
-    wp.launch(
-        _propose,
-        dim=current.energy.shape[0],
-        inputs=[tree, current, schedule, reset_root_pose, reset_joint_position, grasps_per_object],
-        outputs=[work, proposal],
-        device=current.energy.device,
-    )
-
-
 @wp.func
 def _copy_pose(source: Chain, target: Chain, grasp: int):
     target.root_pose[grasp] = source.root_pose[grasp]
@@ -273,7 +241,7 @@ def _copy_pose(source: Chain, target: Chain, grasp: int):
 
 
 @wp.kernel
-def _accept(
+def accept_kernel(
     proposal: Chain,
     schedule: Schedule,
     # outputs
@@ -281,6 +249,10 @@ def _accept(
     current: Chain,
     best: Chain,
 ):
+    """Metropolis test of every chain; accepted proposals replace ``current`` whole, and ``best`` when lower.
+
+    A reset clears the best. A chain whose proposal is not finite is frozen with a status.
+    """
     grasp = wp.tid()
     if work.status[grasp] != 0:
         return
@@ -306,19 +278,3 @@ def _accept(
             current.gradient[grasp, dof] = proposal.gradient[grasp, dof]
         if forced or proposal.energy[grasp] < best.energy[grasp]:
             _copy_pose(proposal, best, grasp)
-
-
-def launch_accept(
-    proposal: Chain, schedule: Schedule, *, work: StepWorkspace, current: Chain, best: Chain
-) -> None:
-    """Metropolis test of every chain; accepted proposals replace ``current`` whole, and ``best`` when lower.
-
-    A reset clears the best. A chain whose proposal is not finite is frozen with a status.
-    """
-    wp.launch(
-        _accept,
-        dim=proposal.energy.shape[0],
-        inputs=[proposal, schedule],
-        outputs=[work, current, best],
-        device=proposal.energy.device,
-    )

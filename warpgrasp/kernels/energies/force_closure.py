@@ -12,7 +12,7 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.energies.singular_values import mat66d
-from warpgrasp.kernels.energies.wrench import vec6
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["contact_position_gradient", "factor_torque_gradient", "force_closure_energy"]
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.contact import CandidateSet, add_point_force
+from warpgrasp.kernels.contact import CandidateSet, Contacts, add_point_force
 from warpgrasp.kernels.energies.force_closure import contact_position_gradient, force_closure_energy
 from warpgrasp.kernels.energies.singular_values import SingularValueFactor, gram_matrix, singular_value_factor
-from warpgrasp.kernels.energies.wrench import contact_status, edge_directions, write_contact_wrenches
-from warpgrasp.kernels.kinematics import vec6
+from warpgrasp.kernels.energies.wrench import GraspedObjects, contact_status, write_contact_wrenches
 from warpgrasp.kernels.qp.dual_newton import (
     QpConfig,
+    QpConstants,
     QpSolution,
     QpSolver,
     qp_status,
     solve_dual_newton,
 )
 from warpgrasp.kernels.qp.projected_gradient import solve_projected_gradient
+from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["ForceClosureArrays", "ForceClosureConstants", "force_closure_arrays", "launch_force_closure"]
+__all__ = ["ForceClosureArrays", "ForceClosureConstants", "force_closure_arrays", "force_closure_kernel"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -41,30 +42,23 @@ class ForceClosureArrays:
 class ForceClosureConstants:
     """Constants of the energy; the symbols are those of ``docs/concepts/force_closure.md``."""
 
+    edge_direction: wp.array(dtype=wp.vec2)  # [k]
     friction: float
     torque_weight: float
     gain: float
     offset: float
     decay: float
     factor_form: int
-    lower: float
-    upper: float
-    ridge: float
+    qp: QpConstants
     solver: int
-    iteration_limit: int
-    tolerance: float
 
 
 @wp.kernel
-def _force_closure(
+def force_closure_kernel(
     constants: ForceClosureConstants,
-    edge_direction: wp.array(dtype=wp.vec2),  # [k]
-    center_of_mass: wp.array(dtype=wp.vec3),  # [O]
+    objects: GraspedObjects,
     candidates: CandidateSet,
-    object_index: wp.array(dtype=wp.int32),  # [B]
-    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
-    object_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
+    contacts: Contacts,
     weight: float,
     # outputs
     qp_dual: wp.array(dtype=vec6),  # [B] warm start and solution
@@ -72,20 +66,21 @@ def _force_closure(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
+    """Force-closure energy ``g (V + e0) exp(-v S)`` [B] and its weighted link wrenches; ``qp_dual`` is the warm start."""
     grasp = wp.tid()
-    status = contact_status(contact_position, object_normal, grasp)
+    status = contact_status(contacts.position, contacts.object_normal, grasp)
     arrays.status[grasp] = status
-    center = center_of_mass[object_index[grasp]]
-    edge_count = edge_direction.shape[0]
-    contact_count = contact_index.shape[1]
+    center = objects.center_of_mass[objects.index[grasp]]
+    edge_count = constants.edge_direction.shape[0]
+    contact_count = contacts.index.shape[1]
     for contact in range(contact_count):
         write_contact_wrenches(
-            contact_position[grasp, contact],
-            object_normal[grasp, contact],
+            contacts.position[grasp, contact],
+            contacts.object_normal[grasp, contact],
             center,
             constants.friction,
             constants.torque_weight,
-            edge_direction,
+            constants.edge_direction,
             grasp,
             contact,
             arrays.wrench_matrix,
@@ -95,11 +90,7 @@ def _force_closure(
         solution = solve_dual_newton(
             arrays.wrench_matrix,
             grasp,
-            constants.lower,
-            constants.upper,
-            constants.ridge,
-            constants.iteration_limit,
-            constants.tolerance,
+            constants.qp,
             qp_dual[grasp],
             arrays.force,
         )
@@ -107,11 +98,7 @@ def _force_closure(
         solution = solve_projected_gradient(
             arrays.wrench_matrix,
             grasp,
-            constants.lower,
-            constants.upper,
-            constants.ridge,
-            constants.iteration_limit,
-            constants.tolerance,
+            constants.qp,
             qp_dual[grasp],
             arrays.force,
             arrays.force_previous,
@@ -120,7 +107,7 @@ def _force_closure(
     arrays.residual[grasp] = solution.residual
     arrays.iteration_count[grasp] = solution.iteration_count
     if status == 0:
-        arrays.status[grasp] = qp_status(solution, constants.tolerance)
+        arrays.status[grasp] = qp_status(solution, constants.qp.tolerance)
     factor = SingularValueFactor()
     if constants.factor_form != 0:
         factor = singular_value_factor(gram_matrix(arrays.wrench_matrix, grasp), constants.factor_form)
@@ -142,9 +129,9 @@ def _force_closure(
             factor.gradient,
             -weight * constants.decay * value,
         )
-        link = candidates.link[contact_index[grasp, contact]]
+        link = candidates.link[contacts.index[grasp, contact]]
         zero = wp.vec3(0.0, 0.0, 0.0)
-        add_point_force(link_wrench, grasp, link, contact_position[grasp, contact], force, zero)
+        add_point_force(link_wrench, grasp, link, contacts.position[grasp, contact], force, zero)
 
 
 def force_closure_arrays(
@@ -161,40 +148,3 @@ def force_closure_arrays(
     arrays.iteration_count = wp.zeros(grasp_count, dtype=wp.int32, device=device)
     arrays.status = wp.zeros(grasp_count, dtype=wp.int32, device=device)
     return arrays
-
-
-def launch_force_closure(
-    constants: ForceClosureConstants,
-    edge_count: int,
-    center_of_mass: wp.array,
-    candidates: CandidateSet,
-    object_index: wp.array,
-    contact_index: wp.array,
-    contact_position: wp.array,
-    object_normal: wp.array,
-    weight: float,
-    *,
-    qp_dual: wp.array,
-    arrays: ForceClosureArrays,
-    energy: wp.array,
-    link_wrench: wp.array,
-) -> None:
-    """Force-closure energy ``g (V + e0) exp(-v S)`` [B] and its weighted link wrenches; ``qp_dual`` is the warm start."""
-    device = contact_position.device
-    wp.launch(
-        _force_closure,
-        dim=contact_index.shape[0],
-        inputs=[
-            constants,
-            edge_directions(edge_count, device),
-            center_of_mass,
-            candidates,
-            object_index,
-            contact_index,
-            contact_position,
-            object_normal,
-            weight,
-        ],
-        outputs=[qp_dual, arrays, energy, link_wrench],
-        device=device,
-    )

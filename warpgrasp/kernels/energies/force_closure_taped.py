@@ -15,9 +15,9 @@ from warpgrasp.kernels.energies.singular_values import (
     singular_value_factor,
 )
 from warpgrasp.kernels.energies.wrench import launch_wrench_matrix
-from warpgrasp.kernels.kinematics import vec6
 from warpgrasp.kernels.qp.adjoint import QpAdjoint, active_tape, qp_value
 from warpgrasp.kernels.qp.dual_newton import QpConfig
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["launch_force_closure_taped", "singular_value_taped"]
 

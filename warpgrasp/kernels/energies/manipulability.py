@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.contact import CandidateSet, add_point_force
-from warpgrasp.kernels.kinematics import KinematicTree, vec6
+from warpgrasp.kernels.contact import CandidateSet, Contacts, add_point_force
+from warpgrasp.kernels.kinematics import KinematicTree
+from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["launch_manipulability", "launch_manipulability_taped"]
+__all__ = ["launch_manipulability_taped", "manipulability_kernel"]
 
 wp.set_module_options({"enable_backward": True})
 
@@ -44,28 +45,27 @@ def _joint_lever(
 
 
 @wp.kernel(enable_backward=False)
-def _manipulability(
+def manipulability_kernel(
     tree: KinematicTree,
     candidates: CandidateSet,
-    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
+    contacts: Contacts,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
-    hand_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
     weight: float,
     # outputs
     lever: wp.array3d(dtype=wp.float32),  # [B, C, J] m_ij, scratch
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
+    """Manipulability energy of every grasp [B] and its weighted link wrenches [B, L]; ``lever`` is scratch [B, C, J]."""
     grasp = wp.tid()
     zero = wp.vec3(0.0, 0.0, 0.0)
-    contact_count = contact_index.shape[1]
+    contact_count = contacts.index.shape[1]
     share = 1.0 / float(contact_count)
     total = float(0.0)
     for contact in range(contact_count):
-        point = contact_position[grasp, contact]
-        normal = hand_normal[grasp, contact]
-        contact_link = candidates.link[contact_index[grasp, contact]]
+        point = contacts.position[grasp, contact]
+        normal = contacts.hand_normal[grasp, contact]
+        contact_link = candidates.link[contacts.index[grasp, contact]]
         for dof in range(lever.shape[2]):
             lever[grasp, contact, dof] = 0.0
         link = contact_link
@@ -102,37 +102,6 @@ def _manipulability(
                     add_point_force(link_wrench, grasp, parent, point, zero, -turn)
             link = parent
     energy[grasp] = total
-
-
-def launch_manipulability(
-    tree: KinematicTree,
-    candidates: CandidateSet,
-    contact_index: wp.array,
-    link_pose: wp.array,
-    contact_position: wp.array,
-    hand_normal: wp.array,
-    weight: float,
-    *,
-    lever: wp.array,
-    energy: wp.array,
-    link_wrench: wp.array,
-) -> None:
-    """Manipulability energy of every grasp [B] and its weighted link wrenches [B, L]; ``lever`` is scratch [B, C, J]."""
-    wp.launch(
-        _manipulability,
-        dim=contact_index.shape[0],
-        inputs=[
-            tree,
-            candidates,
-            contact_index,
-            link_pose,
-            contact_position,
-            hand_normal,
-            weight,
-        ],
-        outputs=[lever, energy, link_wrench],
-        device=link_pose.device,
-    )
 
 
 @wp.func

@@ -13,12 +13,12 @@ import warp as wp
 from numpy.typing import NDArray
 
 from warpgrasp.kernels.contact import add_point_force
-from warpgrasp.kernels.kinematics import vec6
+from warpgrasp.kernels.spatial import vec6
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["HandSpheres", "launch_self_penetration", "launch_self_penetration_taped"]
+__all__ = ["HandSpheres", "self_penetration_kernel", "self_penetration_taped_kernel"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
@@ -40,7 +40,7 @@ class HandSpheres:
 
 
 @wp.kernel(enable_backward=False)
-def _self_penetration(
+def self_penetration_kernel(
     spheres: HandSpheres,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     margin: float,
@@ -50,6 +50,7 @@ def _self_penetration(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
+    """Self-penetration energy [m], shape [B], and its weighted link wrenches; ``center`` [B, S] receives sphere centers."""
     grasp = wp.tid()
     for sphere in range(spheres.link.shape[0]):
         center[grasp, sphere] = wp.transform_point(
@@ -81,34 +82,15 @@ def _self_penetration(
     energy[grasp] = total
 
 
-def launch_self_penetration(
-    spheres: HandSpheres,
-    link_pose: wp.array,
-    margin: float,
-    weight: float,
-    *,
-    center: wp.array,
-    energy: wp.array,
-    link_wrench: wp.array,
-) -> None:
-    """Self-penetration energy [m], shape [B], and its weighted link wrenches; ``center`` [B, S] receives sphere centers."""
-    wp.launch(
-        _self_penetration,
-        dim=link_pose.shape[0],
-        inputs=[spheres, link_pose, margin, weight],
-        outputs=[center, energy, link_wrench],
-        device=link_pose.device,
-    )
-
-
 @wp.kernel
-def _self_penetration_taped(
+def self_penetration_taped_kernel(
     spheres: HandSpheres,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     margin: float,
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
 ):
+    """Add the self-penetration energy [m] of every grasp to ``energy`` [B]; taped."""
     grasp, pair = wp.tid()
     i = spheres.pair[pair, 0]
     j = spheres.pair[pair, 1]
@@ -118,16 +100,3 @@ def _self_penetration_taped(
     overlap = spheres.radius[i] + spheres.radius[j] + margin - wp.length(offset)
     if overlap > 0.0:
         wp.atomic_add(energy, grasp, overlap)
-
-
-def launch_self_penetration_taped(
-    spheres: HandSpheres, link_pose: wp.array, margin: float, *, energy: wp.array
-) -> None:
-    """Add the self-penetration energy [m] of every grasp to ``energy`` [B]; taped."""
-    wp.launch(
-        _self_penetration_taped,
-        dim=(link_pose.shape[0], spheres.pair.shape[0]),
-        inputs=[spheres, link_pose, margin],
-        outputs=[energy],
-        device=link_pose.device,
-    )

@@ -15,7 +15,7 @@ import enum
 
 import warp as wp
 
-from warpgrasp.kernels.energies.wrench import vec6
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = [
     "SingularValueFactor",

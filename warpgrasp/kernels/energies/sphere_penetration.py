@@ -11,10 +11,10 @@ import warp as wp
 from warpgrasp.kernels.contact import add_point_force
 from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, surely_farther
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
-from warpgrasp.kernels.kinematics import vec6
 from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
+from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["launch_closest_to_spheres", "launch_sphere_penetration", "launch_sphere_penetration_taped"]
+__all__ = ["launch_closest_to_spheres", "sphere_penetration_kernel", "sphere_penetration_taped_kernel"]
 
 wp.set_module_options({"enable_backward": True})
 
@@ -27,7 +27,7 @@ def _center(
 
 
 @wp.kernel(enable_backward=False)
-def _sphere_penetration(
+def sphere_penetration_kernel(
     spheres: HandSpheres,
     meshes: MeshSet,
     bound: DistanceBound,
@@ -39,6 +39,7 @@ def _sphere_penetration(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
+    """Depth of the spheres beyond ``allowance`` [m], summed, shape [B], and its weighted link wrenches."""
     grasp = wp.tid()
     obj = object_index[grasp]
     total = float(0.0)
@@ -54,28 +55,6 @@ def _sphere_penetration(
                     link_wrench, grasp, spheres.link[sphere], center, force, wp.vec3(0.0, 0.0, 0.0)
                 )
     energy[grasp] = total
-
-
-def launch_sphere_penetration(
-    spheres: HandSpheres,
-    meshes: MeshSet,
-    bound: DistanceBound,
-    object_index: wp.array,
-    link_pose: wp.array,
-    allowance: float,
-    weight: float,
-    *,
-    energy: wp.array,
-    link_wrench: wp.array,
-) -> None:
-    """Depth of the spheres beyond ``allowance`` [m], summed, shape [B], and its weighted link wrenches."""
-    wp.launch(
-        _sphere_penetration,
-        dim=link_pose.shape[0],
-        inputs=[spheres, meshes, bound, object_index, link_pose, allowance, weight],
-        outputs=[energy, link_wrench],
-        device=link_pose.device,
-    )
 
 
 @wp.kernel(enable_backward=False)
@@ -119,7 +98,7 @@ def launch_closest_to_spheres(
 
 
 @wp.kernel
-def _sphere_penetration_taped(
+def sphere_penetration_taped_kernel(
     spheres: HandSpheres,
     closest: wp.array2d(dtype=wp.vec3),  # [B, S] frozen
     normal: wp.array2d(dtype=wp.vec3),  # [B, S] frozen
@@ -128,27 +107,9 @@ def _sphere_penetration_taped(
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
 ):
+    """Add the depth of the spheres [m] of every grasp to ``energy`` [B]; taped, closest points frozen."""
     grasp, sphere = wp.tid()
     offset = _center(spheres, link_pose, grasp, sphere) - closest[grasp, sphere]
     depth = spheres.radius[sphere] - allowance - wp.dot(normal[grasp, sphere], offset)
     if depth > 0.0:
         wp.atomic_add(energy, grasp, depth)
-
-
-def launch_sphere_penetration_taped(
-    spheres: HandSpheres,
-    closest: wp.array,
-    normal: wp.array,
-    link_pose: wp.array,
-    allowance: float,
-    *,
-    energy: wp.array,
-) -> None:
-    """Add the depth of the spheres [m] of every grasp to ``energy`` [B]; taped, closest points frozen."""
-    wp.launch(
-        _sphere_penetration_taped,
-        dim=closest.shape,
-        inputs=[spheres, closest, normal, link_pose, allowance],
-        outputs=[energy],
-        device=link_pose.device,
-    )

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.contact import CandidateSet, add_point_force
-from warpgrasp.kernels.kinematics import vec6
+from warpgrasp.kernels.contact import CandidateSet, Contacts, add_point_force
+from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["PoseAdjoints", "taped_wrenches"]
+__all__ = ["PoseAdjoints", "taped_wrenches_kernel"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -49,12 +49,10 @@ def _add_pose(
 
 
 @wp.kernel
-def taped_wrenches(
+def taped_wrenches_kernel(
     candidates: CandidateSet,
-    contact_index: wp.array2d(dtype=wp.int32),  # [B, C]
+    contacts: Contacts,
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
-    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
-    hand_normal: wp.array2d(dtype=wp.vec3),  # [B, C]
     adjoints: PoseAdjoints,
     # outputs
     link_wrench: wp.array2d(dtype=vec6),  # [B, L] added to
@@ -65,10 +63,10 @@ def taped_wrenches(
     _add_pose(link_wrench, grasp, 0, link_pose[grasp, 0], adjoints.root_pose[grasp])
     for link in range(link_pose.shape[1]):
         _add_pose(link_wrench, grasp, link, link_pose[grasp, link], adjoints.link_pose[grasp, link])
-    for contact in range(contact_index.shape[1]):
-        link = candidates.link[contact_index[grasp, contact]]
-        torque = wp.cross(hand_normal[grasp, contact], adjoints.hand_normal[grasp, contact])
+    for contact in range(contacts.index.shape[1]):
+        link = candidates.link[contacts.index[grasp, contact]]
+        torque = wp.cross(contacts.hand_normal[grasp, contact], adjoints.hand_normal[grasp, contact])
         force = adjoints.contact_position[grasp, contact]
-        add_point_force(link_wrench, grasp, link, contact_position[grasp, contact], force, torque)
+        add_point_force(link_wrench, grasp, link, contacts.position[grasp, contact], force, torque)
     for dof in range(joint_force.shape[1]):
         joint_force[grasp, dof] = joint_force[grasp, dof] + adjoints.joint_position[grasp, dof]

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import warp as wp
 
-__all__ = ["launch_add_scaled", "launch_weighted_sum"]
+__all__ = ["launch_add_scaled", "weighted_sum_kernel"]
 
 wp.set_module_options({"enable_backward": True})
 
 
 @wp.kernel(enable_backward=False)
-def _weighted_sum(
+def weighted_sum_kernel(
     term_weight: wp.array(dtype=wp.float32),  # [K]
     energy_terms: wp.array2d(dtype=wp.float32),  # [K, B]
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
 ):
+    """Total energy ``E = sum_k w_k E_k`` of every grasp, shape [B], of terms [K, B]."""
     grasp = wp.tid()
     total = float(0.0)
     for term in range(term_weight.shape[0]):
         total += term_weight[term] * energy_terms[term, grasp]
     energy[grasp] = total
-
-
-def launch_weighted_sum(term_weight: wp.array, energy_terms: wp.array, *, energy: wp.array) -> None:
-    """Total energy ``E = sum_k w_k E_k`` of every grasp, shape [B], of terms [K, B]."""
-    wp.launch(
-        _weighted_sum,
-        dim=energy.shape[0],
-        inputs=[term_weight, energy_terms],
-        outputs=[energy],
-        device=energy.device,
-    )
 
 
 @wp.kernel

@@ -29,8 +29,10 @@ import numpy as np
 import warp as wp
 
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = [
+    "GraspedObjects",
     "contact_status",
     "contact_wrench",
     "edge_directions",
@@ -38,19 +40,24 @@ __all__ = [
     "launch_wrench_matrix",
     "launch_wrench_sum_energy",
     "tangent_basis",
-    "vec6",
     "write_contact_wrenches",
 ]
 
 wp.set_module_options({"enable_backward": True})
 
-vec6 = wp.types.vector(length=6, dtype=wp.float32)
-"""Wrench (force [N], weighted torque [N m s]) or its dual, six float32."""
 
 _STATUS_OK = wp.constant(int(GraspStatus.OK))
 _STATUS_NONFINITE = wp.constant(int(GraspStatus.NONFINITE_ENERGY))
 _STATUS_DEGENERATE = wp.constant(int(GraspStatus.DEGENERATE_CONTACTS))
 _DISTINCT_DISTANCE = wp.constant(wp.float32(1.0e-6))
+
+
+@wp.struct
+class GraspedObjects:
+    """Which object each of ``B`` grasps holds, and where the torques of ``O`` objects count from."""
+
+    index: wp.array(dtype=wp.int32)  # [B]
+    center_of_mass: wp.array(dtype=wp.vec3)  # [O] m, object frame
 
 
 @lru_cache(maxsize=64)

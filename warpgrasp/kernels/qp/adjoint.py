@@ -20,10 +20,16 @@ from typing import Any
 import warp as wp
 
 from warpgrasp.kernels.energies.singular_values import mat66d
-from warpgrasp.kernels.energies.wrench import vec6
-from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolution, qp_status, solve_positive_definite
+from warpgrasp.kernels.qp.dual_newton import (
+    QpConfig,
+    QpConstants,
+    QpSolution,
+    qp_status,
+    solve_positive_definite,
+)
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
 from warpgrasp.kernels.qp.unrolled import unrolled_projected_gradient
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["QpAdjoint", "active_tape", "qp_value"]
 
@@ -55,9 +61,7 @@ def _envelope_kernel(
 
 @wp.kernel
 def _implicit_kernel(
-    lower: float,
-    upper: float,
-    ridge: float,
+    qp: QpConstants,
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     force: wp.array2d(dtype=wp.float32),  # [B, E]
     dual: wp.array(dtype=vec6),  # [B]
@@ -68,12 +72,12 @@ def _implicit_kernel(
 ):
     # float64: x_bar_i + w_i.h is a projection on the null space of the free columns and is divided by eps
     grasp = wp.tid()
-    reciprocal_ridge = wp.float64(1.0) / wp.float64(ridge)
+    reciprocal_ridge = wp.float64(1.0) / wp.float64(qp.ridge)
     hessian = mat66d()
     right_hand_side = _vec6d()
     for i in range(wrench_matrix.shape[1]):
         x = force[grasp, i]
-        if x > lower and x < upper:
+        if x > qp.lower and x < qp.upper:
             w = _vec6d(wrench_matrix[grasp, i])
             hessian += wp.outer(w, w)
             right_hand_side -= w * wp.float64(force_gradient[grasp, i])
@@ -86,7 +90,7 @@ def _implicit_kernel(
     for i in range(wrench_matrix.shape[1]):
         x = force[grasp, i]
         gradient = h * wp.float64(x)
-        if x > lower and x < upper:
+        if x > qp.lower and x < qp.upper:
             w = _vec6d(wrench_matrix[grasp, i])
             scale = (wp.float64(force_gradient[grasp, i]) + wp.dot(w, h)) * reciprocal_ridge
             gradient -= dual_grasp * scale
@@ -97,9 +101,7 @@ def _implicit_kernel(
 def duality_gap(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
+    qp: QpConstants,
     y: vec6,
     force: wp.array2d(dtype=wp.float32),  # [B, E]
 ) -> wp.vec2:
@@ -112,19 +114,16 @@ def duality_gap(
     squared_force = float(0.0)
     for i in range(wrench_matrix.shape[1]):
         x = force[grasp, i]
-        unconstrained = -wp.dot(wrench_matrix[grasp, i], y) / ridge
-        clipped = wp.clamp(unconstrained, lower, upper)
+        unconstrained = -wp.dot(wrench_matrix[grasp, i], y) / qp.ridge
+        clipped = wp.clamp(unconstrained, qp.lower, qp.upper)
         gap += (x - clipped) * (x + clipped - 2.0 * unconstrained)
         squared_force += x * x
-    return wp.vec2(0.5 * ridge * gap, 0.5 * (wp.dot(y, y) + ridge * squared_force))
+    return wp.vec2(0.5 * qp.ridge * gap, 0.5 * (wp.dot(y, y) + qp.ridge * squared_force))
 
 
 @wp.kernel
 def _certificate_kernel(
-    lower: float,
-    upper: float,
-    ridge: float,
-    tolerance: float,
+    qp: QpConstants,
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     force: wp.array2d(dtype=wp.float32),  # [B, E]
     dual: wp.array(dtype=vec6),  # [B]
@@ -133,12 +132,12 @@ def _certificate_kernel(
     status: wp.array(dtype=wp.int32),  # [B]
 ):
     grasp = wp.tid()
-    gap = duality_gap(wrench_matrix, grasp, lower, upper, ridge, dual[grasp], force)
+    gap = duality_gap(wrench_matrix, grasp, qp, dual[grasp], force)
     solution = QpSolution()
     solution.value = gap[1]
     solution.residual = wp.max(gap[0], 0.0) / wp.max(gap[1], 1.0e-30)
     residual[grasp] = solution.residual
-    status[grasp] = qp_status(solution, tolerance)
+    status[grasp] = qp_status(solution, qp.tolerance)
 
 
 def qp_value(
@@ -201,7 +200,7 @@ def _unrolled_value(wrench_matrix: Any, config: QpConfig, dual_start: Any) -> Qp
     wp.launch(
         _certificate_kernel,
         dim=grasp_count,
-        inputs=[config.lower, config.upper, config.ridge, config.tolerance, wrench_matrix, force, dual],
+        inputs=[config.constants(), wrench_matrix, force, dual],
         outputs=[residual, status],
         device=device,
         record_tape=False,
@@ -242,9 +241,7 @@ def _record(
                 _implicit_kernel,
                 dim=wrench_matrix.shape[0],
                 inputs=[
-                    config.lower,
-                    config.upper,
-                    config.ridge,
+                    config.constants(),
                     wrench_matrix,
                     arrays.force,
                     arrays.dual,

@@ -41,10 +41,11 @@ import warp as wp
 
 from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.kernels.energies.wrench import vec6
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = [
     "QpConfig",
+    "QpConstants",
     "QpSolution",
     "QpSolver",
     "dual_model",
@@ -98,12 +99,33 @@ class QpConfig:
                 f"qp.lower must be smaller than qp.upper (got {self.lower:g} and {self.upper:g}); they bound every force"
             )
 
+    def constants(self) -> QpConstants:
+        """The settings as a kernel argument."""
+        result = QpConstants()
+        result.lower = self.lower
+        result.upper = self.upper
+        result.ridge = self.ridge
+        result.iteration_limit = self.resolved_iteration_limit
+        result.tolerance = self.tolerance
+        return result
+
     @property
     def resolved_iteration_limit(self) -> int:
         """The iteration limit with the solver's default filled in."""
         if self.iteration_limit is not None:
             return self.iteration_limit
         return 50 if self.solver == QpSolver.DUAL_NEWTON else 4000
+
+
+@wp.struct
+class QpConstants:
+    """The settings of a solve as a kernel argument."""
+
+    lower: float
+    upper: float
+    ridge: float
+    iteration_limit: int
+    tolerance: float
 
 
 @wp.struct
@@ -129,9 +151,9 @@ class DualModel:
 
 
 @wp.func
-def edge_force(w: vec6, dual: vec6, lower: float, upper: float, ridge: float) -> float:
+def edge_force(w: vec6, dual: vec6, qp: QpConstants) -> float:
     """Force of one edge at the dual point, ``x_i(l) = clip(-w_i.l / eps, lower, upper)``."""
-    return wp.clamp(-wp.dot(w, dual) / ridge, lower, upper)
+    return wp.clamp(-wp.dot(w, dual) / qp.ridge, qp.lower, qp.upper)
 
 
 @wp.func
@@ -163,20 +185,18 @@ def solve_positive_definite(matrix: Any, right_hand_side: Any):
 def dual_model(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
+    qp: QpConstants,
     dual: vec6,
 ) -> DualModel:
     """F(l), its generalised Jacobian H and V(x(l)) in one pass over the columns."""
     y = vec6()
     hessian = mat66()
     squared_force = float(0.0)
-    reciprocal_ridge = 1.0 / ridge
+    reciprocal_ridge = 1.0 / qp.ridge
     for i in range(wrench_matrix.shape[1]):
         w = wrench_matrix[grasp, i]
         unconstrained = -wp.dot(w, dual) * reciprocal_ridge
-        x = wp.clamp(unconstrained, lower, upper)
+        x = wp.clamp(unconstrained, qp.lower, qp.upper)
         y += w * x
         squared_force += x * x
         if x == unconstrained:
@@ -187,7 +207,7 @@ def dual_model(
     model = DualModel()
     model.gradient = dual - y
     model.hessian = hessian
-    model.value = 0.5 * (wp.dot(y, y) + ridge * squared_force)
+    model.value = 0.5 * (wp.dot(y, y) + qp.ridge * squared_force)
     return model
 
 
@@ -195,9 +215,7 @@ def dual_model(
 def dual_step_length(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
+    qp: QpConstants,
     dual: vec6,
     direction: vec6,
     slope_start: float,
@@ -208,7 +226,7 @@ def dual_step_length(
     The slope ``F(l + t d).d`` is increasing and piecewise linear in t; ``slope_start < 0`` is its value at t
     = 0 and ``slope_full`` at t = 1. Newton's method on the slope, kept inside the bracket.
     """
-    reciprocal_ridge = 1.0 / ridge
+    reciprocal_ridge = 1.0 / qp.ridge
     slope_change = wp.dot(direction, direction)
     slope_dual = wp.dot(dual, direction)
     low = float(0.0)
@@ -227,7 +245,7 @@ def dual_step_length(
             w = wrench_matrix[grasp, i]
             p = wp.dot(w, direction)
             unconstrained = -wp.dot(w, dual_t) * reciprocal_ridge
-            x = wp.clamp(unconstrained, lower, upper)
+            x = wp.clamp(unconstrained, qp.lower, qp.upper)
             slope -= p * x
             if x == unconstrained:
                 curvature += p * p * reciprocal_ridge
@@ -248,14 +266,14 @@ def dual_step_length(
 def refused_solution(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
+    qp: QpConstants,
     iteration: int,
     # outputs
     force: wp.array2d(dtype=wp.float32),  # [B, E]
 ) -> QpSolution:
     """Result for a wrench matrix that is not finite: infinite value and residual, a clean dual."""
     for i in range(wrench_matrix.shape[1]):
-        force[grasp, i] = lower
+        force[grasp, i] = qp.lower
     solution = QpSolution()
     solution.value = wp.inf
     solution.residual = wp.inf
@@ -267,11 +285,7 @@ def refused_solution(
 def solve_dual_newton(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
-    iteration_limit: int,
-    tolerance: float,
+    qp: QpConstants,
     dual_start: vec6,
     # outputs
     force: wp.array2d(dtype=wp.float32),  # [B, E]
@@ -281,30 +295,28 @@ def solve_dual_newton(
     dual = dual_start
     if not wp.isfinite(wp.dot(dual, dual)):
         dual = vec6()
-    model = dual_model(wrench_matrix, grasp, lower, upper, ridge, dual)
+    model = dual_model(wrench_matrix, grasp, qp, dual)
     gap = float(0.5) * wp.dot(model.gradient, model.gradient)
     iteration = int(0)
     # not (a > b): a NaN gap leaves the loop
-    while iteration < iteration_limit and gap > tolerance * model.value:
+    while iteration < qp.iteration_limit and gap > qp.tolerance * model.value:
         direction = -solve_positive_definite(model.hessian, model.gradient)
         slope_start = wp.dot(model.gradient, direction)
         trial = dual + direction
-        model = dual_model(wrench_matrix, grasp, lower, upper, ridge, trial)
+        model = dual_model(wrench_matrix, grasp, qp, trial)
         slope_full = wp.dot(model.gradient, direction)
         if wp.abs(slope_full) > -0.5 * slope_start:
-            step = dual_step_length(
-                wrench_matrix, grasp, lower, upper, ridge, dual, direction, slope_start, slope_full
-            )
+            step = dual_step_length(wrench_matrix, grasp, qp, dual, direction, slope_start, slope_full)
             trial = dual + direction * step
-            model = dual_model(wrench_matrix, grasp, lower, upper, ridge, trial)
+            model = dual_model(wrench_matrix, grasp, qp, trial)
         dual = trial
         gap = 0.5 * wp.dot(model.gradient, model.gradient)
         iteration += 1
     solution.iteration_count = iteration
     if not wp.isfinite(gap + model.value):
-        return refused_solution(wrench_matrix, grasp, lower, iteration, force)
+        return refused_solution(wrench_matrix, grasp, qp, iteration, force)
     for i in range(wrench_matrix.shape[1]):
-        force[grasp, i] = edge_force(wrench_matrix[grasp, i], dual, lower, upper, ridge)
+        force[grasp, i] = edge_force(wrench_matrix[grasp, i], dual, qp)
     solution.dual = dual
     solution.value = model.value
     solution.residual = gap / wp.max(model.value, 1.0e-30)

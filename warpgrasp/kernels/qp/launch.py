@@ -7,9 +7,9 @@ from typing import Any
 
 import warp as wp
 
-from warpgrasp.kernels.energies.wrench import vec6
-from warpgrasp.kernels.qp.dual_newton import QpConfig, QpSolver, qp_status, solve_dual_newton
+from warpgrasp.kernels.qp.dual_newton import QpConfig, QpConstants, QpSolver, qp_status, solve_dual_newton
 from warpgrasp.kernels.qp.projected_gradient import solve_projected_gradient
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["QpArrays", "launch_qp"]
 
@@ -62,11 +62,7 @@ class QpArrays:
 
 @wp.kernel
 def _dual_newton_kernel(
-    lower: float,
-    upper: float,
-    ridge: float,
-    iteration_limit: int,
-    tolerance: float,
+    qp: QpConstants,
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     dual_start: wp.array(dtype=vec6),  # [B]
     # outputs
@@ -78,23 +74,17 @@ def _dual_newton_kernel(
     status: wp.array(dtype=wp.int32),  # [B]
 ):
     grasp = wp.tid()
-    solution = solve_dual_newton(
-        wrench_matrix, grasp, lower, upper, ridge, iteration_limit, tolerance, dual_start[grasp], force
-    )
+    solution = solve_dual_newton(wrench_matrix, grasp, qp, dual_start[grasp], force)
     dual[grasp] = solution.dual
     value[grasp] = solution.value
     residual[grasp] = solution.residual
     iteration_count[grasp] = solution.iteration_count
-    status[grasp] = qp_status(solution, tolerance)
+    status[grasp] = qp_status(solution, qp.tolerance)
 
 
 @wp.kernel
 def _projected_gradient_kernel(
-    lower: float,
-    upper: float,
-    ridge: float,
-    iteration_limit: int,
-    tolerance: float,
+    qp: QpConstants,
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     dual_start: wp.array(dtype=vec6),  # [B]
     # outputs
@@ -110,11 +100,7 @@ def _projected_gradient_kernel(
     solution = solve_projected_gradient(
         wrench_matrix,
         grasp,
-        lower,
-        upper,
-        ridge,
-        iteration_limit,
-        tolerance,
+        qp,
         dual_start[grasp],
         force,
         force_previous,
@@ -123,7 +109,7 @@ def _projected_gradient_kernel(
     value[grasp] = solution.value
     residual[grasp] = solution.residual
     iteration_count[grasp] = solution.iteration_count
-    status[grasp] = qp_status(solution, tolerance)
+    status[grasp] = qp_status(solution, qp.tolerance)
 
 
 def launch_qp(wrench_matrix: Any, *, config: QpConfig, arrays: QpArrays, dual_start: Any = None) -> None:
@@ -136,15 +122,7 @@ def launch_qp(wrench_matrix: Any, *, config: QpConfig, arrays: QpArrays, dual_st
         dual_start: Warm start, vec6, shape [grasp_count]; ``None`` starts at ``arrays.dual``, the previous
             solution.
     """
-    inputs = [
-        config.lower,
-        config.upper,
-        config.ridge,
-        config.resolved_iteration_limit,
-        config.tolerance,
-        wrench_matrix,
-        arrays.dual if dual_start is None else dual_start,
-    ]
+    inputs = [config.constants(), wrench_matrix, arrays.dual if dual_start is None else dual_start]
     results = [arrays.dual, arrays.value, arrays.residual, arrays.iteration_count, arrays.status]
     if config.solver == QpSolver.DUAL_NEWTON:
         kernel, outputs = _dual_newton_kernel, [arrays.force, *results]

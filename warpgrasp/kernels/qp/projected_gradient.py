@@ -12,14 +12,15 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.energies.singular_values import gram_matrix, largest_eigenvalue_bound
-from warpgrasp.kernels.energies.wrench import vec6
 from warpgrasp.kernels.qp.dual_newton import (
+    QpConstants,
     QpSolution,
     dual_model,
     edge_force,
     refused_solution,
     solve_positive_definite,
 )
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["solve_projected_gradient"]
 
@@ -32,11 +33,7 @@ _POLISH_INTERVAL = wp.constant(16)
 def solve_projected_gradient(
     wrench_matrix: wp.array2d(dtype=vec6),  # [B, E]
     grasp: int,
-    lower: float,
-    upper: float,
-    ridge: float,
-    iteration_limit: int,
-    tolerance: float,
+    qp: QpConstants,
     dual_start: vec6,
     # outputs
     force: wp.array2d(dtype=wp.float32),  # [B, E]
@@ -55,19 +52,19 @@ def solve_projected_gradient(
     y = vec6()
     for i in range(column_count):
         w = wrench_matrix[grasp, i]
-        x = edge_force(w, start, lower, upper, ridge)
+        x = edge_force(w, start, qp)
         force[grasp, i] = x
         force_previous[grasp, i] = x
         y += w * x
-    step = 1.0 / (1.001 * largest_eigenvalue_bound(gram_matrix(wrench_matrix, grasp)) + ridge)
+    step = 1.0 / (1.001 * largest_eigenvalue_bound(gram_matrix(wrench_matrix, grasp)) + qp.ridge)
     y_previous = y
     theta = float(1.0)
     beta = float(0.0)
     iteration = int(0)
     dual = y
-    model = dual_model(wrench_matrix, grasp, lower, upper, ridge, dual)
+    model = dual_model(wrench_matrix, grasp, qp, dual)
     gap = float(0.5) * wp.dot(model.gradient, model.gradient)
-    while iteration < iteration_limit and gap > tolerance * model.value:
+    while iteration < qp.iteration_limit and gap > qp.tolerance * model.value:
         y_extrapolated = y + (y - y_previous) * beta
         y_previous = y
         y = vec6()
@@ -76,7 +73,7 @@ def solve_projected_gradient(
             w = wrench_matrix[grasp, i]
             x = force[grasp, i]
             z = x + beta * (x - force_previous[grasp, i])
-            x_next = wp.clamp(z - step * (wp.dot(w, y_extrapolated) + ridge * z), lower, upper)
+            x_next = wp.clamp(z - step * (wp.dot(w, y_extrapolated) + qp.ridge * z), qp.lower, qp.upper)
             uphill += (z - x_next) * (x_next - x)
             y += w * x_next
             force_previous[grasp, i] = x
@@ -88,15 +85,15 @@ def solve_projected_gradient(
             theta = 1.0
             beta = 0.0
         iteration += 1
-        if iteration % _POLISH_INTERVAL == 0 or iteration == iteration_limit:
-            model = dual_model(wrench_matrix, grasp, lower, upper, ridge, y)
+        if iteration % _POLISH_INTERVAL == 0 or iteration == qp.iteration_limit:
+            model = dual_model(wrench_matrix, grasp, qp, y)
             dual = y - solve_positive_definite(model.hessian, model.gradient)
-            model = dual_model(wrench_matrix, grasp, lower, upper, ridge, dual)
+            model = dual_model(wrench_matrix, grasp, qp, dual)
             gap = 0.5 * wp.dot(model.gradient, model.gradient)
     if not wp.isfinite(gap + model.value):
-        return refused_solution(wrench_matrix, grasp, lower, iteration, force)
+        return refused_solution(wrench_matrix, grasp, qp, iteration, force)
     for i in range(column_count):
-        force[grasp, i] = edge_force(wrench_matrix[grasp, i], dual, lower, upper, ridge)
+        force[grasp, i] = edge_force(wrench_matrix[grasp, i], dual, qp)
     solution = QpSolution()
     solution.dual = dual
     solution.value = model.value

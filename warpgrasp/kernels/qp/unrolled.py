@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import warp as wp
 
-from warpgrasp.kernels.energies.wrench import vec6
 from warpgrasp.kernels.qp.dual_newton import QpConfig
+from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["unrolled_projected_gradient"]
 
