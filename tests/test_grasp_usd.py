@@ -52,6 +52,20 @@ def test_every_column_comes_back_exactly(tmp_path: Path, suffix: str) -> None:
         np.testing.assert_array_equal(getattr(loaded, name), getattr(grasps, name), err_msg=name)
 
 
+def test_a_stage_tells_nothing_of_the_folders_it_was_made_in(tmp_path: Path) -> None:
+    hand = load_hand("allegro")
+    places = {
+        "hand": {"name": "allegro", "path": "/home/somebody/hands/allegro.usda"},
+        "object": {"name": "cube", "path": "/home/somebody/meshes/cube.obj", "scale": 1.0},
+    }
+    grasps = _grasps(hand)
+    grasps = replace(grasps, metadata={**grasps.metadata, **places})
+    path = write_grasp_usd(tmp_path / "cube.usda", grasps, hand, CUBE)  # type: ignore[arg-type]
+    assert "somebody" not in path.read_text()
+    assert read_grasp_usd(path).metadata["object"]["path"] == "cube.obj"
+    assert grasps.metadata["object"]["path"] == "/home/somebody/meshes/cube.obj"
+
+
 @pytest.mark.parametrize("hand_name", hand_names())
 def test_each_variant_poses_the_hand_as_its_kinematics_do(tmp_path: Path, hand_name: str) -> None:
     hand = load_hand(hand_name)

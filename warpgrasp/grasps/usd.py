@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +111,8 @@ def write_grasp_usd(
 def read_grasp_usd(path: Path | str) -> GraspSet:
     """Read back the grasps of a stage written by :func:`write_grasp_usd`; every column is exact.
 
+    The metadata names the files of hand and object without their folders.
+
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is no such stage.
@@ -157,7 +159,7 @@ def _fill(
         "the attributes of /World/Grasps hold all of them."
     )
     layer.defaultPrim = "World"
-    layer.customLayerData = {_METADATA: json.dumps(grasps.metadata, sort_keys=True)}
+    layer.customLayerData = {_METADATA: json.dumps(_portable(grasps.metadata), sort_keys=True)}
     root = layer.pseudoRoot
     root.SetInfo("upAxis", "Z")
     root.SetInfo("metersPerUnit", 1.0)
@@ -197,6 +199,16 @@ def _fill(
             variant = Sdf.VariantSpec(variants, name).primSpec
             _pose_hand(variant, grasps, index, hand, links, joints)
             _show_contacts(variant, grasps, index, hand)
+
+
+def _portable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata for a file that is handed on: of hand and object the file's name, not where it lay on this machine."""
+    short = dict(metadata)
+    for key in ("hand", "object"):
+        entry = short.get(key)
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+            short[key] = {**entry, "path": PurePath(entry["path"]).name}
+    return short
 
 
 def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
