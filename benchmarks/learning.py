@@ -76,7 +76,10 @@ def main() -> int:
 
 
 def _checkpoint(options: Options, seed: int) -> Path:
-    return options.folder / f"seed{seed}" / f"model_{options.iterations - 1}.pt"
+    """The last of a finished training, of which each has a folder of its own; a path that is missing before."""
+    name = f"model_{options.iterations - 1}.pt"
+    folder = options.folder / f"seed{seed}"
+    return max(folder.glob(f"*/{name}"), default=folder / name)
 
 
 def _train(options: Options, seed: int) -> None:
@@ -110,8 +113,8 @@ def _results(options: Options) -> dict[str, list[bool]]:
         return results
     import torch
 
-    from warpgrasp.eval.isaaclab.scripts.play import PlayOptions, load_policy, successes
-    from warpgrasp.eval.isaaclab.scripts.train import make_environment
+    from warpgrasp.eval.isaaclab.scripts.play import PlayOptions, successes
+    from warpgrasp.eval.isaaclab.scripts.policies import load_policy, make_environment
 
     torch.set_num_threads(1)
     play = PlayOptions(task=TASK, num_envs=options.num_envs, device="cpu", cone=CONE, options=SETUP)
@@ -122,7 +125,8 @@ def _results(options: Options) -> dict[str, list[bool]]:
         policy: Any = None
         if name != "open loop":
             seed = int(name.split()[1])
-            policy = load_policy(environment, PlayOptions(task=TASK, checkpoint=_checkpoint(options, seed)))
+            checkpoint = _checkpoint(options, seed)
+            policy = load_policy(environment, task=TASK, checkpoint=checkpoint, library="rsl_rl", seed=seed)
             if name.startswith("policy"):
                 policy = recorder = _Recorder(environment, policy)
             else:
@@ -192,7 +196,7 @@ def _draw(options: Options, results: dict[str, list[bool]]) -> None:
 
     figure, axes = plt.subplots(figsize=(7.0, 4.0))
     for index, seed in enumerate(options.seeds):
-        events = EventAccumulator(str(options.folder / f"seed{seed}"))
+        events = EventAccumulator(str(_checkpoint(options, seed).parent))
         events.Reload()
         scalars = events.Scalars("Metrics/success_rate")
         steps = np.array([item.step + 1 for item in scalars]) * options.num_envs * 24 / 1000.0

@@ -7,6 +7,7 @@ import torch
 
 from warpgrasp.eval.isaaclab import play, train
 from warpgrasp.eval.isaaclab.contacts import finger_groups
+from warpgrasp.eval.isaaclab.scripts.play import successes
 from warpgrasp.hands import load_hand
 
 TASK = "WarpGrasp-Grasp-Robotiq2f140"
@@ -18,11 +19,14 @@ def test_a_policy_is_trained_saved_and_played(tmp_path, capsys, library):
         pytest.skip(f"{library} is not installed")
     common = ["--num-envs", "4", "--device", "cpu", "--library", library]
     options = ["--options", "episode_length_s", "0.5", "finger_actions", "1"]
-    run = tmp_path / "run"
-    assert train.main([TASK, *common, "--iterations", "1", "--out", str(run), *options]) == 0
+    out = tmp_path / "runs"
+    assert train.main([TASK, *common, "--iterations", "1", "--out", str(out), *options]) == 0
+    (run,) = out.iterdir()
+    assert f"checkpoints  {run}" in capsys.readouterr().out
     checkpoints = sorted(run.glob("model_*.pt")) or sorted(run.glob("checkpoints/*.pt"))
     assert checkpoints
     assert list(run.glob("events*"))
+    assert "episode_length_s: 0.5" in (run / "params" / "env.yaml").read_text()
     arguments = [TASK, *common, "--episodes", "4", "--checkpoint", str(checkpoints[-1]), *options]
     assert play.main(arguments) == 0
     assert "of 4 episodes" in capsys.readouterr().out
@@ -31,6 +35,11 @@ def test_a_policy_is_trained_saved_and_played(tmp_path, capsys, library):
 def test_unknown_tasks_are_named(capsys):
     assert train.main(["WarpGrasp-Juggle-Allegro"]) == 2
     assert "unknown task 'WarpGrasp-Juggle-Allegro'" in capsys.readouterr().err
+
+
+def test_a_replay_is_not_trained(capsys):
+    assert train.main(["WarpGrasp-Evaluate-Allegro"]) == 2
+    assert "has nothing to learn; take a Grasp or Lift task" in capsys.readouterr().err
 
 
 def test_all_policies_play_the_same_episodes(make):
@@ -46,8 +55,8 @@ def test_all_policies_play_the_same_episodes(make):
 
     for one, two in zip(starts(0.0), starts(1.0), strict=True):
         assert torch.equal(one, two)
-    first = play.successes(environment, None, episodes=8, seed=3)
-    assert torch.equal(first, play.successes(environment, None, episodes=8, seed=3))
+    first = successes(environment, None, episodes=8, seed=3)
+    assert torch.equal(first, successes(environment, None, episodes=8, seed=3))
 
 
 def test_the_hand_is_wrong_by_the_noise_it_was_given(make):

@@ -45,9 +45,47 @@ def test_isaac_labs_registry_finds_the_configurations():
 
     cfg = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "env_cfg_entry_point")
     assert (cfg.hand, cfg.action_space, cfg.observation_space) == ("allegro", 16, 130)
+    assert cfg.sim.device in ("cpu", "cuda:0")
     agent = load_cfg_from_registry("WarpGrasp-Grasp-Allegro", "rsl_rl_cfg_entry_point")
     assert agent.experiment_name == "warpgrasp_grasp"
     assert load_cfg_from_registry("WarpGrasp-Lift-Allegro", "skrl_cfg_entry_point")["agent"]["class"] == "PPO"
+
+
+def test_physics_is_known_before_the_simulation_starts():
+    """Where it is None, ``isaaclab train`` asks for Isaac Sim; the presets are named as Isaac Lab names them."""
+    from isaaclab_newton.physics import NewtonCfg
+    from isaaclab_physx.physics import PhysxCfg
+    from isaaclab_tasks.utils import parse_env_cfg
+
+    for name in registration.environment_ids():
+        assert isinstance(parse_env_cfg(name).sim.physics, NewtonCfg), name
+    cfg = parse_env_cfg("WarpGrasp-Lift-Allegro", overrides=["physics=isaacsim_physx"])
+    assert isinstance(cfg.sim.physics, PhysxCfg)
+
+
+def test_options_reach_the_solver_and_the_rest_of_it_is_the_users():
+    from isaaclab_tasks.utils import parse_env_cfg
+
+    overrides = ["env.contact_limit=32", "env.cone=elliptic", "env.sim.physics.solver_cfg.ls_iterations=7"]
+    cfg = parse_env_cfg("WarpGrasp-Grasp-Robotiq2f140", overrides=overrides)
+    cfg.fill_physics(object_count=3)
+    solver = cfg.sim.physics.solver_cfg
+    assert (solver.nconmax, solver.njmax, solver.cone, solver.ls_iterations) == (32, 128, "elliptic", 7)
+
+
+def test_an_agent_runs_where_the_simulation_runs(monkeypatch):
+    """Isaac Lab's commands hand --device to the environment only."""
+    from types import SimpleNamespace
+
+    from isaaclab.sim import SimulationContext
+
+    from warpgrasp.eval.isaaclab.envs.agents import RslRlGrasp
+
+    agent = RslRlGrasp()
+    monkeypatch.setattr(SimulationContext, "instance", lambda: SimpleNamespace(device="cuda:1"))
+    assert agent.device == "cuda:1"
+    agent.device = "cpu"
+    assert agent.device == "cpu"
 
 
 def test_unknown_options_are_named():
@@ -74,6 +112,6 @@ def test_physx_is_configured_without_isaac_sim():
     assert isinstance(cfg.sim.physics, PhysxCfg)
     assert cfg.scene.hand.spawn.usd_path.endswith(".usda")
     assert set(cfg.scene.hand.actuators) == {"hand", "carrier"}
-    assert cfg.scene.object.spawn.usd_path
+    assert all(part.usd_path.endswith(".usda") for part in cfg.scene.object.spawn.assets_cfg)
     with pytest.raises(ImportError, match="physics='physx' needs Isaac Sim: install it and start"):
         gymnasium.make("WarpGrasp-Grasp-Robotiq2f140", physics="physx", num_envs=2, device="cpu")

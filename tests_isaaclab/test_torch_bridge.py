@@ -1,5 +1,8 @@
 """The torch bridge gives the values and gradients of the synthesis, on the memory of the tensors."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -178,3 +181,23 @@ def test_hyper_parameters_reach_the_kernels(evaluated):
         plain.numpy(), np.sqrt(state.contact_distance.numpy() ** 2 + 1e-8).sum(axis=1), rtol=1e-4
     )
     assert EnergyConfig().distance == Distance()
+
+
+def test_warp_is_initialised_when_it_is_needed():
+    """In a process of its own: any other test initialises Warp."""
+    code = (
+        "import torch\n"
+        "from warpgrasp.objects import example_object_path, load_object\n"
+        "from warpgrasp.torch_bridge import ObjectSurfaces\n"
+        "surfaces = ObjectSurfaces([load_object(example_object_path('mug'))], 'cpu')\n"
+        "distance = surfaces.closest(torch.zeros(1, 3), torch.zeros(1, dtype=torch.long))[2]\n"
+        "assert torch.isfinite(distance).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = (
+        "import torch\n"
+        "from warpgrasp.torch_bridge import force_closure\n"
+        "normal = torch.eye(3)[None]\n"
+        "assert torch.isfinite(force_closure(0.1 * normal, normal, torch.zeros(1, 3))).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -161,6 +161,7 @@ class ObjectSurfaces:
     """Signed distances to objects for torch points, by the synthesis' own search (exact, any mesh)."""
 
     def __init__(self, models: Sequence[ObjectModel], device: torch.device | str) -> None:
+        wp.init()  # Warp's devices are unknown before
         self._device = wp.device_from_torch(torch.device(device))
         self._meshes: MeshSet
         self._meshes, self._owner = mesh_set(models, self._device)
@@ -289,6 +290,7 @@ def _ready(value: torch.Tensor) -> torch.Tensor:
 
 def _array(value: torch.Tensor, dtype: Any = None, requires_grad: bool = False) -> Any:
     """A Warp array on the memory of a contiguous tensor."""
+    wp.init()  # Warp's devices are unknown before
     return wp.from_torch(value, dtype=dtype, requires_grad=requires_grad)
 
 

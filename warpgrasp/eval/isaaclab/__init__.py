@@ -12,7 +12,7 @@ import importlib.metadata
 
 from warpgrasp.hands import hand_names
 
-__all__ = ["TASKS", "environment_ids", "require_isaaclab"]
+__all__ = ["TASKS", "environment_ids", "require_isaaclab", "task_and_hand"]
 
 TASKS: tuple[str, ...] = ("Evaluate", "Grasp", "Lift")
 """Tasks; each is registered for every shipped hand."""
@@ -23,6 +23,18 @@ _INSTALL = "pip install 'warpgrasp[isaaclab]' (Python 3.12 or newer)"
 def environment_ids() -> dict[str, tuple[str, str]]:
     """Registered ids, each with its task and hand: ``{"WarpGrasp-Lift-Allegro": ("Lift", "allegro"), ...}``."""
     return {f"WarpGrasp-{task}-{_camel(name)}": (task, name) for task in TASKS for name in hand_names()}
+
+
+def task_and_hand(name: str) -> tuple[str, str]:
+    """Task and hand of a registered id.
+
+    Raises:
+        ValueError: There is no such id.
+    """
+    ids = environment_ids()
+    if name not in ids:
+        raise ValueError(f"unknown task {name!r}; choose from {', '.join(ids)}")
+    return ids[name]
 
 
 def require_isaaclab() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import warp as wp
 
 from warpgrasp.eval.engines.newton import import_mujoco_warp
 from warpgrasp.eval.isaaclab.assets import CARRIER_JOINTS, moving_joint_names
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
     from warpgrasp.hands.model import HandModel
 
-__all__ = ["SceneAdapter", "from_engine_pose", "physics_config", "require_engine", "to_engine_pose"]
+__all__ = [
+    "SceneAdapter",
+    "engine_of",
+    "from_engine_pose",
+    "physics_config",
+    "require_engine",
+    "set_solver_options",
+    "to_engine_pose",
+]
 
 _SOLREF_AS_GIVEN = 1  # of Newton's mujoco.solref_mode and solreflimit_mode: the solref given counts, not stiffness and damping
 
@@ -59,31 +68,57 @@ def physics_config(
         ValueError: Another name.
     """
     if physics == "newton":
-        from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg, NewtonShapeCfg
+        from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
 
-        solver = MJWarpSolverCfg(
-            integrator="implicitfast",
-            cone=cone,
-            impratio=impedance_ratio,
-            iterations=iterations,
-            ls_iterations=50,
-            njmax=4 * contact_limit,
-            nconmax=contact_limit,
-            # MuJoCo itself takes up to four points where two flat sides meet; Newton's import takes one otherwise.
-            enable_multiccd=own_contacts,
-            # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.
-            use_mujoco_contacts=own_contacts,
+        solver = MJWarpSolverCfg(integrator="implicitfast", impratio=impedance_ratio, ls_iterations=50)
+        config = NewtonCfg(solver_cfg=solver)
+        set_solver_options(
+            config, cone=cone, contact_limit=contact_limit, iterations=iterations, own_contacts=own_contacts
         )
-        # Newton looks for contacts from 1 mm on: at Isaac Lab's 10 mm a hand around an object has hundreds that do
-        # nothing. MuJoCo's own detection needs no such gap.
-        return NewtonCfg(
-            solver_cfg=solver, default_shape_cfg=NewtonShapeCfg(gap=0.0 if own_contacts else 0.001)
-        )
+        return config
     if physics == "physx":
         from isaaclab_physx.physics import PhysxCfg
 
         return PhysxCfg(bounce_threshold_velocity=0.2)
     raise ValueError(f"physics must be newton or physx (got {physics!r})")
+
+
+def set_solver_options(
+    config: Any, *, cone: str, contact_limit: int, iterations: int, own_contacts: bool
+) -> None:
+    """Write these options, those of :func:`physics_config`, into a Newton configuration; the rest of it stays.
+
+    Nothing is written for PhysX or another solver of Newton, which have no such settings.
+    """
+    from isaaclab_newton.physics import MJWarpSolverCfg, NewtonShapeCfg
+
+    solver = getattr(config, "solver_cfg", None)
+    if not isinstance(solver, MJWarpSolverCfg):
+        return
+    solver.cone, solver.iterations = cone, iterations
+    solver.njmax, solver.nconmax = 4 * contact_limit, contact_limit
+    # MuJoCo itself takes up to four points where two flat sides meet; Newton's import takes one otherwise.
+    solver.enable_multiccd = own_contacts
+    # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.
+    solver.use_mujoco_contacts = own_contacts
+    # Newton looks for contacts from 1 mm on: at Isaac Lab's 10 mm a hand around an object has hundreds that do
+    # nothing. MuJoCo's own detection needs no such gap.
+    config.default_shape_cfg = NewtonShapeCfg(gap=0.0 if own_contacts else 0.001)
+
+
+def engine_of(config: Any) -> str:
+    """``newton`` or ``physx``: the engine of a physics configuration of Isaac Lab.
+
+    Raises:
+        ValueError: It is of another engine.
+    """
+    for name in ("newton", "physx"):
+        if type(config).__module__.startswith(f"isaaclab_{name}."):
+            return name
+    raise ValueError(
+        f"sim.physics must be a NewtonCfg or PhysxCfg (got {type(config).__name__}); choose physics=newton_mjwarp or "
+        f"physics=isaacsim_physx"
+    )
 
 
 def require_engine(physics: str) -> None:
@@ -249,13 +284,28 @@ class SceneAdapter:
 
     def overflow(self) -> bool:
         """Whether contacts or constraints of any world have not fitted since the simulation began (Newton)."""
-        solver = _newton_solver()
-        found = getattr(getattr(solver, "mjw_data", None), "overflow", None)
+        return bool(self.worlds_overflowed().any())
+
+    def worlds_overflowed(self) -> torch.Tensor:
+        """In which worlds contacts or constraints have not fitted since the simulation began (Newton), shape [W], bool."""
+        found = getattr(getattr(_newton_solver(), "mjw_data", None), "overflow", None)
         if found is None:
-            return False
+            return torch.zeros(self.world_count, dtype=torch.bool, device=self.device)
         kinds = import_mujoco_warp().OverflowType
         mask = kinds.NEFC | kinds.NJMAX_NNZ | kinds.BROADPHASE | kinds.NARROWPHASE | kinds.CCD
-        return bool((found.numpy() & int(mask)).any())
+        return (wp.to_torch(found) & int(mask)) != 0
+
+    def finite(self) -> torch.Tensor:
+        """Whether the state of hand and object is finite in each world, shape [W], bool."""
+        robot, thing = self._robot.data, self._object.data
+        state = (
+            robot.joint_pos,
+            robot.joint_vel,
+            thing.root_link_pos_w,
+            thing.root_link_quat_w,
+            thing.root_vel_w,
+        )
+        return torch.isfinite(torch.cat([part.torch for part in state], dim=1)).all(dim=1)
 
     def stiffen_couplings(self, time_step: float) -> None:
         """Make mimic joints follow as stiffly as the time step [s] allows; Newton's default lets them yield 0.1 rad."""

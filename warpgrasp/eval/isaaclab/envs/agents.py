@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from isaaclab.sim import SimulationContext
 from isaaclab.utils import configclass
 from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg, RslRlPpoAlgorithmCfg
+
+from warpgrasp.eval.isaaclab.envs.base import automatic_device
 
 __all__ = ["RslRlGrasp", "RslRlLift"]
 
@@ -25,10 +30,33 @@ def _algorithm() -> RslRlPpoAlgorithmCfg:
     )
 
 
-@configclass
-class RslRlGrasp(RslRlOnPolicyRunnerCfg):
-    """PPO with a small network. Actions are residuals: small exploration starts near the open-loop squeeze."""
+class _RunsWhereTheSimulationRuns:
+    """The field ``device`` of a runner's configuration: ``auto`` stands for the device of the running simulation.
 
+    Isaac Lab's commands hand ``--device`` to the environment alone, and rsl_rl's default is ``cuda:0``.
+    """
+
+    def __init__(self, *args: Any, device: str = "auto", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.device = (
+            device  # a configclass copies what it reads of its defaults: that would be a device already
+        )
+
+    @property
+    def device(self) -> str:
+        value: str = self.__dict__["device"]
+        if value != "auto":
+            return value
+        context = SimulationContext.instance()
+        return automatic_device() if context is None else str(context.device)
+
+    @device.setter
+    def device(self, value: str) -> None:
+        self.__dict__["device"] = value
+
+
+@configclass
+class _RslRlGrasp(RslRlOnPolicyRunnerCfg):
     seed = 0
     num_steps_per_env = 24
     max_iterations = 300
@@ -47,9 +75,7 @@ class RslRlGrasp(RslRlOnPolicyRunnerCfg):
 
 
 @configclass
-class RslRlLift(RslRlGrasp):
-    """The same with more exploration: the wrist has to learn to rise."""
-
+class _RslRlLift(_RslRlGrasp):
     experiment_name = "warpgrasp_lift"
     actor = RslRlMLPModelCfg(
         hidden_dims=[256, 128],
@@ -57,3 +83,11 @@ class RslRlLift(RslRlGrasp):
         obs_normalization=True,
         distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.5),
     )
+
+
+class RslRlGrasp(_RunsWhereTheSimulationRuns, _RslRlGrasp):
+    """PPO with a small network. Actions are residuals: small exploration starts near the open-loop squeeze."""
+
+
+class RslRlLift(_RunsWhereTheSimulationRuns, _RslRlLift):
+    """The same with more exploration: the wrist has to learn to rise."""

@@ -13,12 +13,19 @@ import torch
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.envs import DirectRLEnv, DirectRLEnvCfg
+from isaaclab.physics import PhysicsCfg
 from isaaclab.scene import InteractiveSceneCfg
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 from pxr import Usd
 
-from warpgrasp.eval.isaaclab.adapter import SceneAdapter, physics_config, require_engine
+from warpgrasp.eval.isaaclab.adapter import (
+    SceneAdapter,
+    engine_of,
+    physics_config,
+    require_engine,
+    set_solver_options,
+)
 from warpgrasp.eval.isaaclab.assets import (
     CARRIER_JOINTS,
     CarrierConfig,
@@ -31,7 +38,7 @@ from warpgrasp.eval.isaaclab.pool import GraspPool, load_pool, shipped_grasps
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.model import HandModel
 
-__all__ = ["HandSceneCfg", "WarpGraspEnv", "WarpGraspEnvCfg"]
+__all__ = ["HandSceneCfg", "WarpGraspEnv", "WarpGraspEnvCfg", "automatic_device"]
 
 
 @configclass
@@ -51,8 +58,8 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
     """Shipped hand or path of a USD hand."""
     grasps: Any = ()
     """Grasp files (npz) or ``GraspSet``s; the shipped ones when empty."""
-    physics: str = "newton"
-    """``newton``, or ``physx`` with Isaac Sim."""
+    physics: str = "auto"
+    """``newton``, or ``physx`` with Isaac Sim; ``auto`` is the engine of ``sim.physics``, Newton where that is empty."""
     carrier: CarrierConfig | None = None
     """Arm that moves the root; ``None`` fixes it."""
     object_mass: float | None = None
@@ -86,6 +93,30 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
     scene: HandSceneCfg = HandSceneCfg(num_envs=64, env_spacing=1.0)
     seed: int | None = 0
 
+    def fill_physics(self, *, object_count: int = 0) -> None:
+        """Bring ``sim.physics`` in line with the options above; what else a Newton configuration holds stays.
+
+        Args:
+            object_count: Number of objects, where it is known: MuJoCo's contacts need a scene with one.
+        """
+        given = self.sim.physics
+        if given is not None and not isinstance(given, PhysicsCfg):
+            given = given.default  # a preset of Isaac Lab of which nothing was chosen
+        engine = self.physics
+        if engine == "auto":
+            engine = "newton" if given is None else engine_of(given)
+        options: dict[str, Any] = {
+            "cone": self.cone,
+            "contact_limit": self.contact_limit,
+            "iterations": self.solver_iterations,
+            "own_contacts": self.mujoco_contacts and object_count <= 1,
+        }
+        if given is None or engine != engine_of(given):
+            given = physics_config(engine, **options)
+        elif engine == "newton":
+            set_solver_options(given, **options)
+        self.sim.physics = given
+
     def declare_spaces(self) -> None:
         """Fill in the sizes of actions and observations, which depend on the hand."""
         hand = load_hand(self.hand)
@@ -105,7 +136,7 @@ class WarpGraspEnv(DirectRLEnv):
     def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
         _check_schemas()
         self._prepare(cfg)
-        require_engine(cfg.physics)
+        require_engine(engine_of(cfg.sim.physics))
         super().__init__(cfg, render_mode)
         self.adapter = SceneAdapter(self.scene, self.hand, self.pool.center_of_mass[self.world_object])
         self._set_contact()
@@ -117,7 +148,7 @@ class WarpGraspEnv(DirectRLEnv):
     def _prepare(self, cfg: WarpGraspEnvCfg) -> None:
         """Load hand and grasps and fill in the configuration; no physics engine is needed for that."""
         if cfg.sim.device == "auto":
-            cfg.sim.device = "cuda:0" if torch.cuda.is_available() else "cpu"
+            cfg.sim.device = automatic_device()
         self.hand = load_hand(cfg.hand)
         cfg.declare_spaces()
         self.pool = self._load_pool(cfg)
@@ -148,13 +179,7 @@ class WarpGraspEnv(DirectRLEnv):
         self.adapter.set_contact(friction=self.cfg.friction, torsional=self.cfg.torsional_friction)
 
     def _fill_scene(self, cfg: WarpGraspEnvCfg) -> None:
-        cfg.sim.physics = physics_config(
-            cfg.physics,
-            cone=cfg.cone,
-            contact_limit=cfg.contact_limit,
-            iterations=cfg.solver_iterations,
-            own_contacts=cfg.mujoco_contacts and len(self.pool.center_of_mass) == 1,
-        )
+        cfg.fill_physics(object_count=len(self.pool.center_of_mass))
         cfg.scene.hand = _hand_cfg(cfg, self.hand)
         paths = object_usds(self._bodies(cfg))
         cfg.scene.object = RigidObjectCfg(
@@ -167,6 +192,11 @@ class WarpGraspEnv(DirectRLEnv):
 
     def _tensor(self, values: Any) -> torch.Tensor:
         return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
+
+
+def automatic_device() -> str:
+    """``cuda:0`` where there is a CUDA device, else ``cpu``."""
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
 def _check_schemas() -> None:
@@ -187,7 +217,14 @@ def per_dof(value: Any, own: np.ndarray) -> np.ndarray:
 def _spawn(paths: Sequence[Path]) -> Any:
     if len(paths) == 1:
         return sim_utils.UsdFileCfg(usd_path=str(paths[0]))
-    return sim_utils.MultiUsdFileCfg(usd_path=[str(path) for path in paths], random_choice=False)
+    spawn = sim_utils.MultiAssetSpawnerCfg(
+        assets_cfg=[sim_utils.UsdFileCfg(usd_path=str(path)) for path in paths]
+    )
+    if hasattr(spawn, "random_choice"):
+        spawn.random_choice = (
+            False  # deprecated and without effect, but Isaac Lab warns where it is left at True
+        )
+    return spawn
 
 
 def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:

@@ -51,6 +51,7 @@ def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEn
                 f"task {task} has no option {name!r}; its options are the fields of {type(cfg).__name__}"
             )
     cfg.declare_spaces()
+    cfg.fill_physics()
     return cfg
 
 
@@ -79,4 +80,21 @@ def __getattr__(name: str) -> Callable[[], Any]:
     task, _, hand = name.partition("_")
     if task not in TASKS or not hand:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return lambda: make_config(task, hand)
+    return lambda: _registered_config(task, hand)
+
+
+def _registered_config(task: str, hand: str) -> Any:
+    """Configuration for Isaac Lab's commands: device and physics are known before the simulation starts.
+
+    ``sim.physics`` is a preset of Isaac Lab, so that its commands take ``physics=newton_mjwarp`` and
+    ``physics=isaacsim_physx``; Newton, which needs no Isaac Sim, is the default.
+    """
+    from isaaclab_tasks.utils import preset
+
+    from warpgrasp.eval.isaaclab.envs.base import automatic_device
+
+    cfg = make_config(task, hand, device=automatic_device())
+    newton = cfg.sim.physics
+    physx = make_config(task, hand, physics="physx").sim.physics
+    cfg.sim.physics = preset(default=newton, newton_mjwarp=newton, isaacsim_physx=physx)
+    return cfg

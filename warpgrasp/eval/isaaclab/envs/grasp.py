@@ -10,7 +10,8 @@ from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.assets import CarrierConfig
-from warpgrasp.eval.isaaclab.envs.learning import LearningEnv, LearningEnvCfg
+from warpgrasp.eval.isaaclab.envs.learning import LearningEnv
+from warpgrasp.eval.isaaclab.envs.learning_config import LearningEnvCfg
 
 __all__ = ["GraspEnv", "GraspEnvCfg"]
 
@@ -58,7 +59,7 @@ class GraspEnv(LearningEnv):
 
     def _disturb(self) -> None:
         """A new random direction every period, once the hand has closed."""
-        since = self.episode_length_buf - self._first_push
+        since = self.steps - self._first_push
         self._anchor = torch.where((since == 0)[:, None], self.adapter.body_pose()[:, :3], self._anchor)
         turn = (since.clamp(min=0) // self._push_steps).clamp(max=self._pushes.shape[1] - 1)
         force = self.cfg.push_force * self._pushes[self.all_worlds, turn]

@@ -6,12 +6,11 @@ that zero actions are the open-loop squeeze, the baseline a policy has to beat.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import torch
-from isaaclab.sim import SimulationCfg
-from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.contacts import (
@@ -21,7 +20,8 @@ from warpgrasp.eval.isaaclab.contacts import (
     fingertip_poses,
     fingertips,
 )
-from warpgrasp.eval.isaaclab.envs.base import WarpGraspEnv, WarpGraspEnvCfg
+from warpgrasp.eval.isaaclab.envs.base import WarpGraspEnv
+from warpgrasp.eval.isaaclab.envs.learning_config import LearningEnvCfg
 from warpgrasp.eval.isaaclab.frames import (
     carrier_from_pose,
     compose,
@@ -32,75 +32,11 @@ from warpgrasp.eval.isaaclab.frames import (
     rotation_vector,
     turned_by,
 )
-from warpgrasp.hands import load_hand
-from warpgrasp.hands.model import HandModel
 
-__all__ = ["LearningEnv", "LearningEnvCfg"]
+__all__ = ["LearningEnv"]
 
+_LOGGER = logging.getLogger(__name__)
 _ALIGNED = (0.02, 0.3)  # m, rad; an object this far off earns e^-1
-
-
-@configclass
-class LearningEnvCfg(WarpGraspEnvCfg):
-    """Options of the learning tasks."""
-
-    decimation: int = 6
-    sim: SimulationCfg = SimulationCfg(
-        dt=1.0 / 120.0, device="auto", gravity=(0.0, 0.0, 0.0), render_interval=6
-    )
-    object_mass: float | None = 0.1
-    """[kg]."""
-    closing_time: float = 0.3
-    """Time of each of the two legs pregrasp -> grasp -> squeeze [s]."""
-    position_noise: float = 0.0
-    """The object is not where the hand expects it, but up to this far off in every direction [m]."""
-    angle_noise: float = 0.0
-    """It is also turned by up to this angle about a random axis through its centre of mass [rad]."""
-    finger_actions: bool = False
-    """One action per finger, which opens or closes it along its own closing motion, instead of one per joint."""
-    joint_action_scale: float = 0.1
-    """Largest change of a joint target by an action, as a fraction of the joint's range."""
-    action_smoothing: float = 0.7
-    """Share of the last step in a moving average of the joint actions: exploration does not shake what is held."""
-    joint_action_rate: float = 0.0
-    """Where not zero, joint actions add up, like those of the wrist: by this share of their reach per step."""
-    wrist_position_scale: float = 0.02
-    """Largest way of the wrist per step [m], where it moves."""
-    wrist_angle_scale: float = 0.06
-    """Largest turn of the wrist per step [rad], where it moves."""
-    drop_distance: float = 0.1
-    """An object further than this from where it should be has been dropped [m]; the episode ends."""
-
-    contact_weight: float = 0.5
-    """Reward of fingers in contact, per finger and step, divided by their number."""
-    force_closure_weight: float = 1.0
-    """Reward ``exp(-E_fc)`` of the contacts there are."""
-    distance_weight: float = 1.0
-    """Penalty of the contact distance energy [1/m]."""
-    alignment_weight: float = 0.5
-    """Reward of the object lying in the hand as the grasp has it, within 2 cm and 0.3 rad."""
-    task_weight: float = 2.0
-    """Reward of what the task asks for."""
-    action_rate_weight: float = 0.02
-    """Penalty of changes of the action, squared and averaged."""
-    drop_penalty: float = 10.0
-
-    def declare_spaces(self) -> None:
-        super().declare_spaces()
-        hand = load_hand(self.hand)
-        joint_actions = int(finger_groups(hand).max()) + 1 if self.finger_actions else len(hand.joint_names)
-        self.observation_space += joint_actions - self.action_space
-        self.action_space = joint_actions
-        if self.carrier is not None:
-            self.action_space += 6
-            self.observation_space += 12
-
-    def observation_size(self, hand: HandModel) -> int:
-        joints, tips = len(hand.joint_names), len(fingertips(hand)[0])
-        fingers = len(hand.contact_candidates("power").finger_names)
-        # joints: position, velocity, target, action; object: 9 pose, 6 velocity, 6 error, 3 task; tips: 9 each;
-        # contact; time
-        return 4 * joints + 24 + 9 * tips + fingers + 1
 
 
 class LearningEnv(WarpGraspEnv):
@@ -136,9 +72,15 @@ class LearningEnv(WarpGraspEnv):
         )  # this step's targets
         self._sent = self._wanted  # the last step's
         self._substep = 0
+        # Counted from the reset, unlike ``episode_length_buf``, which a runner may start anywhere (rsl_rl's
+        # ``init_at_random_ep_len``): the motion would begin in the middle of the squeeze.
+        self.steps = torch.zeros(worlds, dtype=torch.long, device=self.device)
         self.contact: Contacts | None = None
         self._contact_is_old = torch.ones(worlds, dtype=torch.bool, device=self.device)
         self.episode_succeeded = torch.zeros(worlds, dtype=torch.bool, device=self.device)
+        self._diverged = torch.zeros(worlds, dtype=torch.bool, device=self.device)
+        self._divergences = torch.zeros((), dtype=torch.long, device=self.device)
+        self._overflow_said = False
         self._outcome = torch.full((worlds, 2), torch.nan, device=self.device)  # of each world's last episode
 
     def _reset_idx(self, env_ids: Any) -> None:
@@ -149,6 +91,7 @@ class LearningEnv(WarpGraspEnv):
         if not hasattr(self, "grasp"):
             return
         self._draw(worlds)
+        self.steps[worlds] = 0
         chosen = self.grasp[worlds]
         self.actions[worlds] = self.previous_actions[worlds] = 0.0
         self.wrist[worlds] = self._smooth[worlds] = 0.0
@@ -197,19 +140,34 @@ class LearningEnv(WarpGraspEnv):
         return self.pool.pregrasp_joints[chosen]
 
     def _log(self, worlds: torch.Tensor) -> None:
-        """Success of every world's last episode, in ``extras["log"]``; that counts short and long ones alike."""
-        ended = worlds[self.episode_length_buf[worlds] > 0]
-        if len(ended):
-            held, lost = self.episode_succeeded[ended], self.reset_terminated[ended]
-            self._outcome[ended] = torch.stack([held, lost], dim=1).float()
-            rate = self._outcome.nanmean(dim=0)
-            log = self.extras.setdefault("log", {})
-            log["Metrics/success_rate"], log["Metrics/dropped"] = rate[0], rate[1]
+        """Success of every world's last whole episode, in ``extras["log"]``; that counts short and long ones alike.
+
+        An episode that a runner or a call of ``reset`` cut short has no outcome.
+        """
+        whole = self.reset_terminated[worlds] | (self.steps[worlds] >= self.max_episode_length)
+        ended = worlds[whole & (self.steps[worlds] > 0)]
+        if not len(ended):
+            return
+        held, lost = self.episode_succeeded[ended], self.reset_terminated[ended]
+        self._outcome[ended] = torch.stack([held, lost], dim=1).float()
+        rate = self._outcome.nanmean(dim=0)
+        overflow = self.adapter.worlds_overflowed().float().mean()
+        log = self.extras.setdefault("log", {})
+        log["Metrics/success_rate"], log["Metrics/dropped"] = rate[0], rate[1]
+        log["Metrics/diverged"] = self._divergences.float()  # times, since the start
+        log["Metrics/contact_overflow"] = overflow
+        if overflow > 0.0 and not self._overflow_said:
+            self._overflow_said = True
+            _LOGGER.warning(
+                "more contacts than contact_limit=%d per world: the rest is lost, so forces are wrong there; raise the "
+                "option contact_limit (share of worlds: Metrics/contact_overflow)",
+                self.cfg.contact_limit,
+            )
 
     @property
     def time(self) -> torch.Tensor:
         """Seconds since the reset, shape [W]."""
-        return self.episode_length_buf * self.step_dt
+        return self.steps * self.step_dt
 
     def _pre_physics_step(self, actions: torch.Tensor) -> None:
         self.previous_actions = self.actions
@@ -229,7 +187,7 @@ class LearningEnv(WarpGraspEnv):
         if self.moves_wrist:
             self._move_wrist(self.actions[:, self._joint_actions :])
             carrier = self._carrier_targets(first)
-        self._sent = torch.where((self.episode_length_buf == 0)[:, None], self._start_command(), self._wanted)
+        self._sent = torch.where((self.steps == 0)[:, None], self._start_command(), self._wanted)
         self._wanted = self.targets if carrier is None else torch.cat([self.targets, carrier], dim=1)
         self._substep = 0
         self._disturb()
@@ -362,7 +320,10 @@ class LearningEnv(WarpGraspEnv):
 
     def _get_dones(self) -> tuple[torch.Tensor, torch.Tensor]:
         self.contact = self.geometry.contacts(self.adapter.link_pose(), self.adapter.object_pose())
-        lost = self._dropped() | ~torch.isfinite(self.adapter.body_pose()).all(dim=1)
+        self.steps += 1
+        self._diverged = ~self.adapter.finite()
+        self._divergences += self._diverged.sum()
+        lost = self._dropped() | self._diverged
         over = self.episode_length_buf >= self.max_episode_length
         self.episode_succeeded = self._success() & ~lost
         return lost, over
@@ -381,7 +342,9 @@ class LearningEnv(WarpGraspEnv):
             * (self.actions - self.previous_actions).square().mean(dim=1),
             "drop": -cfg.drop_penalty * self.reset_terminated.float(),
         }
+        # Where the physics diverged, what was measured means nothing; the drop penalty stands.
+        terms = {name: value.nan_to_num(0.0, 0.0, 0.0) for name, value in terms.items()}
         log = self.extras.setdefault("log", {})
         for name, value in terms.items():
             log[f"Reward/{name}"] = value.mean()
-        return torch.stack(list(terms.values())).sum(dim=0).nan_to_num(0.0) * self.step_dt
+        return torch.stack(list(terms.values())).sum(dim=0) * self.step_dt

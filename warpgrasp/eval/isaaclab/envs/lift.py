@@ -16,7 +16,8 @@ from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.assets import CarrierConfig
-from warpgrasp.eval.isaaclab.envs.learning import LearningEnv, LearningEnvCfg
+from warpgrasp.eval.isaaclab.envs.learning import LearningEnv
+from warpgrasp.eval.isaaclab.envs.learning_config import LearningEnvCfg
 from warpgrasp.eval.isaaclab.frames import inverse, multiply
 from warpgrasp.eval.isaaclab.table import table_starts
 
@@ -98,7 +99,11 @@ class LiftEnvCfg(LearningEnvCfg):
     goal_height: float = 0.15
     """How far the object is to rise [m]."""
     success_distance: float = 0.05
-    """A lifted object ends this close to the goal height [m]."""
+    """A lifted object is this close to the goal height [m] ..."""
+    success_speed: float = 0.1
+    """... no faster than this [m/s] ..."""
+    success_time: float = 0.5
+    """... for so long until the end of the episode [s]."""
     events: Any = LiftEventsCfg()
 
     def declare_spaces(self) -> None:
@@ -127,6 +132,7 @@ class LiftEnv(LearningEnv):
         self._start_turn = self._tensor(starts.quaternion)
         self._start_weight = self._tensor(starts.probability)
         self._rest_height = torch.zeros(self.num_envs, device=self.device)
+        self._held_steps = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.place_offset = torch.zeros(self.num_envs, 3, device=self.device)  # x, y [m], angle [rad]
 
     def _world_objects(self, cfg: LiftEnvCfg) -> torch.Tensor:
@@ -161,6 +167,7 @@ class LiftEnv(LearningEnv):
         self.grasp[worlds], self.place[worlds] = self._start_grasp[start], place
         center = rotate(place[:, 3:], self.adapter.center_of_mass[worlds])
         self._rest_height[worlds] = place[:, 2] + center[:, 2]
+        self._held_steps[worlds] = 0
 
     def _wrist_way(self, way: torch.Tensor) -> torch.Tensor:
         """Actions move the wrist along world axes."""
@@ -183,5 +190,12 @@ class LiftEnv(LearningEnv):
     def _dropped(self) -> torch.Tensor:
         return self._rise() < -self.cfg.drop_distance
 
+    def _get_dones(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Count how long the object has been held at the height; passing it is no success."""
+        near = (self._rise() - self.cfg.goal_height).abs() < self.cfg.success_distance
+        slow = self.adapter.object_velocity()[:, :3].norm(dim=1) < self.cfg.success_speed
+        self._held_steps = torch.where(near & slow, self._held_steps + 1, 0)
+        return super()._get_dones()
+
     def _success(self) -> torch.Tensor:
-        return (self._rise() - self.cfg.goal_height).abs() < self.cfg.success_distance
+        return self._held_steps * self.step_dt >= self.cfg.success_time - 1.0e-6

@@ -6,7 +6,7 @@ Without a checkpoint all actions are zero, which is the open-loop squeeze of the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 import warpgrasp.eval.isaaclab as registration
-from warpgrasp.eval.isaaclab.scripts.train import make_environment, make_runner, make_skrl_runner
+from warpgrasp.eval.isaaclab.scripts.policies import Policy, load_policy, make_environment
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PlayOptions", "Policy", "load_policy", "main", "play", "successes"]
-
-Policy = Callable[[Any], Any]
-"""Actions [W, A] for the observations of an environment."""
+__all__ = ["PlayOptions", "main", "play", "successes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,35 +60,18 @@ def play(options: PlayOptions) -> torch.Tensor:
     registration.require_isaaclab()
     environment = make_environment(options)
     try:
-        policy = None if options.checkpoint is None else load_policy(environment, options)
+        policy = None
+        if options.checkpoint is not None:
+            policy = load_policy(
+                environment,
+                task=options.task,
+                checkpoint=options.checkpoint,
+                library=options.library,
+                seed=options.seed,
+            )
         return successes(environment, policy, episodes=options.episodes, seed=options.seed)
     finally:
         environment.close()
-
-
-def load_policy(environment: Any, options: PlayOptions) -> Policy:
-    """The mean action of a checkpoint's policy."""
-    if options.library == "skrl":
-        return _skrl_policy(environment, options)
-    from tensordict import TensorDict  # type: ignore[import-not-found, unused-ignore]
-
-    runner, wrapped = make_runner(environment, options.task, None, options.seed)
-    runner.load(str(options.checkpoint))
-    policy = runner.get_inference_policy(device=str(wrapped.device))
-    return lambda observed: policy(TensorDict(observed, batch_size=[wrapped.num_envs]))
-
-
-def _skrl_policy(environment: Any, options: PlayOptions) -> Policy:
-    runner = make_skrl_runner(environment, options.task, None, options.seed)
-    agent = runner.agent
-    agent.load(str(options.checkpoint))
-    agent.enable_training_mode(False)
-
-    def act(observed: Any) -> Any:
-        _, outputs = agent.act(observed["policy"], None, timestep=0, timesteps=0)
-        return outputs["mean_actions"].clamp(-1.0, 1.0)
-
-    return act
 
 
 def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: int) -> torch.Tensor:

@@ -1,25 +1,23 @@
-"""``python -m warpgrasp.eval.isaaclab.train TASK``: PPO on one of the environments, with rsl_rl's or skrl's own runner.
+"""``python -m warpgrasp.eval.isaaclab.train TASK``: Isaac Lab's own training command with the options of the environments.
 
-Writes checkpoints and TensorBoard logs to ``logs/<library>/<experiment>/<time>`` and prints the folder last.
+The work is done by ``isaaclab train``, which takes everything else (hydra overrides, video, several GPUs). Writes
+checkpoints and TensorBoard logs to a folder named by the time of the start and prints it last.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 import warpgrasp.eval.isaaclab as registration
 
-__all__ = ["TrainOptions", "main", "make_environment", "make_runner", "make_skrl_runner", "train"]
+__all__ = ["TrainOptions", "main", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,7 @@ class TrainOptions:
     checkpoint: Path | None = None
     """Continue from here."""
     out: Path | None = None
-    """Folder of logs and checkpoints."""
+    """Folder in which each training gets a folder of its own (default: logs/LIBRARY/TASK)."""
     physics: Literal["newton", "physx"] = "newton"
     """Physics engine; physx needs Isaac Sim."""
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
@@ -53,52 +51,41 @@ class TrainOptions:
 
     @property
     def folder(self) -> Path:
-        """Where logs go."""
-        stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        return self.out or Path("logs") / self.library / self.task / f"{stamp}_seed{self.seed}"
+        """Where the trainings lie."""
+        return (self.out or Path("logs") / self.library / self.task).absolute()
 
+    def arguments(self) -> list[str]:
+        """The command line of ``isaaclab train`` that says the same.
 
-def make_environment(options: Any) -> Any:
-    """The environment of a command line."""
-    import gymnasium
+        Raises:
+            ValueError: Unknown task or option.
+        """
+        from warpgrasp.eval.isaaclab.envs.configs import make_config
 
-    ids = registration.environment_ids()
-    if options.task not in ids:
-        raise ValueError(f"unknown task {options.task!r}; choose from {', '.join(ids)}")
-    if options.physics == "physx":
-        _start_isaac_sim()
-    given: dict[str, Any] = dict(options.options)
-    if options.grasps:
-        given["grasps"] = [str(path) for path in options.grasps]
-    return gymnasium.make(
-        options.task,
-        num_envs=options.num_envs,
-        device=options.device,
-        seed=options.seed,
-        physics=options.physics,
-        cone=options.cone,
-        **given,
-    )
-
-
-def _start_isaac_sim() -> None:
-    """Start the application that PhysX lives in; without Isaac Sim the environment says what is missing."""
-    if importlib.util.find_spec("isaacsim") is not None:
-        importlib.import_module("isaaclab.app").AppLauncher(headless=True)
-
-
-def make_runner(environment: Any, task: str, folder: Path | None, seed: int) -> tuple[Any, Any]:
-    """rsl_rl's runner and the wrapped environment."""
-    from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper, create_rsl_rl_runner, handle_deprecated_rsl_rl_cfg
-
-    from warpgrasp.eval.isaaclab.envs import agents
-
-    kind = registration.environment_ids()[task][0]
-    cfg = getattr(agents, f"RslRl{kind}")()
-    cfg.seed, cfg.device = seed, str(environment.unwrapped.device)
-    cfg = handle_deprecated_rsl_rl_cfg(cfg, _version("rsl-rl-lib"))
-    wrapped = RslRlVecEnvWrapper(environment, clip_actions=cfg.clip_actions)
-    return create_rsl_rl_runner(wrapped, cfg, log_dir=None if folder is None else str(folder)), wrapped
+        task, hand = registration.task_and_hand(self.task)
+        if task == "Evaluate":
+            raise ValueError(
+                f"{self.task} replays grasps and has nothing to learn; take a Grasp or Lift task"
+            )
+        config = make_config(task, hand, **self.options)  # knows names and types of the options
+        folder = self.folder
+        words = ["--rl_library", self.library, "--task", self.task, "--num_envs", str(self.num_envs)]
+        words += ["--seed", str(self.seed)]
+        if self.device != "auto":
+            words += ["--device", self.device]
+        if self.iterations is not None:
+            words += ["--max_iterations", str(self.iterations)]
+        if self.checkpoint is not None:
+            words += ["--checkpoint", str(self.checkpoint)]
+        if self.library == "rsl_rl":
+            words += ["--experiment_name", str(folder)]
+        else:
+            words += [f"agent.agent.experiment.directory={folder}"]
+        words += [f"physics={'newton_mjwarp' if self.physics == 'newton' else 'isaacsim_physx'}"]
+        words += [f"env.cone={self.cone}"]
+        if self.grasps:
+            words += [f"env.grasps={[str(path.absolute()) for path in self.grasps]!r}"]
+        return words + [f"env.{name}={getattr(config, name)!r}" for name in self.options]
 
 
 def train(options: TrainOptions) -> Path:
@@ -107,61 +94,24 @@ def train(options: TrainOptions) -> Path:
     Raises:
         ValueError: Unknown task or option.
         ImportError: Isaac Lab or the learning library is missing.
+        RuntimeError: The training failed; Isaac Lab has said why.
     """
     registration.require_isaaclab()
-    folder = options.folder
-    environment = make_environment(options)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "options.json").write_text(json.dumps(vars(options), default=str, indent=1))
-    try:
-        if options.library == "skrl":
-            runner = make_skrl_runner(environment, options.task, folder, options.seed, options.iterations)
-            if options.checkpoint is not None:
-                runner.agent.load(str(options.checkpoint))
-            runner.run("train")
-        else:
-            runner, _ = make_runner(environment, options.task, folder, options.seed)
-            if options.checkpoint is not None:
-                runner.load(str(options.checkpoint))
-            iterations = options.iterations or runner.cfg["max_iterations"]
-            runner.learn(num_learning_iterations=iterations, init_at_random_ep_len=True)
-    finally:
-        environment.close()
-    return folder
+    arguments = options.arguments()
+    if options.library == "skrl" and importlib.util.find_spec("skrl") is None:
+        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'")
+    from isaaclab_rl.entrypoints import run_train_cli
+
+    before = _runs(options.folder)
+    status = run_train_cli(arguments)
+    made = sorted(_runs(options.folder) - before)
+    if status or not made:
+        raise RuntimeError(f"the training of {options.task} failed; see the messages of Isaac Lab above")
+    return made[-1]
 
 
-def make_skrl_runner(
-    environment: Any, task: str, folder: Path | None, seed: int, iterations: int | None = None
-) -> Any:
-    """The runner of skrl.
-
-    Raises:
-        ImportError: skrl is missing.
-    """
-    try:
-        from skrl.utils.runner.torch import Runner
-    except ImportError as error:
-        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'") from error
-    import yaml
-    from isaaclab_rl.skrl import SkrlVecEnvWrapper
-
-    kind = registration.environment_ids()[task][0].lower()
-    cfg = yaml.safe_load((Path(__file__).parents[1] / f"skrl_{kind}.yaml").read_text())
-    cfg["seed"] = seed
-    experiment = cfg["agent"]["experiment"]
-    if folder is None:
-        experiment.update(write_interval=0, checkpoint_interval=0)
-    else:
-        experiment.update(directory=str(folder.parent), experiment_name=folder.name)
-    if iterations is not None:
-        cfg["trainer"]["timesteps"] = iterations * cfg["agent"]["rollouts"]
-    return Runner(SkrlVecEnvWrapper(environment, ml_framework="torch"), cfg)
-
-
-def _version(package: str) -> str:
-    import importlib.metadata
-
-    return importlib.metadata.version(package)
+def _runs(folder: Path) -> set[Path]:
+    return {path for path in folder.glob("*") if path.is_dir()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except RuntimeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
     sys.stdout.write(f"checkpoints  {folder}\n")
     return 0
 

@@ -1,0 +1,108 @@
+"""Environments and policies of the learning libraries, as the command ``play`` loads them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import warpgrasp.eval.isaaclab as registration
+
+__all__ = ["Policy", "load_policy", "make_environment"]
+
+Policy = Callable[[Any], Any]
+"""Actions [W, A] for the observations of an environment."""
+
+
+def make_environment(options: Any) -> Any:
+    """The environment of a command line.
+
+    Args:
+        options: Has the fields ``task``, ``num_envs``, ``device``, ``seed``, ``physics``, ``cone``, ``grasps`` and
+            ``options`` of :class:`~warpgrasp.eval.isaaclab.scripts.play.PlayOptions`.
+
+    Raises:
+        ValueError: Unknown task or option.
+    """
+    import gymnasium
+
+    registration.task_and_hand(options.task)
+    if options.physics == "physx":
+        _start_isaac_sim()
+    given: dict[str, Any] = dict(options.options)
+    if options.grasps:
+        given["grasps"] = [str(path) for path in options.grasps]
+    return gymnasium.make(
+        options.task,
+        num_envs=options.num_envs,
+        device=options.device,
+        seed=options.seed,
+        physics=options.physics,
+        cone=options.cone,
+        **given,
+    )
+
+
+def _start_isaac_sim() -> None:
+    """Start the application that PhysX lives in; without Isaac Sim the environment says what is missing."""
+    if importlib.util.find_spec("isaacsim") is not None:
+        importlib.import_module("isaaclab.app").AppLauncher(headless=True)
+
+
+def load_policy(environment: Any, *, task: str, checkpoint: Path, library: str, seed: int) -> Policy:
+    """The mean action of a checkpoint's policy.
+
+    Args:
+        environment: What :func:`make_environment` made.
+        task: Registered id; chooses the agent's configuration.
+        checkpoint: File of the learning library.
+        library: ``rsl_rl`` or ``skrl``.
+        seed: Seed of the runner.
+
+    Raises:
+        ImportError: The learning library is missing.
+    """
+    kind = registration.task_and_hand(task)[0]
+    load = _skrl_policy if library == "skrl" else _rsl_rl_policy
+    return load(environment, kind, checkpoint, seed)
+
+
+def _rsl_rl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Policy:
+    from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper, create_rsl_rl_runner, handle_deprecated_rsl_rl_cfg
+    from tensordict import TensorDict  # type: ignore[import-not-found, unused-ignore]
+
+    from warpgrasp.eval.isaaclab.envs import agents
+
+    cfg = getattr(agents, f"RslRl{kind}")()
+    cfg.seed = seed
+    cfg = handle_deprecated_rsl_rl_cfg(cfg, importlib.metadata.version("rsl-rl-lib"))
+    wrapped = RslRlVecEnvWrapper(environment, clip_actions=cfg.clip_actions)
+    runner = create_rsl_rl_runner(wrapped, cfg)
+    runner.load(str(checkpoint))
+    policy = runner.get_inference_policy(device=str(wrapped.device))
+    return lambda observed: policy(TensorDict(observed, batch_size=[wrapped.num_envs]))
+
+
+def _skrl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Policy:
+    try:
+        from skrl.utils.runner.torch import Runner
+    except ImportError as error:
+        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'") from error
+    import yaml
+    from isaaclab_rl.skrl import SkrlVecEnvWrapper
+
+    cfg = yaml.safe_load((Path(__file__).parents[1] / f"skrl_{kind.lower()}.yaml").read_text())
+    cfg["seed"] = seed
+    cfg["agent"]["experiment"].update(write_interval=0, checkpoint_interval=0)
+    agent = Runner(SkrlVecEnvWrapper(environment, ml_framework="torch"), cfg).agent
+    agent.load(str(checkpoint))
+    agent.enable_training_mode(False)
+
+    def act(observed: Any) -> Any:
+        _, outputs = agent.act(observed["policy"], None, timestep=0, timesteps=0)
+        return outputs["mean_actions"].clamp(-1.0, 1.0)
+
+    return act
