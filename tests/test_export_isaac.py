@@ -87,6 +87,18 @@ def test_the_file_is_as_isaac_sim_documents_it(tmp_path: Path) -> None:
     assert set(best["cspace_position"]) <= prims
 
 
+def test_the_squeeze_is_for_the_drives_that_will_read_it(tmp_path: Path, box: ObjectModel) -> None:
+    """Ten times the asset's stiffness: the same torque at a tenth of the way (2F-140: one joint)."""
+    hand = load_hand("robotiq_2f140")
+    grasps, _ = _exported(tmp_path, hand)
+    stiffness = 10.0 * float(hand.dof_stiffness[0])
+    result = export_grasps([tmp_path / "run"], tmp_path / "stiff", format="isaac_grasp", stiffness=stiffness)
+    read = read_isaac_grasps(result.paths[0], hand, box)
+    best_first = grasps.select(grasps.order())
+    way = best_first.squeeze_joint_position - best_first.joint_position
+    np.testing.assert_allclose(read.squeeze_joint_position - read.joint_position, 0.1 * way, atol=1e-5)
+
+
 def test_a_grasp_of_the_grasp_editor_is_read(tmp_path: Path, box: ObjectModel) -> None:
     """Without keys of ours: opened at the same pose, squeezed to the grasp itself, a joint by another name."""
     hand = load_hand("robotiq_2f140")

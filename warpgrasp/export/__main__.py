@@ -41,8 +41,8 @@ class ExportOptions:
     every_status: bool = False
     """Also write grasps whose status is not OK."""
     stiffness: float | None = None
-    """Stiffness of the position servos that will read the squeeze targets [Nm/rad or N/m], for dexgraspbench and graspqp;
-    by default that of DexGraspBench's Allegro, Shadow and LEAP, and of the hand's asset otherwise."""
+    """Stiffness of the position servos that will read the squeeze targets [Nm/rad or N/m], for dexgraspbench, graspqp and
+    isaac_grasp; by default that of DexGraspBench's Allegro, Shadow and LEAP, and of the hand's asset otherwise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

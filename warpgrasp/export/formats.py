@@ -55,7 +55,7 @@ EXPORT_FORMATS: Mapping[str, Writer] = {
 """Name of each format and what writes the grasps of one object; imported when used."""
 
 
-_SERVO_FORMATS = ("dexgraspbench", "graspqp")  # hold targets for servos of the reader
+_SERVO_FORMATS = ("dexgraspbench", "graspqp", "isaac_grasp")  # hold targets for servos of the reader
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def export_grasps(
         raise ValueError(f"stiffness must be positive and finite (got {stiffness})")
     if stiffness is not None and format not in _SERVO_FORMATS:
         raise ValueError(
-            f"format {format!r} carries its own servos: a stiffness (got {stiffness:g}) is for {' and '.join(_SERVO_FORMATS)}"
+            f"format {format!r} carries its own servos: a stiffness (got {stiffness:g}) is for {', '.join(_SERVO_FORMATS)}"
         )
     files = grasp_files([Path(path) for path in inputs])
     folders = _folders(files, Path(output))

@@ -21,6 +21,7 @@ which other readers pass over: ``pregrasp_position``, ``pregrasp_orientation``, 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,16 @@ def write_isaac_grasps(batch: ExportBatch, folder: Path) -> list[Path]:
     """Write the grasps of one object as ``<object>.yaml``; returns the file.
 
     The gripper frame is the root link of the hand, joints have the names of the USD asset's prims, and the confidence is
-    the rank by energy: 1 for the best of the file, then evenly down.
+    the rank by energy: 1 for the best of the file, then evenly down. Squeeze targets are for drives of the hand asset's
+    stiffness or that of ``batch``.
 
     Raises:
         OutputError: The file cannot be written.
     """
     hand, targets, count = batch.hand, batch.targets, len(batch)
+    if batch.stiffness is not None:
+        squeeze = targets.grasp_joints + batch.torque / batch.stiffness
+        targets = dataclasses.replace(targets, squeeze_joints=squeeze)
     names = _joint_prims(hand)
     grasps: dict[str, Any] = {}
     for row in range(count):
