@@ -14,6 +14,9 @@ import tyro
 
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.hands.convert import Conversion, ConvertConfig, convert_hand
+from warpgrasp.hands.convert.mirror import mirror_hand
+from warpgrasp.hands.model import HandModel
+from warpgrasp.hands.picture import write_hand_picture
 
 __all__ = ["main"]
 
@@ -28,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         source: Annotated[Path, tyro.conf.Positional],
         output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
         config: Annotated[ConvertConfig, tyro.conf.arg(name="")] = ConvertConfig(),  # noqa: B008  frozen
-    ) -> Conversion:
+    ) -> Conversion | HandModel:
         """Convert a URDF, MJCF or USD robot hand into a hand asset with contact patches, grasp types and spheres.
 
         Args:
@@ -36,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
             output: Folder for hand.usda, annotation.yaml, report.md and hand.png.
             config: How to read the file.
         """
+        if config.mirror:
+            hand = mirror_hand(source, output, config.name)
+            if config.picture:
+                write_hand_picture(output / "hand.png", hand)
+            return hand
         with Console(stderr=True).status(f"converting {source.name} (seconds to half a minute)"):
             return convert_hand(source, output, config)
 
@@ -45,8 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
         return 1
-    hand, folder = result.hand, result.hand.path.parent
     console = Console(soft_wrap=True, highlight=False)
+    if isinstance(result, HandModel):
+        console.print(f"{result.path}: the mirror image, {result.dof_count} joints", markup=False)
+        return 0
+    hand, folder = result.hand, result.hand.path.parent
     console.print(
         f"{hand.path}: {hand.dof_count} joints, fingers {', '.join(hand.fingers)}, {len(hand.patches)} contact patches, "
         f"grasp types {', '.join(hand.grasp_types)}",

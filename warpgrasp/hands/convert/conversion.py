@@ -35,6 +35,8 @@ class ConvertConfig:
     """kg/m^3 for links that state no mass; without it such links are refused."""
     joint_limits: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Limits [rad or m] for joints that have none: NAME LOWER UPPER."""
+    mirror: bool = False
+    """The source is the hand.usda of a converted hand; write its mirror image, a left hand from a right one."""
     fresh: bool = False
     """Propose the annotation again even where an annotation file exists."""
     picture: bool = True

@@ -24,7 +24,7 @@ _FAR_APART = 0.25  # m between two palms of one file, or between a palm and the 
 _WRIST_JOINTS = 2  # a hand may come with its wrist
 _ARM_JOINTS = 4  # in a row without a branch; more are an arm without a hand
 _ARM_WORDS = {"arm", "shoulder", "elbow", "upperarm", "flange", "tool0", "ee", "gantry", "torso"}
-_DEVICE_WORDS = {"camera", "cam", "lens", "lidar", "imu", "sensor", "realsense", "head", "display", "light"}
+_DEVICE_WORDS = {"camera", "cam", "lens", "lidar", "imu", "realsense"}
 _SIDES = {"left": "left", "l": "left", "lh": "left", "right": "right", "r": "right", "rh": "right"}
 
 

@@ -141,7 +141,7 @@ def find_chains(
         c
         for c in chains
         if not (c.reach < _LINKAGE_REACH * longest and _only_mimics(hand, c))
-        and (c.hint or len(chains) < 2 or not is_device(_words(hand, c.links, frame_names)))
+        and (c.hint or len(chains) < 2 or not is_device(_words(hand, c.links, {})))
     ]
 
 
