@@ -45,7 +45,7 @@ def angle_iron(folder: Path) -> Any:
 
 def test_missing_coacd_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "coacd", None)
-    with pytest.raises(ImportError, match=r"warpgrasp\[sim\]"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[sim\]'"):
         convex_pieces(angle_iron(tmp_path), folder=tmp_path / "cache")
 
 

@@ -41,5 +41,5 @@ def test_figures_are_the_same_bytes_again() -> None:
 
 def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"warpgrasp\[sim\]"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[sim\]'"):
         import_matplotlib()

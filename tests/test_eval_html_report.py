@@ -198,7 +198,7 @@ def test_command_line_writes_the_page_beside_the_results(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     run = Run(path.parent, "--workers", 1, "--report")
     assert run.code == 2
-    assert "warpgrasp[sim]" in run.error
+    assert "pip install -e '.[sim]'" in run.error
 
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")

@@ -158,5 +158,5 @@ def test_a_device_chooses_the_engine_and_is_checked(monkeypatch: pytest.MonkeyPa
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "newton.solvers", None)
-    with pytest.raises(ImportError, match=r"pip install 'warpgrasp\[sim\]'"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[sim\]'"):
         newton_engine.import_mujoco_warp()

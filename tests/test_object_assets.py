@@ -294,7 +294,7 @@ def test_missing_coacd_names_the_extra(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "coacd", None)
     assert main([str(write_l(tmp_path)), "-o", str(tmp_path / "out")]) == 2
-    assert "pip install 'warpgrasp[sim]'" in capsys.readouterr().err
+    assert "pip install -e '.[sim]'" in capsys.readouterr().err
 
 
 def test_names_are_unique_without_regard_to_case() -> None:

@@ -36,7 +36,7 @@ def test_old_or_missing_isaac_lab_is_refused_with_a_sentence(monkeypatch, versio
         return version
 
     monkeypatch.setattr(importlib.metadata, "version", answer)
-    with pytest.raises(ImportError, match=r"isaaclab >= 3\.0.*warpgrasp\[isaaclab\]"):
+    with pytest.raises(ImportError, match=r"isaaclab >= 3\.0.*extra 'isaaclab'"):
         registration.require_isaaclab()
 
 

@@ -16,6 +16,7 @@ class GraspStatus(enum.IntEnum):
     DEGENERATE_CONTACTS = 3
     PREGRASP_NOT_CLEAR = 4
     HAND_INSIDE_OBJECT = 5
+    HAND_BEHIND_WALL = 6
 
     @property
     def sentence(self) -> str:
@@ -43,5 +44,9 @@ _SENTENCES = {
     ),
     GraspStatus.HAND_INSIDE_OBJECT: (
         "A part of the hand reaches more than 1 cm into the object; leave the grasp out, or raise the number of steps."
+    ),
+    GraspStatus.HAND_BEHIND_WALL: (
+        "The grasp or its pregrasp reaches more than 3 mm behind the plane of energy.wall; leave it out, or raise "
+        "energy.wall.weight. Pregrasps are drawn back along the palm without regard to the wall."
     ),
 }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
+from warpgrasp.base.extras import install_extra
 from warpgrasp.base.npz import npz_bytes
 from warpgrasp.base.ranges import NumberRange, check_numbers
 
@@ -109,7 +110,7 @@ def _import_coacd() -> Any:
         import coacd
     except ImportError as error:
         raise ImportError(
-            "Objects that are not convex need CoACD for physics: pip install 'warpgrasp[sim]'"
+            f"Objects that are not convex need CoACD for physics; {install_extra('sim')}"
         ) from error
     return coacd
 

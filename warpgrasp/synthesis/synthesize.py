@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import warp as wp
 
+from warpgrasp.base.depth_limits import BEHIND_WALL, TOO_DEEP
 from warpgrasp.base.json_text import to_json
 from warpgrasp.base.ranges import NumberRange, check_numbers
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
@@ -30,6 +32,7 @@ from warpgrasp.synthesis.optimizer_contract import (
 )
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.wall_depth import wall_depth
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -38,9 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
 
 _PROGRESS_PERIOD = 0.25  # s between progress reports
-_DEPTH_LIMIT = (
-    0.01  # m of the hand inside the object; the protocols of the evaluation refuse deeper starts too
-)
 _JUDGED = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # finite and solved
 
 
@@ -119,7 +119,16 @@ def synthesize(
     Raises:
         ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
     """
-    config = config or SynthesisConfig()
+    with warp_is_quiet():
+        return _synthesize(hand, objects, config or SynthesisConfig(), progress)
+
+
+def _synthesize(
+    hand: HandModel,
+    objects: Sequence[ObjectModel],
+    config: SynthesisConfig,
+    progress: Callable[[Progress], None] | None,
+) -> list[GraspSet]:
     problem = GraspProblem(
         hand,
         objects,
@@ -192,8 +201,14 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfi
     root = final.root_pose.numpy()
     status = state.status.numpy()
     status = np.where(status == GraspStatus.OK, targets.status, status)
-    inside = hand_depth(problem, final) > _DEPTH_LIMIT
-    status = np.where(np.isin(status, _JUDGED) & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
+    judged = np.isin(status, _JUDGED)
+    wall = config.energy.wall
+    if wall.weight > 0.0:
+        hands = ((root, joints), (opened.root_pose, opened.joint_position))
+        behind = np.maximum(*(wall_depth(problem, wall, *hand) for hand in hands)) > BEHIND_WALL
+        status = np.where(judged & behind, int(GraspStatus.HAND_BEHIND_WALL), status)
+    inside = hand_depth(problem, final) > TOO_DEEP
+    status = np.where(judged & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
     return {
         "root_position": root[:, :3],
         "root_quaternion": root[:, 3:],

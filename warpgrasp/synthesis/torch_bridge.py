@@ -23,9 +23,7 @@ from warpgrasp.synthesis.energy_terms import Distance, ForceClosure
 try:
     import torch
 except ImportError as error:
-    raise ImportError(
-        "warpgrasp.synthesis.torch_bridge needs torch: pip install torch (or 'warpgrasp[isaaclab]')"
-    ) from error
+    raise ImportError("warpgrasp.synthesis.torch_bridge needs torch: pip install torch") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

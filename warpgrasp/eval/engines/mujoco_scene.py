@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.eval.protocol.drives import JointDrives, joint_drives
 from warpgrasp.eval.protocol.protocols import Protocol, RootMount
 from warpgrasp.geometry.rotations import compose, invert, quaternion_to_wxyz, rotate
@@ -48,7 +49,7 @@ def import_mujoco() -> Any:
         import mujoco
         import mujoco.rollout
     except ImportError as error:
-        raise ImportError("The MuJoCo engine needs mujoco: pip install 'warpgrasp[sim]'") from error
+        raise ImportError(f"The MuJoCo engine needs mujoco; {install_extra('sim')}") from error
     return mujoco
 
 

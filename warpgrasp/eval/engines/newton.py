@@ -21,6 +21,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.eval.engines.mujoco_scene import Scene, quaternion_from_wxyz_batch
 from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.engines.newton_kernels import (
@@ -58,7 +59,7 @@ def import_mujoco_warp() -> Any:
         return SolverMuJoCo.import_mujoco()[1]
     except ImportError as error:
         raise ImportError(
-            f"The Newton engine needs newton with its MuJoCo-Warp solver ({error}): pip install 'warpgrasp[sim]'"
+            f"The Newton engine needs newton with its MuJoCo-Warp solver ({error}); {install_extra('sim')}"
         ) from error
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.protocol.trial import start_joints
-from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
+from warpgrasp.eval.protocol.verdict import FailureReason, Verdict, too_deep
 
 if TYPE_CHECKING:
     from warpgrasp.eval.engines.mujoco_scene import Scene
@@ -47,7 +47,7 @@ def screen(scene: Scene, targets: HandTargets) -> Screening:
     own = targets.select(valid)
     mocap = mocap_targets(scene.protocol, own, np.zeros(1))[:, 0]
     start = scene_contacts(scene, scene_positions(scene, start_joints(scene.protocol, own), mocap), mocap)
-    inside, entangled = start.penetration > limit, start.self_penetration > limit
+    inside, entangled = too_deep(start, limit)
     verdict.penetration[valid], verdict.self_penetration[valid] = start.penetration, start.self_penetration
     verdict.reason[valid[entangled]] = int(FailureReason.SELF_COLLISION)
     verdict.reason[valid[inside]] = int(FailureReason.PENETRATION)

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.metadata
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.hands import hand_names
 
 __all__ = ["TASKS", "environment_ids", "require_isaaclab", "task_and_hand"]
@@ -17,7 +18,7 @@ __all__ = ["TASKS", "environment_ids", "require_isaaclab", "task_and_hand"]
 TASKS: tuple[str, ...] = ("Evaluate", "Grasp", "Lift")
 """Tasks; each is registered for every shipped hand."""
 
-_INSTALL = "pip install 'warpgrasp[isaaclab]' (Python 3.12 or newer)"
+_INSTALL = f"on Python 3.12 or newer {install_extra('isaaclab')}"
 
 
 def environment_ids() -> dict[str, tuple[str, str]]:
@@ -46,11 +47,11 @@ def require_isaaclab() -> None:
     try:
         version = importlib.metadata.version("isaaclab")
     except importlib.metadata.PackageNotFoundError as error:
-        raise ImportError(f"The Isaac Lab environments need isaaclab >= 3.0: {_INSTALL}") from error
+        raise ImportError(f"The Isaac Lab environments need isaaclab >= 3.0; {_INSTALL}") from error
     if int(version.split(".")[0]) < 3:
         raise ImportError(
             f"The Isaac Lab environments need isaaclab >= 3.0, where quaternions are xyzw and Newton is a physics "
-            f"engine (installed: {version}): {_INSTALL}"
+            f"engine (installed: {version}); {_INSTALL}"
         )
 
 
@@ -73,7 +74,7 @@ def _register() -> None:
         import gymnasium
     except ImportError as error:
         raise ImportError(
-            f"The Isaac Lab environments need gymnasium and isaaclab >= 3.0: {_INSTALL}"
+            f"The Isaac Lab environments need gymnasium and isaaclab >= 3.0; {_INSTALL}"
         ) from error
     for name, (task, hand) in environment_ids().items():
         if name in gymnasium.registry:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from warpgrasp.base.depth_limits import TOO_DEEP
 from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, NumberRange, check_numbers
 
 __all__ = [
@@ -243,7 +244,7 @@ graspqp = Protocol(
     force=5.0,
     closing_time=0.0,
     position_limit=0.03,
-    start_penetration_limit=0.01,
+    start_penetration_limit=TOO_DEEP,
     object_mass=0.2,
     friction=1.0,
     root=RootMount.FIXED,
@@ -268,7 +269,7 @@ dexgraspbench = Protocol(
     closing_time=0.4,
     position_limit=0.05,
     angle_limit=0.2617993877991494,
-    start_penetration_limit=0.01,
+    start_penetration_limit=TOO_DEEP,
     object_mass=0.1,
     friction=0.6,
     torsional_friction=0.02,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from warpgrasp.eval.protocol.verdict import StartContact, Verdict, failure_reasons
+from warpgrasp.eval.protocol.verdict import StartContact, Verdict, failure_reasons, too_deep
 
 if TYPE_CHECKING:
     from warpgrasp.eval.protocol.protocols import Protocol, Trial
@@ -147,8 +147,8 @@ def trial_verdict(
     angle = np.maximum(push_angle.max(axis=1).reshape(shape), settle_angle.max(axis=1)[:, None])
     blown_up = ~(settle.stable & pushed.stable.reshape(shape).all(axis=1))
     angle_limit = np.inf if protocol.angle_limit is None else protocol.angle_limit
-    start_limit = np.inf if protocol.start_penetration_limit is None else protocol.start_penetration_limit
-    allowed = ~blown_up & (start.penetration <= start_limit) & (start.self_penetration <= start_limit)
+    inside, entangled = too_deep(start, protocol.start_penetration_limit)
+    allowed = ~(blown_up | inside | entangled)
     success = (way < protocol.position_limit) & (angle < angle_limit) & allowed[:, None]
     settle_failed = (settle_way.max(axis=1) >= protocol.position_limit) | (
         settle_angle.max(axis=1) >= angle_limit

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FailureReason", "StartContact", "Verdict", "failure_reasons"]
+__all__ = ["FailureReason", "StartContact", "Verdict", "failure_reasons", "too_deep"]
 
 FloatArray = NDArray[np.float64]
 
@@ -129,6 +129,17 @@ class Verdict:
         return result
 
 
+def too_deep(start: StartContact, limit: float | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a hand starts too deep in the object, and too deep in itself, each of shape [N]; never without a limit.
+
+    Args:
+        start: Contacts at the reset.
+        limit: The protocol's ``start_penetration_limit`` [m].
+    """
+    deepest = np.inf if limit is None else limit
+    return start.penetration > deepest, start.self_penetration > deepest
+
+
 def failure_reasons(
     *,
     trial_success: NDArray[np.bool_],
@@ -150,12 +161,12 @@ def failure_reasons(
         contact_count: Hand-object contacts before the first push, shape [N].
         start_penetration_limit: Depth at the reset beyond which a grasp fails [m], if the protocol has one.
     """
-    limit = np.inf if start_penetration_limit is None else start_penetration_limit
+    inside, entangled = too_deep(start, start_penetration_limit)
     away = settle_failed | ((contact_count == 0) & (settle_way > TOUCHED))
     conditions = (
         (blown_up, FailureReason.BLOW_UP),
-        (start.penetration > limit, FailureReason.PENETRATION),
-        (start.self_penetration > limit, FailureReason.SELF_COLLISION),
+        (inside, FailureReason.PENETRATION),
+        (entangled, FailureReason.SELF_COLLISION),
         (trial_success.all(axis=1), FailureReason.HOLDS),
         (away & (start.penetration > DEEP_PENETRATION), FailureReason.PENETRATION),
         (away, FailureReason.PUSHED_AWAY),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.eval.metrics.diversity import unique_grasps
 from warpgrasp.eval.protocol.verdict import FailureReason
 
@@ -64,7 +65,7 @@ def import_matplotlib() -> Any:
         return importlib.import_module("matplotlib")
     except ImportError as error:
         raise ImportError(
-            "the report needs matplotlib, which is not installed; install it with: pip install 'warpgrasp[sim]'"
+            f"the report needs matplotlib, which is not installed; {install_extra('sim')}"
         ) from error
 
 

@@ -10,6 +10,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh, convex_shape
 from warpgrasp.hands.convert.source import SourceGeometry, SourceHand
 
@@ -97,7 +98,7 @@ def _split_hollow(
     except ImportError:
         notes.append(
             f"Link '{hollow[0][1]}' and {len(hollow) - 1} others are not convex and stand as one hull each; "
-            "for a closer fit install the extra (pip install 'warpgrasp[sim]') and convert again."
+            f"for a closer fit {install_extra('sim')} and convert again."
         )
         return split
     coacd.set_log_level("error")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.geometry.rotations import rotate
 from warpgrasp.geometry.shapes import TriMesh, box_shape, capsule_shape
 from warpgrasp.hands.convert.source import SourceGeometry
@@ -66,8 +67,7 @@ def _read(path: Path, modified: int, owner: str) -> TriMesh:
         loaded = trimesh.load_mesh(path, process=False, skip_materials=True)
     except ImportError as error:
         raise ImportError(
-            f"reading '{path.name}' of {owner} needs another package ({error}); "
-            "install the extra: pip install 'warpgrasp[sim]'"
+            f"reading '{path.name}' of {owner} needs another package ({error}); {install_extra('sim')}"
         ) from error
     except Exception as error:  # the readers of the many formats raise whatever they like
         raise ValueError(

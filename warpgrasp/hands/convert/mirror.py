@@ -112,9 +112,7 @@ def _reflect_pose(prim: Usd.Prim) -> None:
             _replace(attribute, _point)
         elif kind == UsdGeom.XformOp.TypeOrient:
             _replace(attribute, _turn)
-            if (
-                wrist
-            ):  # half a turn about z: y stays along the fingers, z out of the palm
+            if wrist:  # half a turn about z: y stays along the fingers, z out of the palm
                 value = attribute.Get()
                 attribute.Set(value * type(value)(0.0, 0.0, 0.0, 1.0))
         elif kind != UsdGeom.XformOp.TypeScale:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.extras import install_extra
 from warpgrasp.geometry.rotations import (
     IDENTITY_QUATERNION,
     axis_angle_to_quaternion,
@@ -58,9 +59,7 @@ def read_mjcf(path: Path, options: ReadOptions) -> SourceHand:
     try:
         import mujoco
     except ImportError as error:
-        raise ImportError(
-            "reading MJCF needs MuJoCo; install the extra: pip install 'warpgrasp[sim]'"
-        ) from error
+        raise ImportError(f"reading MJCF needs MuJoCo; {install_extra('sim')}") from error
     model = compile_mjcf(mujoco, path, options.root)
     return _Reader(mujoco, model, path, options).read()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import warpgrasp.eval.isaaclab as registration
+from warpgrasp.base.extras import install_extra
 
 __all__ = ["Policy", "load_policy", "make_environment"]
 
@@ -90,7 +91,7 @@ def _skrl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Po
     try:
         from skrl.utils.runner.torch import Runner
     except ImportError as error:
-        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'") from error
+        raise ImportError(f"skrl is missing; {install_extra('skrl')}") from error
     import yaml
     from isaaclab_rl.skrl import SkrlVecEnvWrapper
 

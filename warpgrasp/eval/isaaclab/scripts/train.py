@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import tyro
 
 import warpgrasp.eval.isaaclab as registration
+from warpgrasp.base.extras import install_extra
 
 __all__ = ["TrainOptions", "main", "train"]
 
@@ -35,7 +36,7 @@ class TrainOptions:
     device: str = "auto"
     """auto, cpu, cuda:0, ..."""
     library: Literal["rsl_rl", "skrl"] = "rsl_rl"
-    """Learning library; skrl is an extra of its own: pip install 'warpgrasp[skrl]'."""
+    """Learning library; skrl is an extra of its own, ``skrl``."""
     grasps: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """Grasp files (repeatable); the shipped ones when left out."""
     checkpoint: Path | None = None
@@ -99,7 +100,7 @@ def train(options: TrainOptions) -> Path:
     registration.require_isaaclab()
     arguments = options.arguments()
     if options.library == "skrl" and importlib.util.find_spec("skrl") is None:
-        raise ImportError("skrl is missing: pip install 'warpgrasp[skrl]'")
+        raise ImportError(f"skrl is missing; {install_extra('skrl')}")
     from isaaclab_rl.entrypoints import run_train_cli
 
     before = _runs(options.folder)
