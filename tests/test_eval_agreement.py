@@ -99,6 +99,9 @@ def test_command_line_compares_two_engines(tmp_path: Path, monkeypatch: pytest.M
 
         name = "newton"
 
+        def __init__(self, workers: int = 0, device: str = "auto") -> None:
+            super().__init__(workers=workers)
+
         def evaluate(self, *arguments: Any, **options: Any) -> Verdict:
             verdict = super().evaluate(*arguments, **options)
             verdict.trial_success[0] = not verdict.success_any[0]

@@ -226,9 +226,9 @@ def test_thousands_of_seeds_are_spread_group_by_group() -> None:
     ("options", "message"),
     [
         ({"distance_lower": 0.2}, r"distance_lower must not exceed distance_upper.*got 0\.2, 0\.1"),
-        ({"distance_lower": -0.1}, r"at least 0 \(got -0\.1"),
+        ({"distance_lower": -0.1}, r"distance_lower must be finite and not negative \(got -0\.1"),
         ({"tip_distance_lower": 0.2}, r"tip_distance_lower must not exceed.*got 0\.2, 0\.05"),
-        ({"joint_spread": -1.0}, r"initialize\.joint_spread must be at least 0 \(got -1\.0\)"),
+        ({"joint_spread": -1.0}, r"initialize\.joint_spread must be finite and not negative \(got -1"),
     ],
 )
 def test_bad_ranges_are_refused(options: dict[str, float], message: str) -> None:

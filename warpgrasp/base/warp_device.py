@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import warp as wp
-
 __all__ = ["choose_device"]
 
 
@@ -15,6 +13,8 @@ def choose_device(name: str) -> Any:
     Raises:
         ValueError: There is no such device here.
     """
+    import warp as wp  # not at the top: evaluation modules are imported without it
+
     if name == "auto":
         return wp.get_device("cuda" if wp.is_cuda_available() else "cpu")
     try:

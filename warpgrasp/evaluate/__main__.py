@@ -20,7 +20,7 @@ import tyro
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.eval.config import EvaluationConfig
-from warpgrasp.eval.engines.registry import ENGINES, Engine, load_engine
+from warpgrasp.eval.engines.registry import Engine, load_engine
 from warpgrasp.eval.evaluation import evaluate_case
 from warpgrasp.eval.protocol.conditions import (
     forces_sentence,
@@ -28,7 +28,7 @@ from warpgrasp.eval.protocol.conditions import (
     settings_name,
     squeeze_sentence,
 )
-from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.protocols import find_protocol
 from warpgrasp.eval.protocol.squeeze_rules import SqueezeRule
 from warpgrasp.eval.report.figures import import_matplotlib
 from warpgrasp.eval.report.overview_page import write_page
@@ -44,12 +44,8 @@ from warpgrasp.hands.fingertip_force import strength_warnings
 __all__ = ["EvaluateOptions", "main"]
 
 if TYPE_CHECKING:
-    ProtocolName = str
-    EngineName = str
     SqueezeName = str
 else:  # choices are checked and listed by the command line parser
-    ProtocolName = Literal[tuple(PROTOCOLS)]
-    EngineName = Literal[("auto", *ENGINES)]
     SqueezeName = Literal[tuple(rule.value for rule in SqueezeRule)]
 
 
@@ -59,13 +55,14 @@ class EvaluateOptions:
 
     inputs: tyro.conf.Positional[tuple[Path, ...]] = ()
     """Folders of warpgrasp.generate, or single grasp files (npz)."""
-    protocol: ProtocolName = "graspqp"
-    """How grasps are tested."""
+    protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = "graspqp"
+    """How grasps are tested: graspqp, dexgraspbench, bodex-paper, or my_module:MY_PROTOCOL."""
     force: tuple[float, ...] = ()
     """Pushes of the graspqp protocol [N]; 5 by default. Forces of earlier runs are kept and not simulated again."""
-    engine: EngineName = "auto"
-    """Physics engine; auto takes Newton's MuJoCo-Warp solver where there is a CUDA device, else MuJoCo on all cores."""
-    compare: EngineName | None = None
+    engine: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """Physics engine: mujoco, newton, isaaclab, or my_module:MyEngine; auto takes Newton's MuJoCo-Warp solver where there is
+    a CUDA device, else MuJoCo on all cores."""
+    compare: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """A second engine that judges the same grasps; agreement and Cohen's kappa are reported, and where they differ."""
     device: str = "auto"
     """Where the engine runs: auto, cpu, cuda:0, ...; the engine auto is newton on CUDA and mujoco on the CPU."""
@@ -101,7 +98,7 @@ class EvaluateOptions:
         if self.squeeze_effort is not None and self.squeeze != SqueezeRule.TORQUE.value:
             raise ValueError(f"--squeeze-effort belongs to --squeeze torque (got --squeeze {self.squeeze})")
         return EvaluationConfig(
-            protocol=PROTOCOLS[self.protocol],
+            protocol=find_protocol(self.protocol),
             forces=self.force,
             squeeze=SqueezeRule(self.squeeze),
             squeeze_effort=self.squeeze_effort,

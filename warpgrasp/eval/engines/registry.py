@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
+
+from warpgrasp.base.user_module import is_reference, load_reference
+from warpgrasp.base.warp_device import choose_device
 
 if TYPE_CHECKING:
     from warpgrasp.eval.engines.mujoco_scene import Scene
@@ -15,9 +19,14 @@ __all__ = ["ENGINES", "Engine", "automatic_engine", "load_engine"]
 
 
 class Engine(Protocol):
-    """Runs the protocol of a scene on grasps. Results do not depend on ``workers`` or on other grasps."""
+    """Runs the protocol of a scene on grasps. Results do not depend on ``workers`` or on other grasps.
+
+    Anything with these two members can be named on the command line, ``--engine my_module:MyEngine``; a class is called with
+    ``workers`` and ``device``.
+    """
 
     name: str
+    """What results are filed under; a word."""
 
     def evaluate(
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
@@ -46,19 +55,24 @@ def load_engine(name: str, *, workers: int = 0, device: str = "auto") -> Engine:
     """Engine by name; ``auto`` is :func:`automatic_engine`.
 
     Args:
-        name: ``auto`` or a key of :data:`ENGINES`.
+        name: ``auto``, a key of :data:`ENGINES`, or ``my_module:MyEngine`` for one of your own.
         workers: Threads of an engine on the CPU; 0 takes all cores.
         device: ``auto``, ``cpu`` or a Warp device such as ``cuda:0``.
 
     Raises:
-        ValueError: Unknown name or device, the message lists the known ones; or MuJoCo on another device than the CPU.
+        ValueError: Unknown name or device, the message lists the known ones; MuJoCo on another device than the CPU; or an
+            engine of your own that breaks the contract.
         ImportError: What the engine needs is not installed; the message names the extra.
     """
-    _check_device(device)
+    choose_device(device)  # refuses what Warp does not know
+    if is_reference(name):
+        return _own_engine(name, workers, device)
     if name == "auto":
         name = automatic_engine(device)
     if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}; choose from auto, {', '.join(ENGINES)}")
+        raise ValueError(
+            f"unknown engine {name!r}; choose from auto, {', '.join(ENGINES)}, or my_module:MyEngine"
+        )
     options: dict[str, str] = {"device": device}
     if name == "mujoco":
         if device not in ("auto", "cpu"):
@@ -71,14 +85,26 @@ def load_engine(name: str, *, workers: int = 0, device: str = "auto") -> Engine:
     return engine
 
 
-def _check_device(device: str) -> None:
-    """Refuse a device that Warp does not know."""
-    import warp as wp
-
-    if device == "auto":
-        return
-    try:
-        wp.get_device(device)
-    except (ValueError, RuntimeError) as error:
-        known = ", ".join(str(one) for one in wp.get_devices())
-        raise ValueError(f"unknown device {device!r}; choose from auto, {known}") from error
+def _own_engine(reference: str, workers: int, device: str) -> Engine:
+    """The user's engine: an object, or a class that is called with ``workers`` and ``device``."""
+    value = load_reference(reference, "--engine")
+    if isinstance(value, type):
+        try:
+            value = value(workers=workers, device=device)
+        except TypeError as error:
+            raise ValueError(
+                f"--engine {reference}: {error}; the class is called with workers=0 and device='auto'"
+            ) from error
+    name = getattr(value, "name", None)
+    if not isinstance(name, str) or not callable(getattr(value, "evaluate", None)):
+        raise ValueError(
+            f"--engine {reference} must have a name and a method evaluate; the contract is Engine in "
+            "warpgrasp.eval.engines.registry"
+        )
+    if name in ("auto", *ENGINES) or not re.fullmatch(r"\w[\w.]*", name):
+        raise ValueError(
+            f"--engine {reference}: the name {name!r} stands in the names of folders; it must be a word, and not one "
+            f"of auto, {', '.join(ENGINES)}"
+        )
+    engine: Engine = value
+    return engine

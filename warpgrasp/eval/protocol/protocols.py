@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from warpgrasp.base.depth_limits import TOO_DEEP
 from warpgrasp.base.ranges import ANY_FINITE, POSITIVE, NumberRange, check_numbers
+from warpgrasp.base.user_module import is_reference, load_reference
 
 __all__ = [
     "PROTOCOLS",
@@ -25,6 +27,7 @@ __all__ = [
     "Trial",
     "bodex_paper",
     "dexgraspbench",
+    "find_protocol",
     "graspqp",
 ]
 
@@ -296,3 +299,29 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {protocol.name: protocol for protocol in (graspqp, dexgraspbench, bodex_paper)}
 )
 """Protocols by name."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol called ``name``, or the one that ``my_module:MY_PROTOCOL`` names.
+
+    Raises:
+        ValueError: There is no such protocol, or it shares its name, and so its results, with another.
+    """
+    if not is_reference(name):
+        if name not in PROTOCOLS:
+            raise ValueError(
+                f"--protocol must be one of {', '.join(PROTOCOLS)}, or my_module:MY_PROTOCOL (got {name!r})"
+            )
+        return PROTOCOLS[name]
+    value = load_reference(name, "--protocol")
+    if not isinstance(value, Protocol):
+        raise ValueError(
+            f"--protocol {name} must be a warpgrasp.eval.protocol.protocols.Protocol (got {value!r}); "
+            "dataclasses.replace(graspqp, name=..., ...) makes one"
+        )
+    if value.name in PROTOCOLS or not re.fullmatch(r"\w[\w.-]*", value.name):
+        raise ValueError(
+            f"--protocol {name}: the name {value.name!r} stands in the names of folders; it must be one word, and not one "
+            f"of {', '.join(PROTOCOLS)}"
+        )
+    return value
