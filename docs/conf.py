@@ -37,7 +37,9 @@ napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
+autodoc_type_aliases = {"FloatArray": "FloatArray", "IntArray": "IntArray", "Vector": "Vector"}
+autodoc_default_options = {"members": True, "undoc-members": True}
+toc_object_entries_show_parents = "hide"
 # What the reference imports but a machine that builds it need not have.
 autodoc_mock_imports = [
     "gymnasium",

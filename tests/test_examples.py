@@ -25,6 +25,27 @@ class Run:
 
 
 RUNS = {
+    "synthesize_and_look": Run(
+        arguments=("--steps", "400", "--grasps", "4"),
+        writes=("mug.npz", "mug.usda", "gallery.png"),
+        says="4 of 4 grasps of allegro on mug have the status OK.",
+    ),
+    "differentiate": Run(
+        arguments=("--grasps", "4", "--steps", "20"),
+        writes=("gradient.csv",),
+        says="Along the negative gradient the mean energy falls",
+    ),
+    "own_hand": Run(
+        arguments=("--steps", "300", "--grasps", "4"),
+        writes=("gripper.urdf", "gripper/hand.usda", "gripper/report.md", "duck.npz", "gallery.png"),
+        says="gripper.urdf became a hand with 6 joints, the fingers palm, thumb, index, middle",
+    ),
+    "evaluate_own_protocol": Run(
+        arguments=("--steps", "600", "--grasps", "4"),
+        needs=("mujoco", "coacd"),
+        writes=("mug.npz", "pick-up.npz", "graspqp.npz"),
+        says="of 4 grasps hold in the trial 'upright'.",
+    ),
     "newton_hold": Run(
         arguments=("--steps", "600", "--seconds", "0.7"),
         needs=("newton", "mujoco", "coacd"),

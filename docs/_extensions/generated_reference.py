@@ -49,6 +49,7 @@ _COMMANDS = {
     "generate": "synthesise grasps",
     "evaluate": "test grasps in physics",
     "export": "write grasps for other tools",
+    "export.import_isaac": "read grasps of Isaac Sim's Grasp Editor",
     "objects": "make object assets",
     "hands": "list, describe and draw hands",
     "hands.convert": "make a hand from URDF, MJCF or USD",
@@ -97,7 +98,7 @@ def _room_page(title: str, prefixes: tuple[str, ...], sentence: str, others: set
             if any(name == other or name.startswith(other + ".") for other in others - set(prefixes)):
                 continue
             full = f"warpgrasp.{name}"
-            heading = f"``{full}``"
+            heading = f"``{name}``"
             lines += [heading, "-" * len(heading), "", f".. automodule:: {full}"]
             if _is_reexport(name):
                 lines.append("   :no-members:")
@@ -108,7 +109,7 @@ def _room_page(title: str, prefixes: tuple[str, ...], sentence: str, others: set
 
 
 def _help(module: str) -> str:
-    environment = {**os.environ, "COLUMNS": "96", "NO_COLOR": "1", "TERM": "dumb"}
+    environment = {**os.environ, "COLUMNS": "82", "NO_COLOR": "1", "TERM": "dumb"}
     done = subprocess.run(
         [sys.executable, "-c", _HELP, f"warpgrasp.{module}"],
         capture_output=True,
@@ -193,9 +194,25 @@ def _formulas_as_written(
     lines[:] = result
 
 
+_ATTRIBUTES: dict[str, list[str]] = {}
+
+
+def _keep_attribute(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Remember the docstring of an attribute: napoleon would take what stands before its first colon for a type."""
+    if what == "attribute":
+        _ATTRIBUTES[name] = list(lines)
+
+
+def _restore_attribute(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    if what == "attribute":
+        lines[:] = _ATTRIBUTES.pop(name, lines)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before sources are read."""
     app.connect("builder-inited", _generate)
     app.connect("builder-inited", lambda app: _unwrap_kernels())
     app.connect("autodoc-process-docstring", _formulas_as_written)
+    app.connect("autodoc-process-docstring", _keep_attribute, priority=400)  # napoleon has 500
+    app.connect("autodoc-process-docstring", _restore_attribute, priority=600)
     return {"version": "1", "parallel_read_safe": False}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math import MathError, latex2mathml, wrap_math_code
+from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
@@ -19,8 +19,7 @@ _LOGGER = logging.getLogger(__name__)
 def _mathml(node: nodes.Element, *, block: bool) -> str:
     source = node.astext()
     try:
-        code = wrap_math_code(source, as_block=True) if block else source
-        return str(latex2mathml.tex2mathml(code, as_block=block))
+        return str(latex2mathml.tex2mathml(source.strip(), as_block=block))
     except MathError as error:
         _LOGGER.warning("an equation cannot be converted: %s in %r", error, source, location=node)
         return f"<code>{source}</code>"
