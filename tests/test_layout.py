@@ -29,7 +29,7 @@ FLOORS = (
 HAND_FLOORS = (
     ("model", "contact_sampling", "grasp_type", "library", "finger_colors", "device", "usd"),
     ("authoring", "export", "picture", "shipped"),
-    ("convert",),
+    ("convert", "check"),
 )
 EVAL_FLOORS = (
     ("metrics", "protocol"),

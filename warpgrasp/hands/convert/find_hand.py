@@ -58,7 +58,7 @@ def check_one_hand(hand: SourceHand, solid: set[str]) -> None:
             f"'{hand.path.name}' holds {len(others)} hands, at "
             + " and ".join(f"link '{other.link}' ({other.paths} moving branches)" for other in others)
             + "; convert one at a time: --root "
-            + " or --root ".join(other.link for other in others)
+            + " or --root ".join(tree.hand_root(other.link) for other in others)
         )
     if len(others) == 1:
         inner = others[0]
