@@ -112,6 +112,15 @@ def test_a_rotated_and_scaled_root_does_not_move_the_hand(tmp_path: Path) -> Non
     _check_shown(_stage(hand, tmp_path / "out"), hand)
 
 
+@pytest.mark.parametrize("around", ["", AROUND])
+def test_links_in_a_moved_group_are_where_the_kinematics_put_them(tmp_path: Path, around: str) -> None:
+    """The transform of a prim between the root and the links counts, also scaled and below a moved root."""
+    group = 'def Xform "links"\n{\n' + AROUND + "\n".join((PALM, FINGER)) + "\n}\n"
+    hinge = HINGE.replace("/hand/palm", "/hand/links/palm").replace("/hand/finger", "/hand/links/finger")
+    hand = load_hand(write(_folder(tmp_path, "in"), group, hinge, around=around))
+    _check_shown(_stage(hand, tmp_path / "out"), hand)
+
+
 @pytest.mark.parametrize("arc", ["reference", "sublayer", "absolute"])
 def test_a_hand_of_several_files_is_copied_whole(tmp_path: Path, arc: str) -> None:
     """The mesh layer of a referenced hand too: without it the copy has no convex meshes."""

@@ -66,7 +66,7 @@ VARIANT_SET = "grasp"
 _METADATA = "warpgrasp"
 _TYPES = Sdf.ValueTypeNames
 _UNIT_SCALE = 1.0e-5  # a scale nearer to 1 is rounding
-_Link = tuple[str, Gf.Matrix4d, str, Gf.Vec3d]
+_Link = tuple[str, Gf.Matrix4d, Gf.Vec3d]
 _FORCE_LENGTH = 0.03  # m, of the line that shows the largest contact force
 
 
@@ -231,25 +231,22 @@ def _pose_hand(
 ) -> None:
     """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant."""
     over = Sdf.PrimSpec(variant, "Hand", Sdf.SpecifierOver)
-    pose = {"": Gf.Matrix4d(1.0)}
     positions, quaternions = hand.forward_kinematics(
         grasps.root_position[index].astype(np.float64),
         grasps.root_quaternion[index].astype(np.float64),
         grasps.joint_position[index].astype(np.float64),
     )
     for name, position, quaternion in zip(hand.link_names, positions, quaternions, strict=True):
+        path, group, scale = links[name]
         x, y, z, w = (float(value) for value in quaternion)
         rigid = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), _vec3d(position))
-        pose[name] = Gf.Matrix4d().SetScale(links[name][3]) * rigid
-    for name in hand.link_names:
-        path, parent_rest, ancestor, _ = links[name]
-        local = pose[name] * (parent_rest * pose[ancestor]).GetInverse()
-        scale = np.linalg.norm(np.array(local)[:3, :3], axis=1)
-        if np.allclose(scale, 1.0, rtol=0.0, atol=_UNIT_SCALE):
+        local = Gf.Matrix4d().SetScale(scale) * rigid * group.GetInverse()
+        own = np.linalg.norm(np.array(local)[:3, :3], axis=1)
+        if np.allclose(own, 1.0, rtol=0.0, atol=_UNIT_SCALE):
             _set_pose(_over(over, path), local.ExtractTranslation(), local.ExtractRotationQuat())
             continue
-        rigid = Gf.Matrix4d().SetScale(_vec3d(1.0 / scale)) * local
-        _set_pose(_over(over, path), local.ExtractTranslation(), rigid.ExtractRotationQuat(), _vec3d(scale))
+        turn = (Gf.Matrix4d().SetScale(_vec3d(1.0 / own)) * local).ExtractRotationQuat()
+        _set_pose(_over(over, path), local.ExtractTranslation(), turn, _vec3d(own))
     grasp = hand.expand_joint_position(grasps.joint_position[index].astype(np.float64))
     squeeze = hand.expand_joint_position(grasps.squeeze_joint_position[index].astype(np.float64))
     for name, (path, kind) in joints.items():
@@ -302,14 +299,14 @@ def _asset_prims(
     """Find the links of a hand asset by prim name and its joints by vendor name, as the hand reader does.
 
     Returns:
-        links: name -> (path below the default prim, pose of the parent prim in the nearest link above it or, without
-            one, in the default prim, name of that link or "", scale of the link in the world).
+        links: name -> (path below the default prim, transform of the parent prim in the default prim, scale of the link in
+            the world). Links are never below links: the reader refuses that.
         joints: name -> (path below the default prim, "angular" or "linear").
     """
     stage = Usd.Stage.Open(str(asset))
     root = stage.GetDefaultPrim()
     cache = UsdGeom.XformCache()
-    link_of: dict[Sdf.Path, str] = {}
+    whole = cache.GetLocalToWorldTransform(root).GetInverse()
     links: dict[str, _Link] = {}
     joints: dict[str, tuple[str, str]] = {}
     for prim in Usd.PrimRange(root):
@@ -317,18 +314,9 @@ def _asset_prims(
         joint_name = str(vendor.Get()) if vendor else prim.GetName()
         path = str(prim.GetPath().MakeRelativePath(root.GetPath()))
         if prim.HasAPI(UsdPhysics.RigidBodyAPI):
-            above = prim.GetParent()
-            while above != root and above.GetPath() not in link_of:
-                above = above.GetParent()
-            rest = (
-                cache.GetLocalToWorldTransform(prim.GetParent())
-                * cache.GetLocalToWorldTransform(above).GetInverse()
-            )
-            name = prim.GetName()
             linear = np.array(cache.GetLocalToWorldTransform(prim))[:3, :3]
-            scale = _vec3d(np.linalg.norm(linear, axis=1))
-            links[name] = (path, rest, link_of.get(above.GetPath(), ""), scale)
-            link_of[prim.GetPath()] = name
+            group = cache.GetLocalToWorldTransform(prim.GetParent()) * whole
+            links[prim.GetName()] = (path, group, _vec3d(np.linalg.norm(linear, axis=1)))
         elif prim.IsA(UsdPhysics.RevoluteJoint):
             joints[joint_name] = (path, "angular")
         elif prim.IsA(UsdPhysics.PrismaticJoint):
