@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from warpgrasp.base.atomic_file import write_bytes, write_text
+from warpgrasp.base.json_text import json_text
 from warpgrasp.export.batch import ExportBatch
 from warpgrasp.export.peer_hands import dexgraspbench_hand, pose_xyz_wxyz
 from warpgrasp.objects.convex_pieces import ConvexPiece, convex_pieces
@@ -84,7 +85,7 @@ def write_object_folder(folder: Path, batch: ExportBatch, pieces: Sequence[Conve
     """``info/simplified.json`` and the convex pieces; other files among the pieces are removed."""
     model = batch.model
     info = {"mass": _DENSITY * model.volume, "density": _DENSITY, "scale": float(model.scale)}
-    write_text(folder / "info" / "simplified.json", json.dumps(info, indent=2) + "\n")
+    write_text(folder / "info" / "simplified.json", json_text(info))
     meshes = folder / "urdf" / "meshes"
     names = [f"convex_piece_{index:03d}.obj" for index in range(len(pieces))]
     for name, piece in zip(names, pieces, strict=True):

@@ -7,7 +7,6 @@ Each asset is read by ``warpgrasp.generate``, ``warpgrasp.evaluate``, Newton and
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from warpgrasp.base.atomic_file import OutputError, write_text
+from warpgrasp.base.json_text import json_text
 from warpgrasp.objects.assets import AssetConfig, AssetReport, asset_names, make_object_asset, mesh_files
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig
 from warpgrasp.objects.error import ObjectError
@@ -124,7 +124,7 @@ def _shown(items: Sequence[tuple[Path, str]], console: Console) -> Iterator[tupl
 
 def _write_report(folder: Path, rows: Sequence[AssetReport], failures: dict[str, str]) -> None:
     content = {"objects": [dataclasses.asdict(row) for row in rows], "failures": failures}
-    write_text(folder / "objects.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(folder / "objects.json", json_text(content))
 
 
 def _print_table(console: Console, rows: Sequence[AssetReport]) -> None:

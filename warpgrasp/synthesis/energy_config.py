@@ -9,8 +9,9 @@ Contract of a term (``EnergyTerm``): a number ``weight``, and at least one of
   discrete features frozen. Gradients flow to ``root_pose``, ``link_pose``, ``joint_position``, ``contact_position`` and
   ``hand_normal`` of the state; ``closest_point``, ``object_normal`` and ``contact_distance`` are constants of the step.
 
-The synthesis takes ``launch`` where there is one and differentiates ``launch_taped`` on a ``wp.Tape`` otherwise, which is
-slower: begin with ``launch_taped``, derive the adjoint by hand when the speed matters, and test it against the tape.
+The synthesis takes ``launch`` where there is one and differentiates ``launch_taped`` on a ``wp.Tape`` otherwise. That costs
+little for a small kernel and much for terms whose hand-derived form skips work (``docs/results/performance.md``): begin with
+``launch_taped``, derive the adjoint by hand when the speed matters, and test it against the tape.
 ``GraspProblem.evaluate_taped`` needs ``launch_taped`` of every term. Both methods are captured in a graph: they read nothing
 back to the host, and keep scratch arrays with ``state.buffer``.
 
