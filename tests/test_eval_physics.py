@@ -16,7 +16,7 @@ from warpgrasp.eval.engines.mujoco_state import mocap_targets
 from warpgrasp.eval.evaluation import simulation_displacement
 from warpgrasp.eval.protocol import trial
 from warpgrasp.eval.protocol.drives import joint_drives
-from warpgrasp.eval.protocol.protocols import PROTOCOLS, Protocol, Push, Trial
+from warpgrasp.eval.protocol.protocols import PROTOCOLS, Drive, Protocol, Push, Trial
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
 from warpgrasp.eval.protocol.verdict import FailureReason, StartContact, Verdict
 from warpgrasp.hands import HandModel, hand_names, load_hand
@@ -250,10 +250,11 @@ def test_rollout_that_diverges_counts_as_blow_up_and_says_nothing_else(
 @pytest.mark.parametrize("hand_name", hand_names())
 def test_time_step_resolves_every_drive(name: str, hand_name: str) -> None:
     # Semi-implicit Euler of an undamped oscillator is stable up to a step of 2 / omega; half of that keeps its energy
-    # near that of the exact motion.
-    drives = joint_drives(load_hand(hand_name), PROTOCOLS[name])
-    omega = np.sqrt(drives.stiffness / drives.armature)
-    assert (omega * PROTOCOLS[name].time_step <= 1.0 + 1e-9).all()
+    # near that of the exact motion. Damping is implicit: a joint without inertia creeps by stiffness / damping x step of the
+    # way to its target.
+    drives, step = joint_drives(load_hand(hand_name), PROTOCOLS[name]), PROTOCOLS[name].time_step
+    slow = drives.stiffness * step**2 <= drives.armature * (1.0 + 1e-9)
+    assert (slow | (drives.stiffness * step <= 0.5 * drives.damping)).all()
 
 
 def test_follower_joints_are_as_heavy_as_their_drive(box: ObjectModel) -> None:
@@ -268,7 +269,8 @@ def test_follower_joints_are_as_heavy_as_their_drive(box: ObjectModel) -> None:
 
 def test_softer_drive_keeps_the_damping_ratio() -> None:
     hand = load_hand("allegro")
-    drives = joint_drives(hand, PROTOCOLS["dexgraspbench"])
+    soft = dataclasses.replace(PROTOCOLS["dexgraspbench"], hand_drives={}, drive=Drive(stiffness=5.0))
+    drives = joint_drives(hand, soft)
     own = hand.dof_damping / (2.0 * np.sqrt(hand.dof_stiffness))
     np.testing.assert_allclose(drives.damping / (2.0 * np.sqrt(drives.stiffness)), own)
 

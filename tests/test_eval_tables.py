@@ -151,7 +151,7 @@ def test_conditions_name_pushes_drives_and_limits() -> None:
     text = protocol_sentence(PROTOCOLS["dexgraspbench"], (1.0,))
     assert "10 m/s^2 along" in text
     assert "starts at most 10 mm deep" in text
-    assert text.endswith("pushes of 2 s, drive stiffness 5 Nm/rad")
+    assert text.endswith("stiffness 5 Nm/rad (allegro, shadow, shadow_wristless 5 Nm/rad; leap 3 Nm/rad)")
 
 
 def test_squeeze_is_said_and_names_the_folder() -> None:

@@ -24,6 +24,26 @@ BAD = {
         (PALM, FINGER, HINGE.replace("-30", "120")),
         r"/hand/hinge has lower limit 120 above.*90",
     ),
+    "no stiffness": (
+        (PALM, FINGER, HINGE.replace("float drive:angular:physics:stiffness = 2", "")),
+        r"/hand/hinge has no usable drive: its stiffness must be positive and finite \(got 0\); author drive:angular",
+    ),
+    "no drive": (
+        (PALM, FINGER, HINGE.replace('"PhysicsDriveAPI:angular"', '"PhysicsJointStateAPI:angular"')),
+        r"/hand/hinge has no usable drive.*under PhysicsDriveAPI:angular, or let it follow",
+    ),
+    "unlimited effort": (
+        (PALM, FINGER, HINGE.replace("maxForce = 1.5", "maxForce = inf")),
+        r"/hand/hinge has no usable drive: its maxForce must be positive and finite \(got inf\)",
+    ),
+    "effort not a number": (
+        (PALM, FINGER, HINGE.replace("maxForce = 1.5", "maxForce = nan")),
+        r"/hand/hinge has no usable drive: its maxForce must be positive and finite \(got nan\)",
+    ),
+    "negative damping": (
+        (PALM, FINGER, HINGE.replace("damping = 0.5", "damping = -0.5")),
+        r"/hand/hinge has no usable drive: its damping must be finite and not negative",
+    ),
     "loop": ((PALM, FINGER, HINGE, *CYCLE), r"/hand/hinge.* closes a loop at .*NewtonMimicAPI"),
     "two roots": ((PALM, FINGER), r"two roots, /hand/palm and /hand/finger.*fixed joint"),
     "zero mass": (

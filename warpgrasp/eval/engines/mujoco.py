@@ -68,7 +68,7 @@ class MujocoEngine:
         protocol, position_at = scene.protocol, slice(1, 1 + scene.model.nq)
         count = len(targets)
         settle_steps = trials.settle_step_count(protocol)
-        ends = np.array([0.0, settle_steps * protocol.time_step])
+        ends = np.array([trials.RESET_TIME, settle_steps * protocol.time_step])
         mocap = mocap_targets(protocol, targets, ends)
         state = self._start_states(scene, targets, mocap[:, 0], data[0])
         start = scene_contacts(scene, state[:, position_at], mocap[:, 0], data[0])

@@ -180,8 +180,24 @@ def _contact_options(protocol: Protocol) -> dict[str, Any]:
     return {
         "friction": [protocol.friction, protocol.torsional_friction, 0.0],
         "condim": protocol.contact_dimension,
-        "solref": [protocol.contact_time_constant, 1.0],
     }
+
+
+def _hand_contact(protocol: Protocol) -> dict[str, Any]:
+    """The hand's side of a contact; it decides alone unless the object brings a time constant of its own."""
+    alone = protocol.object_time_constant is None
+    return {
+        "priority": 1 if alone else 0,
+        "solref": [protocol.contact_time_constant, 1.0],
+        "solimp": [*protocol.contact_impedance, 0.5, 2.0],
+        **_contact_options(protocol),
+    }
+
+
+def _object_contact(protocol: Protocol) -> dict[str, Any]:
+    """The object's side of a contact."""
+    time_constant = protocol.object_time_constant or protocol.contact_time_constant
+    return {"priority": 0, "solref": [time_constant, 1.0], **_contact_options(protocol)}
 
 
 def _add_object(
@@ -210,8 +226,7 @@ def _add_object(
             name=name,
             type=mujoco.mjtGeom.mjGEOM_MESH,
             meshname=name,
-            priority=0,
-            **_contact_options(protocol),
+            **_object_contact(protocol),
         )
 
 
@@ -274,7 +289,7 @@ def _add_geometry(
     mujoco: Any, spec: Any, body: Any, hand: HandModel, geometry: int, protocol: Protocol
 ) -> None:
     kind = GeometryType(int(hand.geometry_type[geometry]))
-    options = {"name": f"hand_{geometry}", "priority": 1, **_contact_options(protocol)}
+    options = {"name": f"hand_{geometry}", **_hand_contact(protocol)}
     pose = {
         "pos": hand.geometry_position[geometry],
         "quat": quaternion_to_wxyz(hand.geometry_quaternion[geometry]),

@@ -209,7 +209,9 @@ class _Batch:
             pushed.effort_ratio[first],
             pushed.stable[first],
         )
-        mocap = mocap_targets(protocol, targets, np.array([0.0, settle_steps * protocol.time_step]))
+        mocap = mocap_targets(
+            protocol, targets, np.array([trials.RESET_TIME, settle_steps * protocol.time_step])
+        )
         joints = trials.start_joints(protocol, targets)
         at_start = scene_positions(scene, joints, mocap[:, 0])
         at_rest = self._record.settled.numpy().astype(np.float64)[worlds][first]
@@ -254,7 +256,7 @@ class _Batch:
         """Every world at rest at the start of its trial."""
         protocol = scene.protocol
         self._solver.reset_data(self._model, self._data)
-        mocap = mocap_targets(protocol, targets, np.zeros(1))[:, 0]
+        mocap = mocap_targets(protocol, targets, np.array([trials.RESET_TIME]))[:, 0]
         position = scene_positions(scene, trials.start_joints(protocol, targets), mocap)
         self._data.qpos.assign(np.repeat(position, len(self._steps), axis=0).astype(np.float32))
         self._record.step.zero_()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_contacts, scene_positions
-from warpgrasp.eval.protocol.trial import start_joints
+from warpgrasp.eval.protocol.trial import RESET_TIME, start_joints
 from warpgrasp.eval.protocol.verdict import FailureReason, Verdict, too_deep
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def screen(scene: Scene, targets: HandTargets) -> Screening:
     if limit is None or not len(valid):
         return Screening(valid, verdict)
     own = targets.select(valid)
-    mocap = mocap_targets(scene.protocol, own, np.zeros(1))[:, 0]
+    mocap = mocap_targets(scene.protocol, own, np.array([RESET_TIME]))[:, 0]
     start = scene_contacts(scene, scene_positions(scene, start_joints(scene.protocol, own), mocap), mocap)
     inside, entangled = too_deep(start, limit)
     verdict.penetration[valid], verdict.self_penetration[valid] = start.penetration, start.self_penetration

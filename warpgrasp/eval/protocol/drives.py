@@ -38,19 +38,21 @@ def joint_drives(hand: HandModel, protocol: Protocol) -> JointDrives:
 
     A protocol that sets the stiffness alone keeps the asset's damping ratio: damping goes with the root of the stiffness.
 
-    The armature is at least ``stiffness * time_step^2``. The drives of our engines are explicit in position: lighter
-    joints oscillate against their own drive within a step and throw the object out. ``benchmarks/evaluate.py --time-step
-    0.001`` compares with a step that resolves a light rotor. The scene gives it to the joints that follow by a coupling too.
+    The armature is at least ``stiffness * time_step^2`` unless the protocol says another. The drives of our engines are
+    explicit in position: lighter joints without damping oscillate against their own drive within a step and throw the object
+    out. ``benchmarks/evaluate.py --time-step 0.001`` compares with a step that resolves a light rotor. The scene gives it to
+    the joints that follow by a coupling too.
     """
     drive = protocol.drive_of(hand.name)
     stiffness = _filled(drive.stiffness, hand.dof_stiffness)
     ratio = np.sqrt(stiffness / np.maximum(hand.dof_stiffness, 1.0e-12))
     armature = _filled(drive.armature, hand.dof_armature)
+    resolved = stiffness * protocol.time_step**2
     return JointDrives(
         stiffness=stiffness,
         damping=_filled(drive.damping, hand.dof_damping * ratio),
         effort=_filled(drive.effort, hand.dof_effort),
-        armature=np.maximum(armature, stiffness * protocol.time_step**2),
+        armature=armature if drive.armature is not None else np.maximum(armature, resolved),
         friction=_filled(drive.friction, hand.dof_friction),
     )
 

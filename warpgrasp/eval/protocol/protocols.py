@@ -105,6 +105,11 @@ class Protocol:
 
     closing_time: float
     """Time of each of the two legs pregrasp -> grasp -> squeeze [s]; 0 starts at the grasp with squeeze targets."""
+    closing_jumps: int = 0
+    """Targets of a leg change in this many equal jumps, the first at its start; 0 changes them with every time step."""
+    check_period: float | None = None
+    """The object's place is looked at this often after the hand has closed [s]; ``None`` looks at every step from the reset on,
+    closing included."""
     position_limit: float
     """The centre of mass must stay this close to where it was at the reset [m]."""
     angle_limit: float | None = None
@@ -131,6 +136,11 @@ class Protocol:
     """[s]."""
     contact_time_constant: float
     """Time constant of a contact of the hand, critically damped [s]."""
+    object_time_constant: float | None = None
+    """Time constant that the object brings to a contact with the hand [s]: the contact takes the mean of both sides, of their
+    impedances too; ``None`` leaves the hand's alone."""
+    contact_impedance: tuple[float, float, float] = (0.9, 0.95, 0.001)
+    """MuJoCo's impedance of the hand's contacts: least, largest, and the depth in between [m]; the object has MuJoCo's own."""
     impedance_ratio: float
     """Stiffness of friction relative to normal contact."""
     noslip_iterations: int = 0
@@ -209,6 +219,7 @@ class Protocol:
         )
 
 
+_UNLIMITED = 1000.0  # Nm, more than a joint of a hand ever gets
 _AXES: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -270,6 +281,8 @@ dexgraspbench = Protocol(
     force=None,
     acceleration=10.0,
     closing_time=0.4,
+    closing_jumps=10,
+    check_period=0.2,
     position_limit=0.05,
     angle_limit=0.2617993877991494,
     start_penetration_limit=TOO_DEEP,
@@ -278,13 +291,25 @@ dexgraspbench = Protocol(
     torsional_friction=0.02,
     contact_dimension=4,
     root=RootMount.WELD,
-    drive=Drive(stiffness=5.0),
+    drive=Drive(stiffness=5.0, damping=0.1, friction=0.0),
+    hand_drives={
+        "allegro": Drive(stiffness=5.0, damping=0.1, effort=_UNLIMITED, armature=0.0, friction=0.0),
+        "leap": Drive(stiffness=3.0, damping=0.04, effort=_UNLIMITED, armature=0.0, friction=0.001),
+        **dict.fromkeys(
+            ("shadow", "shadow_wristless"),
+            Drive(stiffness=5.0, damping=0.05, effort=3.0, armature=0.0002, friction=0.01),
+        ),
+    },
     time_step=0.004,
     contact_time_constant=0.005,
+    object_time_constant=0.02,
+    contact_impedance=(0.5, 0.99, 0.0001),
     impedance_ratio=10.0,
     noslip_iterations=2,
 )
-"""DexGraspBench: 0.1 kg, friction 0.6, 10 m/s^2 for 2 s in six directions, 5 cm and 15 deg, soft drives."""
+"""DexGraspBench: 0.1 kg, friction 0.6, 10 m/s^2 for 2 s in six directions, 5 cm and 15 deg. Drives, contacts, jumps of targets
+and looks at the object are those of its program and its hand models (Allegro, Shadow, LEAP); how the verdicts agree and what
+still differs: ``docs/howto/evaluate.md``."""
 
 bodex_paper = dataclasses.replace(
     dexgraspbench,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FASTEST",
+    "RESET_TIME",
     "Recording",
     "joint_targets",
     "push_forces",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
+
+RESET_TIME = -1.0
+"""A time [s] before the first target: the hand is where the reset put it."""
 
 FASTEST = 100.0
 """An object faster than this [m/s] has been blown away by the solver, not by a hand."""
@@ -145,6 +149,10 @@ def trial_verdict(
     push_way, push_angle = _motion(pushed, np.repeat(center, len(pushed) // max(count, 1), axis=0))
     way = np.maximum(push_way.max(axis=1).reshape(shape), settle_way.max(axis=1)[:, None])
     angle = np.maximum(push_angle.max(axis=1).reshape(shape), settle_angle.max(axis=1)[:, None])
+    if protocol.check_period is not None:
+        looked = _looks(protocol, protocol.check_period, pushed.position.shape[1])
+        way = push_way[:, looked].max(axis=1).reshape(shape)
+        angle = push_angle[:, looked].max(axis=1).reshape(shape)
     blown_up = ~(settle.stable & pushed.stable.reshape(shape).all(axis=1))
     angle_limit = np.inf if protocol.angle_limit is None else protocol.angle_limit
     inside, entangled = too_deep(start, protocol.start_penetration_limit)
@@ -175,11 +183,21 @@ def trial_verdict(
     )
 
 
+def _looks(protocol: Protocol, period: float, count: int) -> NDArray[np.int64]:
+    """Steps of a recording of ``count`` steps at which the object is looked at: its last, and those a period apart before."""
+    pushed = max(trial.duration for trial in protocol.trials) - protocol.closed_time
+    number = max(round(pushed / period), 1)
+    back = round(period / protocol.time_step) * np.arange(number)
+    return count - 1 - back[back < count]
+
+
 def _legs(protocol: Protocol, time: FloatArray) -> tuple[FloatArray, FloatArray]:
     """How far the two legs pregrasp -> grasp -> squeeze have gone at each time, in [0, 1]."""
     if protocol.closing_time <= 0.0:
         return np.ones_like(time), np.ones_like(time)
     leg = time / protocol.closing_time
+    if protocol.closing_jumps > 0:
+        leg = (np.floor(leg * protocol.closing_jumps + 1.0e-6) + 1.0) / protocol.closing_jumps
     return np.clip(leg, 0.0, 1.0), np.clip(leg - 1.0, 0.0, 1.0)
 
 

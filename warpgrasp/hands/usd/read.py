@@ -9,6 +9,7 @@ pose in which it was saved do not matter. Anything else raises a ValueError that
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,8 @@ def _dof_arrays(joints: list[Joint]) -> dict[str, Any]:
                 f"joint {joint.prim.GetPath()} opens at {value:g}, outside its limits [{lower:g}, {upper:g}]; "
                 f"correct {schema.OPENING_POSITION}"
             )
+    for joint in free:
+        _check_drive(joint)
     return {
         "joint_names": tuple(joint.name for joint in free),
         "dof_lower": limits[:, 0],
@@ -146,6 +149,26 @@ def _dof_arrays(joints: list[Joint]) -> dict[str, Any]:
         "dof_friction": np.array([joint.friction for joint in free]),
         "dof_opening": np.clip(values, limits[:, 0], limits[:, 1]),
     }
+
+
+def _check_drive(joint: Joint) -> None:
+    """Refuse a joint that nothing can hold: its squeeze would be infinite, not a number, or nothing."""
+    instance = "angular" if joint.type == JointType.REVOLUTE else "linear"
+    for name, value, usable, text in (
+        ("stiffness", joint.stiffness, 0.0 < joint.stiffness < math.inf, "positive and finite"),
+        ("maxForce", joint.effort, 0.0 < joint.effort < math.inf, "positive and finite"),
+        ("damping", joint.damping, 0.0 <= joint.damping < math.inf, "finite and not negative"),
+    ):
+        if not usable:
+            raise ValueError(
+                f"joint {joint.prim.GetPath()} has no usable drive: its {name} must be {text} (got {value:g}); author "
+                f"drive:{instance}:physics:{name} under PhysicsDriveAPI:{instance}, or let it follow a driven joint"
+            )
+    for name, value in (("armature", joint.armature), ("friction", joint.friction)):
+        if not 0.0 <= value < math.inf:
+            raise ValueError(
+                f"joint {joint.prim.GetPath()} has {name} {value:g}; author a finite number that is not negative"
+            )
 
 
 def _dof_index(joints: list[Joint]) -> dict[Sdf.Path, int]:

@@ -32,6 +32,7 @@ from warpgrasp.eval.protocol.protocols import PROTOCOLS, Protocol, RootMount
 from warpgrasp.eval.protocol.squeeze_rules import HandTargets
 from warpgrasp.eval.protocol.trial import (
     FASTEST,
+    RESET_TIME,
     Recording,
     joint_targets,
     push_forces,
@@ -253,7 +254,7 @@ class EvaluateEnv(WarpGraspEnv):
         joints = start_joints(self.protocol, self.targets)
         rest = np.zeros((self.num_envs, 7))
         rest[:, :3], rest[:, 6] = self.adapter.center_of_mass.cpu().numpy(), 1.0
-        return self._mujoco_contacts(joints, rest, 0.0)
+        return self._mujoco_contacts(joints, rest, RESET_TIME)
 
     def _contacts(self, step: int) -> StartContact:
         """Contacts now."""
