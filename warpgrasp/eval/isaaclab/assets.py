@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["CARRIER_JOINTS", "CarrierConfig", "ObjectBody", "hand_usd", "moving_joint_names", "object_usds"]
+__all__ = [
+    "CARRIER_JOINTS",
+    "CarrierConfig",
+    "ObjectBody",
+    "driven_joint_names",
+    "hand_usd",
+    "moving_joint_names",
+    "object_usds",
+]
 
 CARRIER_JOINTS: tuple[str, ...] = (
     "carrier_x", "carrier_y", "carrier_z", "carrier_roll", "carrier_pitch", "carrier_yaw",
@@ -297,3 +305,13 @@ def moving_joint_names(hand: HandModel) -> tuple[str, ...]:
         Sdf.Path(path).name if path and kind != JointType.FIXED else ""
         for path, kind in zip(hand.joint_paths, hand.joint_type, strict=True)
     )
+
+
+def driven_joint_names(hand: HandModel) -> tuple[str, ...]:
+    """Prim name of the joint of each degree of freedom that follows no other, [J]."""
+    names, driven = moving_joint_names(hand), []
+    for dof in range(hand.dof_count):
+        links = [link for link, name in enumerate(names) if name and hand.joint_dof[link] == dof]
+        leads = [hand.joint_multiplier[link] == 1.0 and hand.joint_offset[link] == 0.0 for link in links]
+        driven.append(names[links[leads.index(True) if True in leads else 0]])
+    return tuple(driven)
