@@ -45,18 +45,8 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "Rotations, shapes, files, run folders.",
     ),
 }
-_COMMANDS = {
-    "generate": "synthesise grasps",
-    "evaluate": "test grasps in physics",
-    "export": "write grasps for other tools",
-    "export.import_isaac": "read grasps of Isaac Sim's Grasp Editor",
-    "objects": "make object assets",
-    "hands": "list, describe and draw hands",
-    "hands.convert": "make a hand from URDF, MJCF or USD",
-    "hands.export": "write a hand as MJCF, URDF or USD",
-    "eval.isaaclab.train": "train a policy in Isaac Lab",
-    "eval.isaaclab.play": "play and count a policy in Isaac Lab",
-}
+# Commands of maintainers, which take no options.
+_WITHOUT_HELP = {"eval.isaaclab.make_grasps"}
 # Isaac Lab's commands print their help without Isaac Lab: only the registration of their tasks asks for gymnasium.
 _HELP = """
 import importlib.util, runpy, sys, types
@@ -123,18 +113,34 @@ def _help(module: str) -> str:
     return done.stdout
 
 
+def _commands() -> list[str]:
+    """Modules that ``python -m`` runs."""
+    found = {path.parent for path in _PACKAGE.rglob("__main__.py")}
+    for path in _PACKAGE.rglob("*.py"):
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8"):
+            found.add(path.parent if path.stem == "__main__" else path.with_suffix(""))
+    names = {
+        ".".join(path.relative_to(_PACKAGE).parts)
+        for path in found
+        if not {"shipped", "scripts"} & {*path.parts}
+    }
+    return sorted(names - _WITHOUT_HELP, key=lambda name: (name.startswith("eval."), name))
+
+
 def _commands_page() -> str:
-    lines = [
+    title = [
         "Commands",
         "========",
         "",
-        "What every command prints for ``--help``, taken at the build of this page.",
+        "What every command prints for ``--help``, taken when this page was built.",
         "",
     ]
+    commands = _commands()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        texts = list(pool.map(_help, _COMMANDS))
-    for (module, purpose), text in zip(_COMMANDS.items(), texts, strict=True):
-        heading = f"``python -m warpgrasp.{module}``: {purpose}"
+        texts = list(pool.map(_help, commands))
+    lines = title
+    for module, text in zip(commands, texts, strict=True):
+        heading = f"``python -m warpgrasp.{module}``"
         lines += [heading, "-" * len(heading), "", ".. code-block:: text", ""]
         lines += [f"   {line}".rstrip() for line in text.splitlines()]
         lines.append("")
