@@ -83,6 +83,33 @@ class RootPose:
         )
 
 
+@wp.kernel
+def _smooth_distance(
+    contact_distance: wp.array2d(dtype=wp.float32),  # [B, C]
+    # outputs
+    energy: wp.array(dtype=wp.float32),  # [B]
+):
+    grasp, contact = wp.tid()
+    d = contact_distance[grasp, contact]
+    wp.atomic_add(energy, grasp, wp.sqrt(d * d + 1.0e-8))
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothDistance:
+    """The plain contact distance, from the distances that the problem has measured."""
+
+    weight: float = 100.0
+
+    def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        wp.launch(
+            _smooth_distance,
+            dim=state.contact_distance.shape,
+            inputs=[state.contact_distance],
+            outputs=[energy],
+            device=problem.device,
+        )
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_of_a_term_that_is_only_taped(case: str) -> None:
     term = CASES[case][1]
@@ -108,6 +135,18 @@ def test_gradient_of_a_term_that_reads_the_root_pose() -> None:
     expected[:, :3] = 2.0 * variables.root_pose[:, :3]
     expected[:, 3:6] = np.cross(term.axis, rotation.inv().apply(term.direction))
     np.testing.assert_allclose(state.gradient.numpy(), term.weight * expected, atol=1e-5)
+
+
+def test_gradient_of_a_term_that_reads_the_contact_distances() -> None:
+    term = SmoothDistance()
+    problem = make_problem("allegro", energy=dataclasses.replace(only(), extra={"mine": term}))
+    state = state_of(problem, variables_of("allegro", "random"))
+    differences = reference("allegro", "random")
+    value = np.array([difference.value["distance_plain"] for difference in differences])
+    slope = term.weight * np.array([difference.gradient["distance_plain"] for difference in differences])
+    kink = np.array([difference.kink["distance_plain"] for difference in differences])
+    assert_close(state.energy_terms.numpy()[0], state.gradient.numpy(), value, slope, kink)
+    assert_close(*taped(problem, state), term.weight * value, slope, kink)
 
 
 def test_taped_and_hand_derived_terms_add_up() -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "contact_forces_kernel",
     "contact_points_kernel",
     "distance_kernel",
+    "frozen_distance_kernel",
     "launch_distance_taped",
 ]
 
@@ -108,6 +109,20 @@ def closest_features_kernel(
     contacts.closest_point[grasp, contact] = feature.point
     contacts.object_normal[grasp, contact] = feature.normal
     contacts.distance[grasp, contact] = feature.distance
+
+
+@wp.kernel
+def frozen_distance_kernel(
+    contact_position: wp.array2d(dtype=wp.vec3),  # [B, C]
+    closest_point: wp.array2d(dtype=wp.vec3),  # [B, C] frozen
+    object_normal: wp.array2d(dtype=wp.vec3),  # [B, C] frozen
+    # outputs
+    contact_distance: wp.array2d(dtype=wp.float32),  # [B, C]
+):
+    """Signed distances to the frozen closest features, ``d = n . (p - c)`` [m]; taped."""
+    grasp, contact = wp.tid()
+    offset = contact_position[grasp, contact] - closest_point[grasp, contact]
+    contact_distance[grasp, contact] = wp.dot(object_normal[grasp, contact], offset)
 
 
 @wp.func

@@ -6,8 +6,8 @@ Contract of a term (``EnergyTerm``): a number ``weight``, and at least one of
   its derivatives to the state's accumulators: ``state.link_wrench`` for what acts on link poses (force and torque about the
   object origin), ``state.joint_force`` for what acts on joints directly.
 - ``launch_taped(problem, state, energy)`` adds the unweighted energy to ``energy`` [B] by kernels with recorded adjoints,
-  discrete features frozen. Gradients flow to ``root_pose``, ``link_pose``, ``joint_position``, ``contact_position`` and
-  ``hand_normal`` of the state; ``closest_point``, ``object_normal`` and ``contact_distance`` are constants of the step.
+  discrete features frozen. Gradients flow to ``root_pose``, ``link_pose``, ``joint_position``, ``contact_position``,
+  ``hand_normal`` and ``contact_distance`` of the state; ``closest_point`` and ``object_normal`` are constants of the step.
 
 The synthesis takes ``launch`` where there is one and differentiates ``launch_taped`` on a ``wp.Tape`` otherwise. That costs
 little for a small kernel and much for terms whose hand-derived form skips work (``docs/results/performance.md``): begin with

@@ -15,7 +15,7 @@ import numpy as np
 import warp as wp
 
 from warpgrasp.hands.device import candidate_set, hand_geometry, hand_spheres, kinematic_tree
-from warpgrasp.kernels.contact import closest_features_kernel, contact_points_kernel
+from warpgrasp.kernels.contact import closest_features_kernel, contact_points_kernel, frozen_distance_kernel
 from warpgrasp.kernels.distance_bound import DistanceBound
 from warpgrasp.kernels.energies.weighted_sum import launch_add_scaled, weighted_sum_kernel
 from warpgrasp.kernels.energies.wrench import GraspedObjects
@@ -161,7 +161,7 @@ class GraspProblem:
             hand_normal=zeros(contacts, wp.vec3, True),
             closest_point=zeros(contacts, wp.vec3),
             object_normal=zeros(contacts, wp.vec3),
-            contact_distance=zeros(contacts, wp.float32),
+            contact_distance=zeros(contacts, wp.float32, True),
             qp_dual=zeros(batch, vec6),
             energy_terms=zeros((len(self.terms), batch), wp.float32, True),
             energy=zeros(batch, wp.float32, True),
@@ -239,6 +239,13 @@ class GraspProblem:
         )
         launch_forward_kinematics(self.tree, moved.root_pose, moved.joint_position, link_pose=moved.link_pose)
         self._update_contacts(moved)
+        wp.launch(
+            frozen_distance_kernel,
+            dim=moved.contact_index.shape,
+            inputs=[moved.contact_position, moved.closest_point, moved.object_normal],
+            outputs=[moved.contact_distance],
+            device=self.device,
+        )
         for name, term in self.terms.items():
             if not isinstance(term, TapedTerm):
                 raise ValueError(

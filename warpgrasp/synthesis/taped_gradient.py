@@ -1,8 +1,8 @@
 """Gradients of energy terms that implement only their taped form.
 
 Such terms are recorded on one ``wp.Tape`` per evaluation, with respect to the geometry the problem has already computed
-(poses of links, contact points, hand normals, joints); what the tape returns joins the accumulators of the hand-derived
-terms. This costs a backward pass over every kernel of the term, and memory for its adjoints.
+(poses of links, contact points and distances, hand normals, joints); what the tape returns joins the accumulators of the
+hand-derived terms. This costs a backward pass over every kernel of the term, and memory for its adjoints.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ __all__ = ["TapedLaunch", "launch_on_tape"]
 TapedLaunch = Callable[["GraspState", wp.array], None]
 """Adds the energy of every grasp of a state to an array [B], recorded on the active tape."""
 
-_DIFFERENTIABLE = ("root_pose", "link_pose", "joint_position", "contact_position", "hand_normal")
+_DIFFERENTIABLE = (
+    "root_pose",
+    "link_pose",
+    "joint_position",
+    "contact_position",
+    "hand_normal",
+    "contact_distance",
+)
 
 
 def launch_on_tape(

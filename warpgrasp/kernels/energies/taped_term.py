@@ -4,6 +4,7 @@ A term that knows only its taped form is differentiated with respect to what it 
 hand normals, joints. Moving link ``l`` by a translation ``v`` and a rotation vector ``w`` about the object origin changes
 
     a contact point   p -> p + v + w x p        force g_p at p
+    its distance      d = n . (p - c)           force g_d n at p, for the frozen normal n and closest point c
     a hand normal     n -> n + w x n            torque n x g_n
     the link's pose   t -> t + v + w x t,       force g_t at t, and the torque
                       q -> q + (w, 0) q / 2     (s g_v - g_s u + u x g_v) / 2   for q = (u, s)
@@ -33,6 +34,7 @@ class PoseAdjoints:
     joint_position: wp.array2d(dtype=wp.float32)  # [B, J]
     contact_position: wp.array2d(dtype=wp.vec3)  # [B, C]
     hand_normal: wp.array2d(dtype=wp.vec3)  # [B, C]
+    contact_distance: wp.array2d(dtype=wp.float32)  # [B, C]
 
 
 @wp.func
@@ -67,6 +69,7 @@ def taped_wrenches_kernel(
         link = candidates.link[contacts.index[grasp, contact]]
         torque = wp.cross(contacts.hand_normal[grasp, contact], adjoints.hand_normal[grasp, contact])
         force = adjoints.contact_position[grasp, contact]
+        force += adjoints.contact_distance[grasp, contact] * contacts.object_normal[grasp, contact]
         add_point_force(link_wrench, grasp, link, contacts.position[grasp, contact], force, torque)
     for dof in range(joint_force.shape[1]):
         joint_force[grasp, dof] = joint_force[grasp, dof] + adjoints.joint_position[grasp, dof]
