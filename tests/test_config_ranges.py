@@ -33,7 +33,7 @@ ROOTS = (
     *(EvaluationConfig(protocol=protocol) for protocol in PROTOCOLS.values()),
     Drive(stiffness=1.0, damping=1.0, effort=1.0, armature=1.0, friction=1.0),
 )
-SIGNED = {"tip_distance_lower", "tip_distance_upper", "normal", "offset", "direction"}
+SIGNED = {"tip_distance_lower", "tip_distance_upper", "normal", "offset", "direction", "allowance"}
 """Fields of which a negative number makes sense."""
 OPTIONAL = {
     "density": 500.0,
