@@ -48,7 +48,7 @@ class ObjectOptions:
     scale: float = 1.0
     """Factor from the file's lengths to metres: 0.001 reads millimetres."""
     target_size: bool = False
-    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm [GraspQP]."""
+    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
     binary: bool = False
     """Write one .usdc file instead of .usda (text) with its meshes in a .usdc file beside it."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)

@@ -45,7 +45,7 @@ class AssetConfig:
     scale: float = 1.0
     """Factor from the file's lengths to metres (USD: on top of its metersPerUnit)."""
     target_size: bool = False
-    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm [GraspQP]."""
+    """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
     suffix: str = ".usda"

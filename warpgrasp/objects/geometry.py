@@ -98,7 +98,7 @@ def _scatter(index: Ints, values: Floats, count: int) -> Floats:
 
 
 def feature_normals(vertices: Floats, faces: Ints) -> NDArray[np.float32]:
-    """Angle-weighted pseudo normals of every face's features [Baerentzen & Aanaes 2005].
+    """Angle-weighted pseudo normals of every face's features (Baerentzen and Aanaes 2005).
 
     For a watertight mesh the sign of ``dot(n, p - c)`` is the exact inside test, where ``c`` is the mesh point closest
     to ``p`` and ``n`` the pseudo normal of the feature (face, edge or vertex) on which ``c`` lies.

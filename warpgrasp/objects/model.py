@@ -126,7 +126,7 @@ class ObjectModel:
 
 
 def target_scale(extent: NDArray[np.float64]) -> float:
-    """Factor closest to 1 that makes the smallest extent <= 8 cm and the largest >= 7 cm [GraspQP].
+    """Factor closest to 1 that makes the smallest extent <= 8 cm and the largest >= 7 cm (Zurbrügg et al. 2025).
 
     Both can always hold: the factors allowed are [7 cm / largest, 8 cm / smallest], and largest >= smallest. An object
     that satisfies both keeps its size.

@@ -3,7 +3,7 @@
     kappa = (p_o - p_e) / (1 - p_e)    p_o: share of equal verdicts, p_e: share expected of two independent judges
 
 When nearly all grasps hold, or nearly none, two judges agree whatever they look at and kappa hangs on a few grasps: it is
-called meaningful only where both engines hold 30 to 70 % [Cohen 1960; Feinstein and Cicchetti 1990].
+called meaningful only where both engines hold 30 to 70 % (Cohen 1960; Feinstein and Cicchetti 1990).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Kinematics, limits, velocities, masses and inertia: the vendor's URDF of the right hand with large fingers (MIT). A finger's
 second joint follows its first through a four-bar linkage, of which the vendor gives the linear approximation: mimic joints
-carry it. Effort: 9.3 N at the fingertip's 0.102 m, halved, as in the GraspQP evaluation (CoRL 2025) without its factor of
+carry it. Effort: 9.3 N at the fingertip's 0.102 m, halved, as in the evaluation of Zurbrügg et al. 2025 without its factor of
 100. Stiffness, friction and the fingers' opening pose: that evaluation too; the thumb's zero differs there, its opening
 is ours. Damping and armature are ours: the evaluation's (0.1 Nm s/rad, 0.01 kg m^2, none at the thumb's flexion) belong to its
 hundredfold effort. With the real one a finger would need 40 degrees to stop from the vendor's joint speed; at 0.001 kg m^2

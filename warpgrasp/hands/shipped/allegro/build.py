@@ -1,7 +1,7 @@
 """Description of the Allegro hand; ``python -m warpgrasp.hands.shipped.allegro.build`` writes ``hand.usda``.
 
 Kinematics, limits, velocities and masses: the vendor's hardware as published by SimLab (allegro_hand_right.urdf).
-Drive gains, efforts, armature, joint friction and opening pose: the GraspQP evaluation (CoRL 2025). Geometry: boxes of
+Drive gains, efforts, armature, joint friction and opening pose: the evaluation of Zurbrügg et al. 2025. Geometry: boxes of
 the published outer dimensions with round fingertips of 12 mm radius; palm and thumb base are fitted convex parts. The
 published inertia tensors are not those of solid bodies (their products of inertia exceed what the moments allow), so inertia
 follows from the geometry at the published mass. The fixed tip links are merged into the distal links; their frames remain as

@@ -3,7 +3,7 @@
 Kinematics, limits and finger masses: ros-industrial's articulated model (BSD-2), with every joint independent. Its inertia
 tensors are a hundred times too large for the masses and its palm has no mass: inertia follows from the geometry, the palm
 takes what the fingers leave of the data sheet's 2.3 kg. Its velocity limit of 100 rad/s is no limit; velocity, effort and
-joint friction are those of the GraspQP evaluation (CoRL 2025). Its gains (1000 Nm/rad, 0.1 Nm s/rad) reach the effort after
+joint friction are those of the evaluation of Zurbrügg et al. 2025. Its gains (1000 Nm/rad, 0.1 Nm s/rad) reach the effort after
 2.5 mrad, less than a time step moves: the joints never settle at 200 Hz. Here 100 Nm/rad and near critical damping; gains,
 armature, opening pose and annotation are ours.
 Fingers are named as the vendor does: ``finger_middle`` faces ``finger_1`` and ``finger_2`` and acts as the thumb.

@@ -2,7 +2,7 @@
 
 Kinematics, limits, velocities and masses: the Shadow E3M5 hand with wrist as collected in dex-urdf (Apache-2.0). Its distal
 links weigh 120 and 160 g there, ten times what their volume allows; 13 and 17 g are used instead. Efforts, stiffness
-and opening pose: the GraspQP evaluation (CoRL 2025); it leaves the distal finger joints (J1) without motor, here they have
+and opening pose: the evaluation of Zurbrügg et al. 2025; it leaves the distal finger joints (J1) without motor, here they have
 the effort of the tendon that moves J1 and J2. Damping: MuJoCo Menagerie's shadow_hand has 0.05 Nm s/rad and an armature
 of 0.0002 kg m^2 with drives of 1 Nm/rad; the same damping ratio at 100 Nm/rad takes ten times as much. That armature is too
 light for 100 Nm/rad: the effort moves it by 6 degrees within a step of 5 ms, so a joint rattles between its effort limits.
