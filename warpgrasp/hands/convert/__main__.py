@@ -44,8 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
             if config.picture:
                 write_hand_picture(output / "hand.png", hand)
             return hand
-        with Console(stderr=True).status(f"converting {source.name} (seconds to half a minute)"):
-            return convert_hand(source, output, config)
+        console = Console(stderr=True, soft_wrap=True)
+        with console.status(f"{source.name}: starting") as status:
+
+            def tell(step: str) -> None:
+                status.update(f"{source.name}: {step}")
+
+            return convert_hand(source, output, config, tell if console.is_terminal else None)
 
     try:
         quiet_warp()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +14,10 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from warpgrasp.base.extras import install_extra
 from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh, convex_shape
+from warpgrasp.hands.convert.decompose import decompose_all
 from warpgrasp.hands.convert.source import SourceGeometry, SourceHand
 
-__all__ = ["GEOMETRY_LIMIT", "PieceReport", "convex_pieces", "simplified_hull"]
+__all__ = ["GEOMETRY_LIMIT", "PieceReport", "convex_pieces", "simplified_hull", "simplified_mesh"]
 
 FloatArray = NDArray[np.float64]
 
@@ -25,6 +28,8 @@ _VERTEX_LIMIT = 64  # per hull; PhysX on the GPU takes no more
 _HULL_TOLERANCE = 1e-4  # m; how far a simplified hull may stay inside the exact one
 _HOLLOW_TOLERANCE = 4e-3  # m; a hull whose surface is farther than this from the mesh (95 % of it) is split
 _PIECES_PER_MESH = 8
+_CELL = 5e-4  # m; details finer than this do not matter to a decomposition within _HOLLOW_TOLERANCE
+_MOST_FACES = 6000  # of a mesh that is decomposed
 _THINNEST = 1e-4  # m; a flat mesh gets at least this thickness
 
 
@@ -38,8 +43,14 @@ class PieceReport:
     split: bool
 
 
-def convex_pieces(hand: SourceHand) -> tuple[dict[str, list[Shape]], list[PieceReport], list[str]]:
+def convex_pieces(
+    hand: SourceHand, progress: Callable[[str], None] = lambda _: None
+) -> tuple[dict[str, list[Shape]], list[PieceReport], list[str]]:
     """Collision shapes of every link, at most :data:`GEOMETRY_LIMIT` in all.
+
+    Args:
+        hand: Links with their surfaces.
+        progress: Called with what is done next.
 
     Returns:
         Shapes by link name, one report line per link with geometry, and notes.
@@ -64,7 +75,7 @@ def convex_pieces(hand: SourceHand) -> tuple[dict[str, list[Shape]], list[PieceR
         )
         _join(pieces, GEOMETRY_LIMIT)
         hollow = []
-    split = _split_hollow(pieces, gaps, hollow, GEOMETRY_LIMIT - total, notes)
+    split = _split_hollow(pieces, gaps, hollow, GEOMETRY_LIMIT - total, notes, progress)
     reports = [
         PieceReport(name, len(shapes), gaps[name], name in split) for name, shapes in pieces.items() if shapes
     ]
@@ -88,32 +99,34 @@ def _split_hollow(
     hollow: list[tuple[float, str, int, TriMesh]],
     spare: int,
     notes: list[str],
+    progress: Callable[[str], None],
 ) -> set[str]:
     """Decompose the meshes whose hull is far off, the worst first, while the budget lasts."""
     split: set[str] = set()
     if not hollow:
         return split
-    try:
-        import coacd
-    except ImportError:
+    if importlib.util.find_spec("coacd") is None:
         notes.append(
             f"Link '{hollow[0][1]}' and {len(hollow) - 1} others are not convex and stand as one hull each; "
             f"for a closer fit {install_extra('sim')} and convert again."
         )
         return split
-    coacd.set_log_level("error")
-    cache: dict[str, list[FloatArray]] = {}
-    replaced: dict[tuple[str, int], list[Shape]] = {}
-    shared = {_mesh_key(mesh): 0 for *_, mesh in hollow}
-    for *_, mesh in hollow:
-        shared[_mesh_key(mesh)] += 1
-    for _, link, index, mesh in sorted(hollow, key=lambda item: -item[0]):
-        key = _mesh_key(mesh)
+    keys = [_mesh_key(mesh) for *_, mesh in hollow]
+    jobs = {}
+    for key, (*_, mesh) in zip(keys, hollow, strict=True):
         # a phalanx mesh that four fingers share must leave budget for all four
-        limit = min(_PIECES_PER_MESH, 1 + spare // max(1, len(hollow) - len(replaced)))
-        if key not in cache:
-            cache[key] = _decompose(coacd, mesh, max(limit, 1 + spare // (2 * shared[key])))
-        shapes = [convex_shape(simplified_hull(points)) for points in cache[key]]
+        limit = max(1 + spare // len(hollow), 1 + spare // (2 * keys.count(key)))
+        jobs[key] = simplified_mesh(mesh), _threshold(mesh), min(limit, _PIECES_PER_MESH)
+    done = decompose_all(jobs, progress)
+    replaced: dict[tuple[str, int], list[Shape]] = {}
+    for _, link, index, mesh in sorted(hollow, key=lambda item: -item[0]):
+        found = done.get(_mesh_key(mesh))
+        if found is None:
+            notes.append(
+                f"A mesh of link '{link}' cannot be split into convex pieces in reasonable time; its hull stands for it."
+            )
+            continue
+        shapes = [convex_shape(simplified_hull(points)) for points in found]
         if len(shapes) < 2 or len(shapes) - 1 > spare:
             continue
         spare -= len(shapes) - 1
@@ -132,20 +145,32 @@ def _mesh_key(mesh: TriMesh) -> str:
     return hashlib.sha256(np.round(spread, 7).tobytes() + mesh.vertices.tobytes()).hexdigest()
 
 
-def _decompose(coacd: object, mesh: TriMesh, limit: int) -> list[FloatArray]:
+def simplified_mesh(mesh: TriMesh, cell: float = _CELL, faces: int = _MOST_FACES) -> TriMesh:
+    """The mesh with the vertices of each cell of a grid drawn together, coarser until few faces are left.
+
+    A vertex moves by less than a cell's diagonal. Meshes that are small already stay as they are.
+    """
+    vertices, triangles = mesh.vertices, mesh.faces
+    while len(triangles) > faces:
+        keys = np.floor(mesh.vertices / cell).astype(np.int64)
+        _, index = np.unique(keys, axis=0, return_inverse=True)
+        index = index.reshape(-1)
+        number = np.bincount(index)
+        sums = [np.bincount(index, weights=mesh.vertices[:, axis]) for axis in range(3)]
+        vertices = np.stack(sums, axis=1) / number[:, None]
+        moved = index[mesh.faces]
+        kept = (moved[:, 0] != moved[:, 1]) & (moved[:, 1] != moved[:, 2]) & (moved[:, 2] != moved[:, 0])
+        moved = moved[kept]
+        _, first = np.unique(np.sort(moved, axis=1), axis=0, return_index=True)
+        triangles = moved[np.sort(first)].astype(np.int32)
+        cell *= 1.4
+    return TriMesh(vertices, triangles)
+
+
+def _threshold(mesh: TriMesh) -> float:
+    """CoACD's concavity threshold, which is relative to half the mesh' size."""
     half = 0.5 * float(np.ptp(mesh.vertices, axis=0).max())
-    threshold = float(np.clip(0.5 * _HOLLOW_TOLERANCE / half, 0.02, 0.4))
-    parts = coacd.run_coacd(  # type: ignore[attr-defined]
-        coacd.Mesh(mesh.vertices, mesh.faces),  # type: ignore[attr-defined]
-        threshold=threshold,
-        max_convex_hull=min(limit, _PIECES_PER_MESH),
-        preprocess_resolution=40,
-        mcts_iterations=60,
-        mcts_max_depth=2,
-        mcts_nodes=15,
-        seed=0,
-    )
-    return [np.asarray(vertices, dtype=np.float64) for vertices, _ in parts]
+    return float(np.clip(0.5 * _HOLLOW_TOLERANCE / half, 0.02, 0.4))
 
 
 def _standoff(shapes: list[Shape], mesh: TriMesh) -> float:

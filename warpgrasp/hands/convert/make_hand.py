@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from warpgrasp.hands.authoring.author import write_hand
@@ -40,7 +41,12 @@ _FORMATS = {
 }
 
 
-def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig | None = None) -> Conversion:
+def convert_hand(
+    source: Path | str,
+    output: Path | str,
+    config: ConvertConfig | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Conversion:
     """Convert a robot description into a hand asset with grasp annotation.
 
     Args:
@@ -48,6 +54,7 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
         output: Folder for hand.usda, annotation.yaml, report.md and hand.png; created when missing. An annotation file
             that is there is kept: its sections are used, missing ones are proposed and added.
         config: How to read the file.
+        progress: Called with what is done next, a few words.
 
     Raises:
         ValueError: The description cannot be converted; one sentence with the link or joint and the remedy.
@@ -57,12 +64,15 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
     source, output = Path(source), Path(output)
     annotation_path = output / "annotation.yaml"
     kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
+    tell = progress or (lambda _: None)
+    tell("reading the description and its meshes")
     read = _read_source(source, config, frozenset(kept.get("ignore", ())))
     hand_source = _prepared(read, config)
-    pieces, piece_reports, notes = convex_pieces(hand_source)
+    pieces, piece_reports, notes = convex_pieces(hand_source, tell)
     name = re.sub(r"\W", "_", config.name or output.resolve().name or source.stem)
     base = describe(hand_source, pieces, name=name, density=config.density, notes=notes)
     output.mkdir(parents=True, exist_ok=True)
+    tell("finding fingers, palm and opening pose")
     annotation, guesses, efforts = _annotation(base, hand_source, kept)
     hand = _write_and_load(annotated(base, annotation), output / "hand.usda")
     if set(SECTIONS) - set(OPTIONAL) - set(kept):
@@ -71,6 +81,7 @@ def convert_hand(source: Path | str, output: Path | str, config: ConvertConfig |
     result = Conversion(
         hand, annotation, tuple(kept), tuple(guesses), tuple(piece_reports), tuple(notes), warnings
     )
+    tell("drawing the hand" if config.picture else "writing the report")
     write_report(result, source, output, picture=config.picture)
     return result
 
