@@ -164,21 +164,23 @@ def test_a_hand_that_refers_to_a_file_outside_its_folder_is_refused(tmp_path: Pa
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
 
 
-@pytest.mark.parametrize("link", [False, True])
-def test_an_object_carries_no_file_from_outside_into_the_output(tmp_path: Path, link: bool) -> None:
+@pytest.mark.parametrize("kind", ["path", "link", "missing"])
+def test_an_object_carries_no_file_from_outside_into_the_output(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A path that leaves the folder, or a link inside it that does: the object is written as its mesh instead."""
-    (tmp_path / "secret.txt").write_text("nobody's business")
+    if kind != "missing":
+        (tmp_path / "secret.txt").write_text("nobody's business")
+    target = "./secret.txt" if kind == "link" else "../secret.txt"
     folder = _folder(tmp_path, "in")
-    if link:
+    if kind == "link":
         (folder / "secret.txt").symlink_to(tmp_path / "secret.txt")
     stage = Usd.Stage.CreateNew(str(folder / "o.usda"))
     UsdGeom.SetStageMetersPerUnit(stage, 1.0)
     UsdGeom.SetStageUpAxis(stage, "Z")
     root = UsdGeom.Xform.Define(stage, "/o").GetPrim()
     stage.SetDefaultPrim(root)
-    root.CreateAttribute("anything", Sdf.ValueTypeNames.Asset).Set(
-        "./secret.txt" if link else "../secret.txt"
-    )
+    root.CreateAttribute("anything", Sdf.ValueTypeNames.Asset).Set(target)
     cube = UsdGeom.Cube.Define(stage, "/o/c")
     cube.GetSizeAttr().Set(0.05)
     cube.GetExtentAttr().Set([Gf.Vec3f(-0.025), Gf.Vec3f(0.025)])
@@ -186,10 +188,12 @@ def test_an_object_carries_no_file_from_outside_into_the_output(tmp_path: Path, 
     del stage
     model = load_object(folder / "o.usda")
     path = object_asset(model, tmp_path / "out")
+    assert path.suffix == ".usdc"
     assert not [file for file in (tmp_path / "out").rglob("*") if "secret" in file.name]
     assert load_object(path).volume == pytest.approx(0.05**3, rel=1e-4)
     with pytest.raises(OutputError, match="outside its folder"):
         asset_files(folder / "o.usda")
+    assert capfd.readouterr().err == ""
 
 
 def test_an_object_in_grams_is_written_again(tmp_path: Path) -> None:

@@ -69,15 +69,20 @@ def asset_files(source: Path) -> list[Path]:
     """The file and all that it refers to and that is there: layers, textures and other files; resolved paths.
 
     Raises:
-        OutputError: One of them lies outside the folder of ``source``: such files are never copied.
+        OutputError: One of them, or one that is missing, lies outside the folder of ``source``: such files are never copied.
     """
     source = source.resolve()
-    layers, assets, _ = UsdUtils.ComputeAllDependencies(str(source))
+    quiet = UsdUtils.CoalescingDiagnosticDelegate()  # OpenUSD warns about missing files on stderr
+    layers, assets, missing = UsdUtils.ComputeAllDependencies(str(source))
+    quiet.TakeUncoalescedDiagnostics()
+    del quiet
     names = [layer.realPath or layer.identifier for layer in layers] + [str(asset) for asset in assets]
     # A file inside a package (usdz) is named "package[file]".
-    files = sorted({Path(name.partition("[")[0]).resolve() for name in names if name} | {source})
-    files = [file for file in files if file.is_file()]
-    outside = [file for file in files if not file.is_relative_to(source.parent)]
+    found = {Path(name.partition("[")[0]).resolve() for name in names if name} | {source}
+    files = sorted(file for file in found if file.is_file())
+    # What is no path of a file here, such as OmniPBR.mdl or an address, is looked up by whoever opens the asset.
+    absent = [Path(name) for name in missing if Path(name).is_absolute()]
+    outside = [file for file in (*files, *absent) if not file.resolve().is_relative_to(source.parent)]
     if outside:
         raise OutputError(
             f"{source} refers to {outside[0]}, which lies outside its folder and is not copied into the output; "
