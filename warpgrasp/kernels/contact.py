@@ -39,21 +39,21 @@ _SMOOTHING = wp.constant(1.0e-8)  # m^2
 class CandidateSet:
     """Contact candidates of one hand and grasp type, ``N`` points."""
 
-    link: wp.array(dtype=wp.int32)  # [N]
-    position: wp.array(dtype=wp.vec3)  # [N] m, link frame
-    normal: wp.array(dtype=wp.vec3)  # [N] unit, out of the hand, link frame
+    link: wp.array(dtype=wp.int32)  #: [N]
+    position: wp.array(dtype=wp.vec3)  #: [N] m, link frame
+    normal: wp.array(dtype=wp.vec3)  #: [N] unit, out of the hand, link frame
 
 
 @wp.struct
 class Contacts:
     """Active contacts of ``B`` grasps, ``C`` each, object frame."""
 
-    index: wp.array2d(dtype=wp.int32)  # [B, C] candidate
-    position: wp.array2d(dtype=wp.vec3)  # [B, C] m
-    hand_normal: wp.array2d(dtype=wp.vec3)  # [B, C] unit, out of the hand
-    closest_point: wp.array2d(dtype=wp.vec3)  # [B, C] m, on the object
-    object_normal: wp.array2d(dtype=wp.vec3)  # [B, C] unit, out of the object
-    distance: wp.array2d(dtype=wp.float32)  # [B, C] m, negative inside
+    index: wp.array2d(dtype=wp.int32)  #: [B, C] candidate
+    position: wp.array2d(dtype=wp.vec3)  #: [B, C] m
+    hand_normal: wp.array2d(dtype=wp.vec3)  #: [B, C] unit, out of the hand
+    closest_point: wp.array2d(dtype=wp.vec3)  #: [B, C] m, on the object
+    object_normal: wp.array2d(dtype=wp.vec3)  #: [B, C] unit, out of the object
+    distance: wp.array2d(dtype=wp.float32)  #: [B, C] m, negative inside
 
 
 @wp.func

@@ -27,12 +27,12 @@ _SLACK = 1.0e-5  # m, for rounding
 class DistanceBound:
     """Grids of signed distances of ``O`` objects."""
 
-    distance: wp.array(dtype=wp.float32)  # [sum of nodes] m
-    start: wp.array(dtype=wp.int32)  # [O] first node of each object
-    node_count: wp.array(dtype=wp.vec3i)  # [O]
-    lower: wp.array(dtype=wp.vec3)  # [O] m, bounding box
-    upper: wp.array(dtype=wp.vec3)  # [O] m
-    spacing: wp.array(dtype=wp.float32)  # [O] m
+    distance: wp.array(dtype=wp.float32)  #: [sum of nodes] m
+    start: wp.array(dtype=wp.int32)  #: [O] first node of each object
+    node_count: wp.array(dtype=wp.vec3i)  #: [O]
+    lower: wp.array(dtype=wp.vec3)  #: [O] m, bounding box
+    upper: wp.array(dtype=wp.vec3)  #: [O] m
+    spacing: wp.array(dtype=wp.float32)  #: [O] m
 
 
 @wp.func

@@ -35,26 +35,26 @@ _FAR = wp.constant(1.0e6)
 class HandGeometry:
     """Collision geometry of one hand, ``G`` convex shapes."""
 
-    type: wp.array(dtype=wp.int32)  # [G]
-    link: wp.array(dtype=wp.int32)  # [G]
-    pose: wp.array(dtype=wp.transform)  # [G] geometry frame in the link frame
-    size: wp.array(dtype=wp.vec3)  # [G] capsule: radius, half length; box: half extents [m]
-    plane_start: wp.array(dtype=wp.int32)  # [G]
-    plane_count: wp.array(dtype=wp.int32)  # [G]
-    plane: wp.array(dtype=wp.vec4)  # [P] outward normal and offset, geometry frame
-    bound_center: wp.array(dtype=wp.vec3)  # [G] bounding capsule, geometry frame [m]
-    bound_axis: wp.array(dtype=wp.vec3)  # [G] half segment of the bounding capsule [m]
-    bound_radius: wp.array(dtype=wp.float32)  # [G] m
-    mask: wp.uint64  # one bit set per geometry
+    type: wp.array(dtype=wp.int32)  #: [G]
+    link: wp.array(dtype=wp.int32)  #: [G]
+    pose: wp.array(dtype=wp.transform)  #: [G] geometry frame in the link frame
+    size: wp.array(dtype=wp.vec3)  #: [G] capsule: radius, half length; box: half extents [m]
+    plane_start: wp.array(dtype=wp.int32)  #: [G]
+    plane_count: wp.array(dtype=wp.int32)  #: [G]
+    plane: wp.array(dtype=wp.vec4)  #: [P] outward normal and offset, geometry frame
+    bound_center: wp.array(dtype=wp.vec3)  #: [G] bounding capsule, geometry frame [m]
+    bound_axis: wp.array(dtype=wp.vec3)  #: [G] half segment of the bounding capsule [m]
+    bound_radius: wp.array(dtype=wp.float32)  #: [G] m
+    mask: wp.uint64  #: one bit set per geometry
 
 
 @wp.struct
 class GeometryPoses:
     """Posed collision geometry of ``B`` hands, object frame."""
 
-    pose: wp.array2d(dtype=wp.transform)  # [B, G]
-    bound_center: wp.array2d(dtype=wp.vec3)  # [B, G] m, bounding capsule
-    bound_axis: wp.array2d(dtype=wp.vec3)  # [B, G] m, half segment of the bounding capsule
+    pose: wp.array2d(dtype=wp.transform)  #: [B, G]
+    bound_center: wp.array2d(dtype=wp.vec3)  #: [B, G] m, bounding capsule
+    bound_axis: wp.array2d(dtype=wp.vec3)  #: [B, G] m, half segment of the bounding capsule
 
 
 @wp.kernel(enable_backward=False)

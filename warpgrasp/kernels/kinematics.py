@@ -41,16 +41,16 @@ _REVOLUTE = wp.constant(1)
 class KinematicTree:
     """Joint tree of one hand: ``L`` links, ``J`` independent joints."""
 
-    link_parent: wp.array(dtype=wp.int32)  # [L]
-    joint_type: wp.array(dtype=wp.int32)  # [L] of the joint above each link
-    joint_axis: wp.array(dtype=wp.vec3)  # [L] joint frame
-    joint_parent: wp.array(dtype=wp.transform)  # [L] joint frame in the parent link
-    joint_child_inverse: wp.array(dtype=wp.transform)  # [L] child link in the joint frame
-    joint_dof: wp.array(dtype=wp.int32)  # [L] index into the joint vector, -1 when fixed
-    joint_multiplier: wp.array(dtype=wp.float32)  # [L]
-    joint_offset: wp.array(dtype=wp.float32)  # [L] rad or m
-    dof_lower: wp.array(dtype=wp.float32)  # [J] rad or m
-    dof_upper: wp.array(dtype=wp.float32)  # [J] rad or m
+    link_parent: wp.array(dtype=wp.int32)  #: [L]
+    joint_type: wp.array(dtype=wp.int32)  #: [L] of the joint above each link
+    joint_axis: wp.array(dtype=wp.vec3)  #: [L] joint frame
+    joint_parent: wp.array(dtype=wp.transform)  #: [L] joint frame in the parent link
+    joint_child_inverse: wp.array(dtype=wp.transform)  #: [L] child link in the joint frame
+    joint_dof: wp.array(dtype=wp.int32)  #: [L] index into the joint vector, -1 when fixed
+    joint_multiplier: wp.array(dtype=wp.float32)  #: [L]
+    joint_offset: wp.array(dtype=wp.float32)  #: [L] rad or m
+    dof_lower: wp.array(dtype=wp.float32)  #: [J] rad or m
+    dof_upper: wp.array(dtype=wp.float32)  #: [J] rad or m
 
 
 @wp.func

@@ -40,19 +40,19 @@ UNBOUNDED = wp.constant(1.0e6)  # m
 class MeshSet:
     """Meshes of ``O`` objects, each in its own frame."""
 
-    mesh: wp.array(dtype=wp.uint64)  # [O] wp.Mesh handles
-    sign_method: wp.array(dtype=wp.int32)  # [O] warpgrasp.objects.SignMethod
-    face_start: wp.array(dtype=wp.int32)  # [O] first face of each object in feature_normal
-    feature_normal: wp.array2d(dtype=wp.vec3)  # [sum of faces, 7] face, three edges, three vertices
+    mesh: wp.array(dtype=wp.uint64)  #: [O] wp.Mesh handles
+    sign_method: wp.array(dtype=wp.int32)  #: [O] warpgrasp.objects.SignMethod
+    face_start: wp.array(dtype=wp.int32)  #: [O] first face of each object in feature_normal
+    feature_normal: wp.array2d(dtype=wp.vec3)  #: [sum of faces, 7] face, three edges, three vertices
 
 
 @wp.struct
 class ClosestFeature:
     """Closest point of a mesh to a query point."""
 
-    point: wp.vec3  # m, object frame
-    normal: wp.vec3  # unit, out of the object
-    distance: float  # m, negative inside
+    point: wp.vec3  #: m, object frame
+    normal: wp.vec3  #: unit, out of the object
+    distance: float  #: m, negative inside
     face: int
 
 

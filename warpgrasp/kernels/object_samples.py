@@ -31,10 +31,10 @@ GROUP_SIZE = wp.constant(8)  # clusters per group; 16 cost the same
 class SampleSet:
     """Surface samples of ``O`` objects, sorted into clusters."""
 
-    position: wp.array(dtype=wp.vec3)  # [sum of samples] m, object frame
-    cluster_start: wp.array2d(dtype=wp.int32)  # [O, K + 1]
-    cluster_sphere: wp.array2d(dtype=wp.vec4)  # [O, K] center and radius [m]
-    group_sphere: wp.array2d(dtype=wp.vec4)  # [O, ceil(K / GROUP_SIZE)] around successive clusters' samples
+    position: wp.array(dtype=wp.vec3)  #: [sum of samples] m, object frame
+    cluster_start: wp.array2d(dtype=wp.int32)  #: [O, K + 1]
+    cluster_sphere: wp.array2d(dtype=wp.vec4)  #: [O, K] center and radius [m]
+    group_sphere: wp.array2d(dtype=wp.vec4)  #: [O, ceil(K / GROUP_SIZE)] around successive clusters' samples
 
 
 @wp.func

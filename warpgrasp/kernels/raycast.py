@@ -28,8 +28,8 @@ class RaycastMesh:
     """A mesh with a normal per corner and a colour per face."""
 
     mesh: wp.uint64
-    corner_normal: wp.array(dtype=wp.vec3)  # [3 F]
-    face_color: wp.array(dtype=wp.vec3)  # [F]
+    corner_normal: wp.array(dtype=wp.vec3)  #: [3 F]
+    face_color: wp.array(dtype=wp.vec3)  #: [F]
 
 
 @wp.struct
@@ -38,11 +38,11 @@ class RaycastScene:
 
     object: RaycastMesh
     hand: RaycastMesh
-    contact_position: wp.array(dtype=wp.vec3)  # [C] m
-    contact_color: wp.array(dtype=wp.vec3)  # [C]
-    contact_radius: float  # m
-    key_direction: wp.vec3  # unit, towards the light that casts shadows
-    fill_direction: wp.vec3  # unit, towards the light that does not
+    contact_position: wp.array(dtype=wp.vec3)  #: [C] m
+    contact_color: wp.array(dtype=wp.vec3)  #: [C]
+    contact_radius: float  #: m
+    key_direction: wp.vec3  #: unit, towards the light that casts shadows
+    fill_direction: wp.vec3  #: unit, towards the light that does not
     background: wp.vec3
 
 
@@ -50,11 +50,11 @@ class RaycastScene:
 class CameraPose:
     """Perspective camera; ``right``, ``up`` and ``forward`` are orthonormal."""
 
-    position: wp.vec3  # m
+    position: wp.vec3  #: m
     right: wp.vec3
     up: wp.vec3
     forward: wp.vec3
-    tangent: float  # of half the field of view
+    tangent: float  #: of half the field of view
 
 
 @dataclass(frozen=True)

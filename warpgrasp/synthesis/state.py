@@ -16,21 +16,21 @@ __all__ = ["GraspState"]
 class GraspState:
     """Arrays of ``B`` grasps on one device: the variables, the geometry derived from them, energies and gradient."""
 
-    root_pose: wp.array  # [B] transform, hand root in the object frame
-    joint_position: wp.array  # [B, J] rad or m
-    contact_index: wp.array  # [B, C] active candidates
-    link_pose: wp.array  # [B, L] transform
-    contact_position: wp.array  # [B, C] vec3, m
-    hand_normal: wp.array  # [B, C] vec3, out of the hand
-    closest_point: wp.array  # [B, C] vec3, m; on entry a guess on the mesh
-    object_normal: wp.array  # [B, C] vec3, out of the object
-    contact_distance: wp.array  # [B, C] m, negative inside
-    qp_dual: wp.array  # [B] vec6, warm start of the force-closure QP
-    energy_terms: wp.array  # [K, B] unweighted
-    energy: wp.array  # [B]
-    gradient: wp.array  # [B, 6 + J]
-    link_wrench: wp.array  # [B, L] vec6 accumulator, zero between evaluations
-    joint_force: wp.array  # [B, J] accumulator, zero between evaluations
+    root_pose: wp.array  #: [B] transform, hand root in the object frame
+    joint_position: wp.array  #: [B, J] rad or m
+    contact_index: wp.array  #: [B, C] active candidates
+    link_pose: wp.array  #: [B, L] transform
+    contact_position: wp.array  #: [B, C] vec3, m
+    hand_normal: wp.array  #: [B, C] vec3, out of the hand
+    closest_point: wp.array  #: [B, C] vec3, m; on entry a guess on the mesh
+    object_normal: wp.array  #: [B, C] vec3, out of the object
+    contact_distance: wp.array  #: [B, C] m, negative inside
+    qp_dual: wp.array  #: [B] vec6, warm start of the force-closure QP
+    energy_terms: wp.array  #: [K, B] unweighted
+    energy: wp.array  #: [B]
+    gradient: wp.array  #: [B, 6 + J]
+    link_wrench: wp.array  #: [B, L] vec6 accumulator, zero between evaluations
+    joint_force: wp.array  #: [B, J] accumulator, zero between evaluations
     scratch: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -17,32 +17,32 @@ wp.set_module_options({"enable_backward": False})
 class TrialCommands:
     """Commands of G grasps and T trials over S steps."""
 
-    control: wp.array(dtype=wp.float32, ndim=3)  # targets of the actuators [G, S, A]
-    root: wp.array(dtype=wp.float32, ndim=3)  # mocap pose, position and quaternion (wxyz) [G, S, 7]
-    push: wp.array(dtype=wp.vec3, ndim=2)  # force on the object [N], [T, S]
-    step_count: wp.array(dtype=wp.int32)  # of each trial [T]
+    control: wp.array(dtype=wp.float32, ndim=3)  #: targets of the actuators [G, S, A]
+    root: wp.array(dtype=wp.float32, ndim=3)  #: mocap pose, position and quaternion (wxyz) [G, S, 7]
+    push: wp.array(dtype=wp.vec3, ndim=2)  #: force on the object [N], [T, S]
+    step_count: wp.array(dtype=wp.int32)  #: of each trial [T]
 
 
 @wp.struct
 class TrialLayout:
     """Where things are in the state, and what counts as sane."""
 
-    object_position: wp.int32  # of the object's pose in qpos
-    object_velocity: wp.int32  # of the object's velocity in qvel
-    settle_step_count: wp.int32  # steps before the first push
-    fastest: wp.float32  # m/s
-    effort: wp.array(dtype=wp.float32)  # limit of each actuator [A]
+    object_position: wp.int32  #: of the object's pose in qpos
+    object_velocity: wp.int32  #: of the object's velocity in qvel
+    settle_step_count: wp.int32  #: steps before the first push
+    fastest: wp.float32  #: m/s
+    effort: wp.array(dtype=wp.float32)  #: limit of each actuator [A]
 
 
 @wp.struct
 class TrialRecord:
     """What is known of W worlds after each step."""
 
-    step: wp.array(dtype=wp.int32)  # steps done [W]
-    body: wp.array(dtype=wp.float32, ndim=3)  # pose of the object, position and quaternion (wxyz) [S, W, 7]
-    settled: wp.array(dtype=wp.float32, ndim=2)  # qpos before the first push [W, nq]
-    effort_ratio: wp.array(dtype=wp.float32)  # largest so far [W]
-    stable: wp.array(dtype=wp.int32)  # 1 while all states were finite and sane [W]
+    step: wp.array(dtype=wp.int32)  #: steps done [W]
+    body: wp.array(dtype=wp.float32, ndim=3)  #: pose of the object, position and quaternion (wxyz) [S, W, 7]
+    settled: wp.array(dtype=wp.float32, ndim=2)  #: qpos before the first push [W, nq]
+    effort_ratio: wp.array(dtype=wp.float32)  #: largest so far [W]
+    stable: wp.array(dtype=wp.int32)  #: 1 while all states were finite and sane [W]
 
 
 @wp.kernel

@@ -40,9 +40,9 @@ class SqueezeRule(enum.Enum):
 class HandTargets:
     """Root poses and joints of N grasps at three times, object frame, float64."""
 
-    pregrasp_position: FloatArray  # [N, 3] m
-    pregrasp_quaternion: FloatArray  # [N, 4] xyzw
-    pregrasp_joints: FloatArray  # [N, J] rad or m
+    pregrasp_position: FloatArray  #: [N, 3] m
+    pregrasp_quaternion: FloatArray  #: [N, 4] xyzw
+    pregrasp_joints: FloatArray  #: [N, J] rad or m
     grasp_position: FloatArray
     grasp_quaternion: FloatArray
     grasp_joints: FloatArray

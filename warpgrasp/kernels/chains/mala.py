@@ -26,13 +26,13 @@ _NONFINITE_ENERGY = wp.constant(1)  # GraspStatus.NONFINITE_ENERGY
 class Chain:
     """What a chain carries from step to step, ``B`` grasps."""
 
-    root_pose: wp.array(dtype=wp.transform)  # [B]
-    joint_position: wp.array2d(dtype=wp.float32)  # [B, J]
-    contact_index: wp.array2d(dtype=wp.int32)  # [B, C]
-    closest_point: wp.array2d(dtype=wp.vec3)  # [B, C]
-    qp_dual: wp.array(dtype=vec6)  # [B]
-    energy: wp.array(dtype=wp.float32)  # [B]
-    gradient: wp.array2d(dtype=wp.float32)  # [B, 6 + J]
+    root_pose: wp.array(dtype=wp.transform)  #: [B]
+    joint_position: wp.array2d(dtype=wp.float32)  #: [B, J]
+    contact_index: wp.array2d(dtype=wp.int32)  #: [B, C]
+    closest_point: wp.array2d(dtype=wp.vec3)  #: [B, C]
+    qp_dual: wp.array(dtype=vec6)  #: [B]
+    energy: wp.array(dtype=wp.float32)  #: [B]
+    gradient: wp.array2d(dtype=wp.float32)  #: [B, 6 + J]
 
 
 @wp.struct
@@ -45,9 +45,9 @@ class Schedule:
     temperature: float
     temperature_decay: float
     temperature_period: float
-    temperature_scaling: float  # 1: T (1 + Phi(z)), 0: T
+    temperature_scaling: float  #: 1: T (1 + Phi(z)), 0: T
     switch_probability: float
-    momentum: float  # weight of the newest squared gradient in the RMS preconditioner
+    momentum: float  #: weight of the newest squared gradient in the RMS preconditioner
     step_count: float
     reset_period: float
     reset_last_step: float
@@ -58,18 +58,18 @@ class Schedule:
 class StepWorkspace:
     """Per-run arrays of the optimiser that are not part of a chain's state."""
 
-    step: wp.array(dtype=wp.int32)  # [O] steps done
-    chain_step: wp.array(dtype=wp.int32)  # [B] steps since start or reset
-    chain_start: wp.array(dtype=wp.int32)  # [B] step of the last reset, 0 without
-    random_key: wp.array(dtype=wp.uint32)  # [B]
-    acceptance: wp.array(dtype=wp.float32)  # [B] uniform number of the Metropolis test; < 0: accept anyway
-    z_score: wp.array(dtype=wp.float32)  # [B]
-    mean_square: wp.array2d(dtype=wp.float32)  # [O, 6 + J]
-    status: wp.array(dtype=wp.int32)  # [B] GraspStatus
-    accept_count: wp.array(dtype=wp.int32)  # [B]
-    reset_count: wp.array(dtype=wp.int32)  # [B]
-    slot_start: wp.array(dtype=wp.int32)  # [C] first candidate a contact may take
-    slot_count: wp.array(dtype=wp.int32)  # [C]
+    step: wp.array(dtype=wp.int32)  #: [O] steps done
+    chain_step: wp.array(dtype=wp.int32)  #: [B] steps since start or reset
+    chain_start: wp.array(dtype=wp.int32)  #: [B] step of the last reset, 0 without
+    random_key: wp.array(dtype=wp.uint32)  #: [B]
+    acceptance: wp.array(dtype=wp.float32)  #: [B] uniform number of the Metropolis test; < 0: accept anyway
+    z_score: wp.array(dtype=wp.float32)  #: [B]
+    mean_square: wp.array2d(dtype=wp.float32)  #: [O, 6 + J]
+    status: wp.array(dtype=wp.int32)  #: [B] GraspStatus
+    accept_count: wp.array(dtype=wp.int32)  #: [B]
+    reset_count: wp.array(dtype=wp.int32)  #: [B]
+    slot_start: wp.array(dtype=wp.int32)  #: [C] first candidate a contact may take
+    slot_count: wp.array(dtype=wp.int32)  #: [C]
 
 
 @wp.kernel

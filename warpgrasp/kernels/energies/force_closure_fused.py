@@ -30,19 +30,19 @@ _NEWTON = wp.constant(int(QpSolver.DUAL_NEWTON))
 class ForceClosureArrays:
     """Buffers of the force-closure step; everything but ``wrench_matrix`` is a result worth reading."""
 
-    wrench_matrix: wp.array2d(dtype=vec6)  # [B, C k]
-    force: wp.array2d(dtype=wp.float32)  # [B, C k] x*
-    force_previous: wp.array2d(dtype=wp.float32)  # [B, C k] scratch of the projected gradient
-    residual: wp.array(dtype=wp.float32)  # [B] relative duality gap
-    iteration_count: wp.array(dtype=wp.int32)  # [B]
-    status: wp.array(dtype=wp.int32)  # [B] GraspStatus
+    wrench_matrix: wp.array2d(dtype=vec6)  #: [B, C k]
+    force: wp.array2d(dtype=wp.float32)  #: [B, C k] x*
+    force_previous: wp.array2d(dtype=wp.float32)  #: [B, C k] scratch of the projected gradient
+    residual: wp.array(dtype=wp.float32)  #: [B] relative duality gap
+    iteration_count: wp.array(dtype=wp.int32)  #: [B]
+    status: wp.array(dtype=wp.int32)  #: [B] GraspStatus
 
 
 @wp.struct
 class ForceClosureConstants:
     """Constants of the energy; the symbols are those of ``docs/concepts/force_closure.md``."""
 
-    edge_direction: wp.array(dtype=wp.vec2)  # [k]
+    edge_direction: wp.array(dtype=wp.vec2)  #: [k]
     friction: float
     torque_weight: float
     gain: float

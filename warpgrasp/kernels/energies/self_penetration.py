@@ -30,13 +30,13 @@ wp.set_module_options({"enable_backward": True})
 class HandSpheres:
     """Self-collision spheres of one hand and the pairs that may collide."""
 
-    link: wp.array(dtype=wp.int32)  # [S]
-    position: wp.array(dtype=wp.vec3)  # [S] m, link frame
-    radius: wp.array(dtype=wp.float32)  # [S] m
-    pair: wp.array2d(dtype=wp.int32)  # [P, 2], those of two links side by side
-    group_start: wp.array(dtype=wp.int32)  # [G + 1] first pair of each pair of links
-    bound_position: wp.array(dtype=wp.vec3)  # [L] m, link frame; bounding sphere of the spheres of a link
-    bound_radius: wp.array(dtype=wp.float32)  # [L] m
+    link: wp.array(dtype=wp.int32)  #: [S]
+    position: wp.array(dtype=wp.vec3)  #: [S] m, link frame
+    radius: wp.array(dtype=wp.float32)  #: [S] m
+    pair: wp.array2d(dtype=wp.int32)  #: [P, 2], those of two links side by side
+    group_start: wp.array(dtype=wp.int32)  #: [G + 1] first pair of each pair of links
+    bound_position: wp.array(dtype=wp.vec3)  #: [L] m, link frame; bounding sphere of the spheres of a link
+    bound_radius: wp.array(dtype=wp.float32)  #: [L] m
 
 
 @wp.kernel(enable_backward=False)

@@ -29,12 +29,12 @@ wp.set_module_options({"enable_backward": False})
 class PoseAdjoints:
     """Adjoints of the geometry that a term may read, as a tape leaves them."""
 
-    root_pose: wp.array(dtype=wp.transform)  # [B]
-    link_pose: wp.array2d(dtype=wp.transform)  # [B, L]
-    joint_position: wp.array2d(dtype=wp.float32)  # [B, J]
-    contact_position: wp.array2d(dtype=wp.vec3)  # [B, C]
-    hand_normal: wp.array2d(dtype=wp.vec3)  # [B, C]
-    contact_distance: wp.array2d(dtype=wp.float32)  # [B, C]
+    root_pose: wp.array(dtype=wp.transform)  #: [B]
+    link_pose: wp.array2d(dtype=wp.transform)  #: [B, L]
+    joint_position: wp.array2d(dtype=wp.float32)  #: [B, J]
+    contact_position: wp.array2d(dtype=wp.vec3)  #: [B, C]
+    hand_normal: wp.array2d(dtype=wp.vec3)  #: [B, C]
+    contact_distance: wp.array2d(dtype=wp.float32)  #: [B, C]
 
 
 @wp.func

@@ -56,8 +56,8 @@ _DISTINCT_DISTANCE = wp.constant(wp.float32(1.0e-6))
 class GraspedObjects:
     """Which object each of ``B`` grasps holds, and where the torques of ``O`` objects count from."""
 
-    index: wp.array(dtype=wp.int32)  # [B]
-    center_of_mass: wp.array(dtype=wp.vec3)  # [O] m, object frame
+    index: wp.array(dtype=wp.int32)  #: [B]
+    center_of_mass: wp.array(dtype=wp.vec3)  #: [O] m, object frame
 
 
 @lru_cache(maxsize=64)

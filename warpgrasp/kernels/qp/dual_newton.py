@@ -145,9 +145,9 @@ class QpSolution:
 class DualModel:
     """Local quadratic model of ``-D`` at l."""
 
-    gradient: vec6  # F(l) = l - W x(l)
-    hessian: mat66  # I + 1/eps sum_{free} w w^T
-    value: wp.float32  # V(x(l))
+    gradient: vec6  #: F(l) = l - W x(l)
+    hessian: mat66  #: I + 1/eps sum_{free} w w^T
+    value: wp.float32  #: V(x(l))
 
 
 @wp.func

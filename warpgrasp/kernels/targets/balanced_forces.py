@@ -45,10 +45,10 @@ mat66d = wp.types.matrix(shape=(6, 6), dtype=wp.float64)
 class _Contact:
     """A contact's frame for its edges."""
 
-    normal: wp.vec3d  # inward
+    normal: wp.vec3d  #: inward
     tangent_u: wp.vec3d
     tangent_v: wp.vec3d
-    arm: wp.vec3d  # from the centre of mass, over the radius
+    arm: wp.vec3d  #: from the centre of mass, over the radius
     friction: wp.float64
 
 

@@ -40,20 +40,20 @@ _REVOLUTE = wp.constant(1)
 class SurfacePoints:
     """Points on the surface of a hand, ``P`` in all, those of a link side by side."""
 
-    start: wp.array(dtype=wp.int32)  # [L + 1]
-    position: wp.array(dtype=wp.vec3)  # [P] m, link frame
+    start: wp.array(dtype=wp.int32)  #: [L + 1]
+    position: wp.array(dtype=wp.vec3)  #: [P] m, link frame
 
 
 @wp.struct
 class OpeningScratch:
     """Working memory of ``launch_opening_step``, N = 3 + J unknowns."""
 
-    row: wp.array2d(dtype=wp.float32)  # [B, N]
-    right: wp.array2d(dtype=wp.float32)  # [B, N]
-    matrix: wp.array3d(dtype=wp.float32)  # [B, N, N]
-    factor: wp.array3d(dtype=wp.float32)  # [B, N, N]
-    held: wp.array2d(dtype=wp.int32)  # [B, N]
-    step: wp.array2d(dtype=wp.float32)  # [B, N]
+    row: wp.array2d(dtype=wp.float32)  #: [B, N]
+    right: wp.array2d(dtype=wp.float32)  #: [B, N]
+    matrix: wp.array3d(dtype=wp.float32)  #: [B, N, N]
+    factor: wp.array3d(dtype=wp.float32)  #: [B, N, N]
+    held: wp.array2d(dtype=wp.int32)  #: [B, N]
+    step: wp.array2d(dtype=wp.float32)  #: [B, N]
 
 
 @wp.kernel
