@@ -140,7 +140,7 @@ sys.exit(generate.main(sys.argv[1:]))
 
 def test_real_run_in_a_fresh_process_survives_a_kill(shell: Shell, tmp_path: Path) -> None:
     meshes = [shell.mesh(f"{name}.stl", 0.03 + 0.005 * i) for i, name in enumerate("ab")]
-    root = Path(generate.__file__).parents[1]
+    root = Path(generate.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     command = [*meshes, "--grasps", "20", "--steps", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
