@@ -10,6 +10,17 @@ from hand_prims import FINGER, HINGE, NEWTON_MIMIC, PALM, second_finger, write
 from warpgrasp.hands import load_hand
 
 NESTED = PALM.rstrip().removesuffix("}") + FINGER + "}"
+NO_BALL = (
+    FINGER.rstrip().removesuffix("}")
+    + """
+    def Sphere "ball"
+    {
+        custom bool warpgrasp:selfCollision = true
+        double radius = nan
+    }
+}
+"""
+)
 CYCLE = (
     FINGER.replace('"finger"', '"second"'),
     HINGE.replace('"hinge"', '"hinge_b"').replace("/hand/finger", "/hand/second"),
@@ -43,6 +54,10 @@ BAD = {
     "negative damping": (
         (PALM, FINGER, HINGE.replace("damping = 0.5", "damping = -0.5")),
         r"/hand/hinge has no usable drive: its damping must be finite and not negative",
+    ),
+    "sphere not a number": (
+        (PALM, NO_BALL, HINGE),
+        r"/hand/finger/ball is a self-collision sphere with centre .* and radius nan m; write finite numbers",
     ),
     "loop": ((PALM, FINGER, HINGE, *CYCLE), r"/hand/hinge.* closes a loop at .*NewtonMimicAPI"),
     "two roots": ((PALM, FINGER), r"two roots, /hand/palm and /hand/finger.*fixed joint"),

@@ -67,9 +67,10 @@ def write_hand_picture(
     poses = hand.forward_kinematics(np.zeros(3), IDENTITY_QUATERNION, hand.dof_opening)
     wrist = quaternion_to_matrix(hand.wrist_quaternion)
     x, y, z = wrist[:, 0], wrist[:, 1], wrist[:, 2]
+    side = _thumb_side(hand, poses, x)  # of a left hand the thumb lies where x does not point
     views = (
         ("palm side, contact patches", z + 0.25 * x, y, False),
-        ("from the thumb's side", x + 0.25 * z, y, False),
+        ("from the thumb's side" if side else "from the side", (side or 1.0) * x + 0.25 * z, y, False),
         ("self-collision spheres", z + 0.9 * x, y, True),
     )
     footer = size // 10
@@ -84,6 +85,17 @@ def write_hand_picture(
     with replace_file(path) as temporary:
         sheet.save(temporary, format="PNG")
     return path
+
+
+def _thumb_side(hand: HandModel, poses: tuple[FloatArray, FloatArray], x: FloatArray) -> float:
+    """Sign of the side of the wrist frame's x on which the thumb lies; 0 for a hand without a thumb."""
+    position, quaternion = poses
+    points = [
+        position[patch.link] + rotate(quaternion[patch.link], patch.vertices.mean(axis=0))
+        for patch in hand.patches
+        if patch.finger == "thumb"
+    ]
+    return float(np.sign((np.mean(points, axis=0) - hand.wrist_position) @ x)) if points else 0.0
 
 
 def _view(
@@ -170,7 +182,7 @@ def _legend(draw: ImageDraw.ImageDraw, hand: HandModel, size: int, footer: int) 
     x, y, radius = size // 30, size + footer // 2, footer // 6
     for name, color in (
         *((finger, finger_color(finger)) for finger in hand.fingers),
-        *zip(("wrist x: thumb", "y: fingers", "z: out of the palm"), _AXES, strict=True),
+        *zip(("wrist x: across", "y: fingers", "z: out of the palm"), _AXES, strict=True),
     ):
         draw.ellipse((x, y - radius, x + 2 * radius, y + radius), fill=color)
         x += 3 * radius
