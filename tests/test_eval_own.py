@@ -26,7 +26,7 @@ TWICE = dataclasses.replace(graspqp, force=2.0)
 class Optimist:
     \"\"\"Every grasp holds.\"\"\"
 
-    name = "optimist"
+    name = "my-optimist"
 
     def __init__(self, workers=0, device="auto"):
         self.workers, self.device = workers, device
@@ -73,10 +73,10 @@ def test_results_of_an_own_engine_and_protocol_have_a_folder_of_their_own(grasp_
     )
     assert run.code == 0, run.error
     assert "gentle: 2 N" in run.out
-    assert "engine optimist" in run.out
-    with open(grasp_file.parent / "evaluation" / "gentle-optimist" / "results.csv", newline="") as file:
+    assert "engine my-optimist" in run.out
+    with open(grasp_file.parent / "evaluation" / "gentle-my-optimist" / "results.csv", newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["engine"], float(row["force"]), float(row["succ3"])) == ("optimist", 2.0, 1.0)
+    assert (row["engine"], float(row["force"]), float(row["succ3"])) == ("my-optimist", 2.0, 1.0)
     assert "object 0.05 kg" in row["protocol"]
 
 

@@ -101,7 +101,7 @@ def _own_engine(reference: str, workers: int, device: str) -> Engine:
             f"--engine {reference} must have a name and a method evaluate; the contract is Engine in "
             "warpgrasp.eval.engines.registry"
         )
-    if name in ("auto", *ENGINES) or not re.fullmatch(r"\w[\w.]*", name):
+    if name in ("auto", *ENGINES) or not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
             f"--engine {reference}: the name {name!r} stands in the names of folders; it must be a word, and not one "
             f"of auto, {', '.join(ENGINES)}"
