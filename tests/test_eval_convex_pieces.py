@@ -11,8 +11,8 @@ import pytest
 import trimesh
 from eval_factory import offset_box
 
+from warpgrasp.objects import ObjectError, ObjectModel, decomposition, load_object
 from warpgrasp.objects import convex_pieces as pieces_module
-from warpgrasp.objects import load_object
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 
 
@@ -68,3 +68,49 @@ def test_decomposition_covers_the_object_and_is_cached(
     assert len(convex_pieces(model, folder=cache)) == len(pieces)
     convex_pieces(model, ConvexPieceConfig(threshold=0.1), folder=cache)
     assert len(list(cache.glob("*.npz"))) == 2  # another accuracy is another entry
+
+
+def crossing_ring(folder: Path) -> ObjectModel:
+    """A spindle torus: watertight, but its faces cross near the axis."""
+    ring = trimesh.creation.torus(0.02, 0.025, major_sections=40, minor_sections=20)
+    ring.export(folder / "ring.stl")
+    return load_object(folder / "ring.stl")
+
+
+def test_a_mesh_that_crosses_itself_is_said_and_measured_once(tmp_path: Path) -> None:
+    model = crossing_ring(tmp_path)
+    assert any("faces cross or touch others" in sentence for sentence in model.repairs)
+    assert not model.watertight
+    # Outside of the spindle: the profile at height z is the disc of radius R + sqrt(r^2 - z^2), polygons lie a little inside.
+    height = np.linspace(-0.025, 0.025, 20_001)
+    volume = np.trapezoid(np.pi * (0.02 + np.sqrt(0.025**2 - height**2)) ** 2, height)
+    assert model.volume == pytest.approx(volume, rel=0.06)
+    assert model.volume < volume
+
+
+def test_a_mesh_that_crosses_itself_gets_a_new_surface_before_it_is_decomposed(tmp_path: Path) -> None:
+    model = crossing_ring(tmp_path)
+    ((vertices, faces, preprocess),) = decomposition._surfaces(model)
+    again = trimesh.Trimesh(vertices, faces, process=False)
+    assert not preprocess
+    assert again.is_watertight
+    assert again.volume == pytest.approx(model.volume, rel=0.02)
+    np.testing.assert_allclose(again.extents, model.extent, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"),
+        ("import time; time.sleep(60)", "was stopped after 1 s"),
+        ("raise MemoryError('too much')", "failed: MemoryError: too much"),
+    ],
+)
+def test_a_decomposition_that_crashes_or_hangs_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(script)
+    monkeypatch.setattr(decomposition, "_CHILD", child)
+    with pytest.raises(ObjectError, match=rf"iron\.stl: cannot be decomposed .*{reason}"):
+        decomposition.decompose(angle_iron(tmp_path), ConvexPieceConfig(), time_limit=1.0)

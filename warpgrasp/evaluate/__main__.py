@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.registry import Engine, load_engine
@@ -111,6 +112,7 @@ def main(arguments: Sequence[str] | None = None, *, report: EvaluationReport | N
     report = report or EvaluationReport()
     options = tyro.cli(EvaluateOptions, args=arguments, prog="python -m warpgrasp.evaluate")
     quiet_warp()
+    print_any_text()
     try:
         run = _Run(options, report)
     except (ValueError, ImportError) as error:
@@ -176,8 +178,10 @@ class _Run:
                     progress.finished()
                 except OutputError:
                     raise
-                except ValueError as error:
-                    self._fail(path, str(error))
+                except ImportError:
+                    raise  # a package is missing for all files alike
+                except Exception as error:  # whatever it is, the other files finish
+                    self._fail(path, str(error) or type(error).__name__)
         overviews = self._write_tables()
         rows = [row for stored in self.finished for row in stored.rows(self.forces)]
         self.report.table(rows)

@@ -17,6 +17,7 @@ import tyro
 from rich.console import Console
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.output_text import print_any_text
 from warpgrasp.export import export_grasps
 
 __all__ = ["ExportOptions", "main"]
@@ -48,6 +49,7 @@ class ExportOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = tyro.cli(ExportOptions, args=arguments, prog="python -m warpgrasp.export")
+    print_any_text()
     console = Console(soft_wrap=True, highlight=False)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.export.batch import ExportBatch, select_grasps
-from warpgrasp.grasps.case import CaseError, grasp_files, load_case
+from warpgrasp.grasps.case import grasp_files, load_case
 
 __all__ = ["EXPORT_FORMATS", "ExportResult", "export_grasps"]
 
@@ -123,7 +124,9 @@ def export_grasps(
         try:
             case = load_case(file, hand=hand)
             batch = select_grasps(case, every_status=every_status, best=best, stiffness=stiffness)
-        except (CaseError, ValueError) as error:
+        except (ImportError, OutputError):
+            raise
+        except Exception as error:  # whatever it is, the other files finish
             failures[str(file)] = str(error) if file.name in str(error) else f"{file}: {error}"
             continue
         flagged_count += batch.flagged_count
@@ -138,7 +141,13 @@ def export_grasps(
                 f"{file}: none of its {batch.flagged_count} grasps has status OK; pass --every-status.",
             )
             continue
-        paths += EXPORT_FORMATS[format](batch, folders[file])
+        try:
+            paths += EXPORT_FORMATS[format](batch, folders[file])
+        except (OutputError, ImportError):
+            raise
+        except Exception as error:  # whatever it is, the other files finish
+            failures[str(file)] = f"{file}: cannot be exported ({str(error).rstrip('.')})."
+            continue
         grasp_count += len(batch)
     return ExportResult(tuple(paths), grasp_count, flagged_count, failures)
 

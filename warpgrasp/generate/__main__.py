@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.file_hash import file_hash
 from warpgrasp.base.json_text import to_json
+from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.generate.object_rows import ObjectRow
@@ -55,6 +57,7 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
     try:
         options = parse_options(sys.argv[1:] if arguments is None else arguments)
         quiet_warp()
+        print_any_text()
         run = _Run(options, report)
     except (ValueError, OSError) as error:
         report.error(str(error))
@@ -122,7 +125,7 @@ class _Run:
     def _take(self, path: Path) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""
         taken = {model.name for model in self._pending} | {row.name for row in self.rows}
-        row = self.folder.finished(path, file_hash(path) if path.is_file() else "", taken)
+        row = self.folder.finished(path, _content_hash(path), taken)
         if row is None:
             self.report.say(f"loading {path.name}")
             try:
@@ -179,7 +182,9 @@ class _Run:
         try:
             with self.report.batch(title, self.config.step_count) as batch:
                 sets = synthesize(self.hand, models, self.config, progress=batch.step)
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except OutputError:
+            raise
+        except Exception as error:  # whatever it is, the other objects finish
             if len(models) > 1:
                 for model in models:
                     self._synthesize([model])
@@ -266,13 +271,22 @@ def _object_paths(names: Sequence[str]) -> list[Path]:
     """Absolute paths, each once; folders of meshes, shipped objects by name, wildcards for shells without them."""
     paths: list[Path] = []
     for name in names or example_object_names():
-        if not Path(name).exists() and name in example_object_names():
+        there = os.path.lexists(name)
+        if not there and name in example_object_names():
             paths.append(example_object_path(name))
-        elif not Path(name).exists() and glob.has_magic(name):
+        elif not there and glob.has_magic(name):
             paths += [Path(match) for match in sorted(glob.glob(name))] or [Path(name)]
         else:
             paths.append(Path(name))
     return mesh_files(paths)
+
+
+def _content_hash(path: Path) -> str:
+    """Hash of a file, or nothing where it cannot be read: why, is said when it is loaded."""
+    try:
+        return file_hash(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _free_memory(device: Any) -> int | None:

@@ -31,6 +31,7 @@ from warpgrasp.base.version import VERSION
 from warpgrasp.generate.object_rows import ObjectRow, RowFiles
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet
 from warpgrasp.grasps.usd import write_grasp_usd
+from warpgrasp.objects.names import object_name
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -184,7 +185,7 @@ class RunFolder:
         return bool(assets) and all((self.path / asset.decode()).exists() for asset in set(assets))
 
     def unique_name(self, path: Path, taken: Collection[str]) -> str:
-        """Name of the files of an object: that of an earlier run, else the stem, with a number where it is taken.
+        """Name of the files of an object: that of an earlier run, else :func:`object_name`, with a number where it is taken.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -193,9 +194,10 @@ class RunFolder:
             if row.path == str(path) and row.name not in taken and self._files.claim(row.name, path):
                 return row.name
         used = {name.lower() for name in (*self._rows, *taken)}
-        name, number = path.stem, 2
+        stem = object_name(path)
+        name, number = stem, 2
         while name.lower() in used or not self._is_free(name, path):
-            name, number = f"{path.stem}_{number}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         return name
 
     def _is_free(self, name: str, path: Path) -> bool:

@@ -22,6 +22,8 @@ from rich.table import Table
 
 from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.base.json_text import json_text
+from warpgrasp.base.output_text import print_any_text
+from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.objects.assets import AssetConfig, AssetReport, asset_names, make_object_asset, mesh_files
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig
 from warpgrasp.objects.error import ObjectError
@@ -74,6 +76,8 @@ class ObjectOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = tyro.cli(ObjectOptions, args=arguments, prog="python -m warpgrasp.objects")
+    print_any_text()
+    quiet_warp()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -87,9 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for file, name in _shown(list(zip(files, asset_names(files), strict=True)), console):
             try:
                 rows.append(make_object_asset(file, options.output, name=name, config=config))
-            except ObjectError as error:
-                failures[str(file)] = str(error)
-                complain(str(error))
+            except (OutputError, ImportError):
+                raise
+            except Exception as error:  # whatever it is, the other meshes finish
+                named = isinstance(error, ObjectError)
+                failures[str(file)] = str(error) if named else f"{file}: {error or type(error).__name__}"
+                complain(failures[str(file)])
         if rows or failures:
             _write_report(options.output, rows, failures)
     except OutputError as error:

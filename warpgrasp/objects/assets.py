@@ -17,6 +17,7 @@ from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import mass_properties
 from warpgrasp.objects.model import load_object
+from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import MESH_SUFFIXES, USD_SUFFIXES
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
@@ -192,7 +193,7 @@ def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
     known = MESH_SUFFIXES + USD_SUFFIXES
     files: list[Path] = []
     for path in map(Path, inputs):
-        if path.is_dir():
+        if _is_folder(path):
             found = sorted(
                 file
                 for file in path.iterdir()
@@ -208,14 +209,22 @@ def mesh_files(inputs: Sequence[Path | str]) -> list[Path]:
     return list(dict.fromkeys(file.absolute() for file in files))
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long: refused with its sentence when its turn comes
+        return False
+
+
 def asset_names(files: Sequence[Path]) -> list[str]:
-    """Name of each asset: the stem of its file, with a number where that is taken."""
+    """Name of each asset by :func:`~warpgrasp.objects.names.object_name`, with a number where that is taken."""
     used: set[str] = set()
     names = []
     for file in files:
-        name, number = file.stem, 2
+        stem = object_name(file)
+        name, number = stem, 2
         while name.lower() in used:
-            name, number = f"{file.stem}_{number}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         used.add(name.lower())
         names.append(name)
     return names

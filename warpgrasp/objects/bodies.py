@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from warpgrasp.objects.geometry import Floats, MassProperties, sample_surface, signed_volumes
 from warpgrasp.objects.topology import Faces, compact, components
 
-__all__ = ["body_groups", "contains", "solid_mass_properties", "union", "winding_distance"]
+__all__ = ["body_groups", "contains", "crossing_faces", "solid_mass_properties", "union", "winding_distance"]
 
 TOUCH_DISTANCE = 1.0e-4
 """Bodies closer than this [m] belong together."""
@@ -51,6 +51,21 @@ def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> Floats:
     )
     del keep_alive
     return np.array(distance.numpy(), np.float64)
+
+
+def crossing_faces(vertices: Floats, faces: Faces) -> NDArray[np.bool_]:
+    """Whether each face crosses or touches another one of the mesh that is not its neighbour, shape [F]."""
+    import warp as wp
+
+    from warpgrasp.kernels.self_intersection import launch_crossing_faces
+
+    points, index = np.unique(vertices, axis=0, return_inverse=True)
+    corner: Any = wp.array(index.reshape(-1)[faces].astype(np.int32), dtype=wp.int32, device="cpu")
+    mesh = wp.Mesh(points=wp.array(points, dtype=wp.vec3, device="cpu"), indices=corner.flatten())
+    crossing = wp.zeros(len(faces), dtype=wp.int32, device="cpu")
+    exact: Any = wp.array(points, dtype=wp.vec3d, device="cpu")
+    launch_crossing_faces(mesh, exact, corner, crossing=crossing)
+    return np.asarray(crossing.numpy(), bool)
 
 
 def contains(vertices: Floats, faces: Faces, points: Floats) -> NDArray[np.bool_]:

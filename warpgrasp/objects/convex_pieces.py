@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from scipy.spatial import ConvexHull
 from warpgrasp.base.atomic_file import OutputError, write_bytes
 from warpgrasp.base.extras import install_extra
 from warpgrasp.base.npz import npz_bytes
-from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.objects.decomposition import ConvexPieceConfig, decompose
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -35,24 +36,6 @@ class ConvexPiece:
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvexPieceConfig:
-    """Accuracy of the decomposition; part of the cache key."""
-
-    threshold: float = 0.03
-    """CoACD's concavity threshold, relative to the object's size."""
-    piece_limit: int = 32
-    """Largest number of pieces."""
-    vertex_limit: int = 64
-    """Largest number of vertices of a piece."""
-
-    def __post_init__(self) -> None:
-        threshold = NumberRange(lower=0.01, upper=1.0)  # what CoACD takes
-        count = NumberRange(lower=1.0)
-        vertices = NumberRange(lower=4.0)
-        check_numbers(self, "pieces", threshold=threshold, piece_limit=count, vertex_limit=vertices)
 
 
 def cache_folder() -> Path:
@@ -73,6 +56,7 @@ def convex_pieces(
 
     Raises:
         ImportError: The mesh is not convex and CoACD is not installed.
+        ObjectError: The decomposition crashed, or was stopped by its limit of time or memory.
     """
     config = config or ConvexPieceConfig()
     hull = ConvexHull(model.vertices)
@@ -90,29 +74,11 @@ def convex_pieces(
 
 
 def _decompose(model: ObjectModel, config: ConvexPieceConfig) -> tuple[ConvexPiece, ...]:
-    coacd = _import_coacd()
-    coacd.set_log_level("error")
-    parts = coacd.run_coacd(
-        coacd.Mesh(model.vertices, model.faces),
-        threshold=config.threshold,
-        max_convex_hull=config.piece_limit,
-        preprocess_mode="off" if model.watertight else "on",
-        max_ch_vertex=config.vertex_limit,
-        decimate=True,
-        seed=0,
-    )
-    pieces = tuple(_piece(np.asarray(vertices)) for vertices, _ in parts if _is_solid(np.asarray(vertices)))
+    if importlib.util.find_spec("coacd") is None:
+        raise ImportError(f"Objects that are not convex need CoACD for physics; {install_extra('sim')}")
+    parts = decompose(model, config)
+    pieces = tuple(_piece(vertices) for vertices in parts if _is_solid(vertices))
     return pieces or (_piece(model.vertices),)
-
-
-def _import_coacd() -> Any:
-    try:
-        import coacd
-    except ImportError as error:
-        raise ImportError(
-            f"Objects that are not convex need CoACD for physics; {install_extra('sim')}"
-        ) from error
-    return coacd
 
 
 def _is_solid(vertices: NDArray[np.float64]) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from warpgrasp.objects.bodies import winding_distance
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import farthest_point_indices, feature_normals, sample_surface
+from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import read_mesh
 from warpgrasp.objects.repair import SignMethod, mend
 
@@ -45,7 +46,7 @@ class ObjectModel:
     """One solid object; uniform density.
 
     Attributes:
-        name: Stem of the file name.
+        name: By :func:`warpgrasp.objects.names.object_name`: the stem of the file name, made fit for all uses.
         path: File that was loaded.
         file_hash: SHA-256 of the file (USD: and of the layers it composes).
         scale: Factor applied after the file's unit: ``vertices = scale * meters_per_unit * (file coordinates)``.
@@ -166,12 +167,20 @@ def load_object(path: str | Path, *, scale: float = 1.0, target_size: bool = Fal
     if far > FARTHEST_ORIGIN:
         raise ObjectError(f"{path}: lies {far:.3g} m from the origin of its file; move it to the origin.")
 
-    solid = mend(vertices, raw.faces, str(path))
+    try:
+        solid = mend(vertices, raw.faces, str(path))
+    except ObjectError:
+        raise
+    except Exception as error:  # no mesh may end the run of the others
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(".")
+        raise ObjectError(
+            f"{path}: cannot be mended ({reason}); repair the mesh in a mesh editor."
+        ) from error
     vertices, faces = np.ascontiguousarray(solid.vertices), np.ascontiguousarray(solid.faces, np.int32)
     for array in (vertices, faces):
         array.setflags(write=False)
     return ObjectModel(
-        name=path.stem,
+        name=object_name(path),
         path=path,
         file_hash=raw.file_hash,
         scale=scale,

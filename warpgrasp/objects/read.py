@@ -106,6 +106,11 @@ def _checked_suffix(path: Path) -> str:
         raise
     except (OSError, ValueError) as error:  # a name that is too long or holds a zero byte, or no permission
         raise ObjectError(f"{path}: cannot be opened ({error}); check the path.") from error
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise ObjectError(f"{shown}: has a name that is not UTF-8; rename the file.") from error
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES + USD_SUFFIXES:
         known = ", ".join(MESH_SUFFIXES + USD_SUFFIXES)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from warpgrasp.objects.bodies import body_groups, contains, solid_mass_properties, union
+from warpgrasp.objects.bodies import body_groups, contains, crossing_faces, solid_mass_properties, union
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import Floats, MassProperties, face_areas, mass_properties, signed_volumes
 from warpgrasp.objects.topology import (
@@ -44,6 +44,8 @@ OPEN_EDGES = 0.05
 """Part of the edges that may stay open for the winding number to tell inside from outside."""
 BODY_LIMIT = 64
 """Bodies whose overlap is examined, each against each."""
+CROSSING_VOLUME = 0.02
+"""Where faces cross, the exact integral counts volumes twice or negative; beyond this part the mass is integrated on a grid."""
 FLAT_VOLUME = 1.0e-6
 """Part of the cube of the largest extent below which a volume counts as none."""
 
@@ -299,7 +301,16 @@ def _close(vertices: Floats, faces: Faces, overlapping: bool, source: str, repai
         )
     capped, caps = hole_caps(vertices, faces) if open_edges else (vertices, [])
     mass = mass_properties(capped, np.concatenate([faces, *caps]))
-    if defects == 0 and not overlapping:
+    crossing = 0 if defects or overlapping else int(crossing_faces(vertices, faces).sum())
+    if crossing:
+        repairs.append(
+            f"{crossing} of {len(faces)} faces cross or touch others: inside is told by the winding number; repair the mesh "
+            "for exact results."
+        )
+        solid = solid_mass_properties(vertices, faces)
+        if abs(solid.volume - mass.volume) > CROSSING_VOLUME * solid.volume:
+            mass = solid
+    elif defects == 0 and not overlapping:
         return Solid(vertices, faces, SignMethod.PSEUDO_NORMAL, mass, tuple(repairs))
     if overlapping:
         mass = solid_mass_properties(vertices, faces)
@@ -307,6 +318,6 @@ def _close(vertices: Floats, faces: Faces, overlapping: bool, source: str, repai
         repairs.append(
             f"{open_edges} edges stay open: inside is told by the winding number, the mass is that with flat caps."
         )
-    else:
+    elif not crossing:
         repairs.append(f"{defects} edges join more than two faces: inside is told by the winding number.")
     return Solid(vertices, faces, SignMethod.WINDING, mass, tuple(repairs))

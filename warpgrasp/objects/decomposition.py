@@ -1,0 +1,127 @@
+"""CoACD in a process of its own, with a limit of time and memory."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.objects.error import ObjectError
+from warpgrasp.objects.geometry import signed_volumes
+from warpgrasp.objects.remesh import remesh_solid
+
+if TYPE_CHECKING:
+    from warpgrasp.objects.model import ObjectModel
+
+__all__ = ["CPU_LIMIT", "MEMORY_LIMIT", "TIME_LIMIT", "ConvexPieceConfig", "decompose"]
+
+CPU_LIMIT = 300
+"""Seconds of processor time, of all threads together; ordinary objects take a few, the slowest of the examples a minute."""
+TIME_LIMIT = 600.0
+"""Seconds that one decomposition may take, however busy the machine is."""
+MEMORY_LIMIT = 16 * 2**30
+"""Bytes of address space that it may take."""
+_SAME_VOLUME = 0.1
+"""A new surface whose volume differs by more than this part has lost thin walls."""
+_CHILD = Path(__file__).with_name("decomposition_child.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvexPieceConfig:
+    """Accuracy of the decomposition; part of the cache key."""
+
+    threshold: float = 0.03
+    """CoACD's concavity threshold, relative to the object's size."""
+    piece_limit: int = 32
+    """Largest number of pieces."""
+    vertex_limit: int = 64
+    """Largest number of vertices of a piece."""
+
+    def __post_init__(self) -> None:
+        threshold = NumberRange(lower=0.01, upper=1.0)  # what CoACD takes
+        count = NumberRange(lower=1.0)
+        vertices = NumberRange(lower=4.0)
+        check_numbers(self, "pieces", threshold=threshold, piece_limit=count, vertex_limit=vertices)
+
+
+def decompose(
+    model: ObjectModel, config: ConvexPieceConfig, *, time_limit: float = TIME_LIMIT
+) -> list[NDArray[np.float64]]:
+    """Vertices of the convex parts of a mesh, each of shape [V, 3].
+
+    A mesh that is not watertight, or with which CoACD does not finish, gets a new surface first: that of its winding number,
+    or, where walls are too thin for that, CoACD's own.
+
+    Args:
+        model: The object.
+        config: Accuracy.
+        time_limit: Seconds for each way.
+
+    Raises:
+        ObjectError: CoACD crashed or was stopped each time; the sentence names the file and the reason.
+    """
+    reason = ""
+    for vertices, faces, preprocess in _surfaces(model):
+        with tempfile.TemporaryDirectory(prefix="warpgrasp-") as name:
+            folder = Path(name)
+            np.savez(
+                folder / "mesh.npz",
+                vertices=vertices,
+                faces=faces,
+                threshold=config.threshold,
+                piece_limit=config.piece_limit,
+                vertex_limit=config.vertex_limit,
+                preprocess=preprocess,
+            )
+            reason = _run(folder, time_limit)
+            if not reason:
+                with np.load(folder / "parts.npz") as parts:
+                    return [np.asarray(parts[f"vertices_{i}"], np.float64) for i in range(len(parts.files))]
+    raise ObjectError(
+        f"{model.path}: cannot be decomposed into convex pieces (CoACD {reason}); repair or simplify the mesh."
+    )
+
+
+def _surfaces(model: ObjectModel) -> Iterator[tuple[NDArray[np.float64], NDArray[Any], bool]]:
+    """Surfaces to try one after the other, and whether CoACD makes them watertight."""
+    if model.watertight:
+        yield model.vertices, model.faces, False
+    vertices, faces = remesh_solid(model.vertices, model.faces.astype(np.int64))
+    volume = signed_volumes(vertices, faces, vertices.mean(axis=0)).sum() if len(faces) else 0.0
+    if abs(volume - model.volume) < _SAME_VOLUME * model.volume:
+        yield vertices, faces, False
+    else:
+        yield model.vertices, model.faces, True
+
+
+def _run(folder: Path, time_limit: float) -> str:
+    """Run the child process; why it did not finish, empty if it did."""
+    target = folder / "parts.npz"
+    limits = [str(MEMORY_LIMIT), str(CPU_LIMIT)]
+    command = [sys.executable, "-P", str(_CHILD), str(folder / "mesh.npz"), str(target), *limits]
+    with (folder / "errors").open("wb") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+        try:
+            code = process.wait(timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            return f"was stopped after {time_limit:g} s"
+        finally:  # an interrupt of this process ends it too
+            process.kill()
+            process.wait()
+    if code == 0 and Path(f"{target}.done").exists():
+        return ""
+    if code == -getattr(signal, "SIGXCPU", 0):
+        return f"was stopped after {CPU_LIMIT} s of processor time"
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name}"
+    lines = (folder / "errors").read_bytes().decode("utf-8", "replace").strip().splitlines()
+    return f"failed: {lines[-1][:160].rstrip('.')}" if lines else f"failed with exit code {code}"
