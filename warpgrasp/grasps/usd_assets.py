@@ -169,11 +169,11 @@ def _put(folder: Path, name: str, fill: Callable[[Path], Path]) -> Path:
         temporary.mkdir(parents=True, exist_ok=True)
         if not fill(temporary).exists():
             raise OutputError(f"cannot write {target}; is the disk full?")
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)  # an incomplete folder without the main file
+        if not target.exists():  # else another process was faster
+            shutil.rmtree(folder, ignore_errors=True)  # an incomplete folder without the main file
         os.replace(temporary, folder)
     except (OSError, Tf.ErrorException) as error:
-        if target.exists():  # another process was faster
+        if target.exists():
             return target
         raise OutputError(f"cannot write {target}: {error}.") from error
     finally:
