@@ -93,6 +93,7 @@ class LiftEnvCfg(LearningEnvCfg):
     """Options of the task."""
 
     episode_length_s: float = 3.0
+    contact_limit: int = 160  # a hand pressed into the table by random actions wants 81
     sim: SimulationCfg = SimulationCfg(
         dt=1.0 / 120.0, device="auto", gravity=(0.0, 0.0, -9.81), render_interval=6
     )
