@@ -18,6 +18,7 @@ from warpgrasp.objects import (
     load_object,
     target_scale,
 )
+from warpgrasp.objects.sizes import reach_advice
 
 
 @pytest.mark.parametrize("suffix", ["obj", "stl", "ply", "glb", "gltf", "off"])
@@ -131,3 +132,18 @@ def test_examples_can_be_authored_again(tmp_path: Path) -> None:
     again, shipped = load_object(tmp_path / "bottle.usda"), load_object(example_object_path("bottle"))
     np.testing.assert_allclose(again.volume, shipped.volume, rtol=1e-3)
     np.testing.assert_allclose(again.extent, shipped.extent, atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("extent", "fragment"),
+    [
+        ([0.6, 0.5, 0.8], "at least 500 mm thick, and the fingertips of this hand open to 90 mm"),
+        ([0.006, 0.005, 0.008], "8 mm large, too small"),
+        ([0.5, 0.03, 0.03], ""),  # a rod is grasped across
+    ],
+)
+def test_sizes_out_of_reach_get_advice(extent: list[float], fragment: str) -> None:
+    advice = reach_advice(np.array(extent), (0.02, 0.09))
+    assert fragment in advice
+    assert ("--target-size" in advice) == bool(fragment)
+    assert reach_advice(np.array(extent), (np.inf, 0.0)) == ""  # the hand's fingertips never face each other

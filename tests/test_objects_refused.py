@@ -100,13 +100,23 @@ def test_sizes_no_hand_can_grasp(tmp_path: Path) -> None:
     path = tmp_path / "object.stl"
     box(side=1000.0).export(path)
     refuse(path, "is 1000 m large", "looks like millimetres", "--scale 0.001")
-    refuse(path, "is 10 m large", "--scale 1e-05", scale=0.01)
+    refuse(path, "is 10 m large", "looks like centimetres (100 mm then)", "--scale 0.0001", scale=0.01)
     assert load_object(path, scale=0.001).extent.max() == pytest.approx(1.0)
     box(side=0.004).export(path)
     refuse(path, "is 4 mm large", "--target-size")
     assert load_object(path, target_size=True).extent.max() == pytest.approx(0.07)
     box((20.0, 0.0, 0.0)).export(path)
     refuse(path, "m from the origin", "move it")
+
+
+@pytest.mark.parametrize(
+    ("unit", "meters"), [("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254)]
+)
+def test_the_unit_of_a_file_is_told_from_its_size(tmp_path: Path, unit: str, meters: float) -> None:
+    path = tmp_path / "object.stl"
+    box(side=0.08 / meters).export(path)
+    refuse(path, f"looks like {unit} (80 mm then)", f"--scale {meters}", "--target-size")
+    assert load_object(path, scale=meters).extent.max() == pytest.approx(0.08)
 
 
 def test_flat_sheets(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from warpgrasp.base.json_text import to_json
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.generate.diagnosis import diagnosis
 from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
 from warpgrasp.generate.run_folder import RunFolder
@@ -30,6 +31,7 @@ from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import hand_asset
 from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
 from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
@@ -40,6 +42,7 @@ from warpgrasp.objects import (
     load_object,
 )
 from warpgrasp.objects.assets import mesh_files
+from warpgrasp.objects.sizes import reach_advice
 from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, synthesize
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
@@ -103,6 +106,8 @@ class _Run:
         self.rows: list[ObjectRow] = []
         self.failures: dict[str, str] = {}
         self.skipped = 0
+        self._range: tuple[float, float] | None = None
+        self._sizes: dict[str, str] = {}  # advice by object file
         self._models: dict[str, ObjectModel] = {}  # of the gallery
         self._pending: list[ObjectModel] = []
         report.say(
@@ -135,6 +140,10 @@ class _Run:
                 return
             for repair in model.repairs:
                 self.report.say(f"  {repair}")
+            advice = reach_advice(model.extent, self._reach())
+            if advice:
+                self._sizes[str(path)] = advice
+                self.report.say(f"  {path.name} {advice}")
             row = self.folder.finished(path, model.file_hash, taken)
             row = row or self.folder.with_new_stage(path, self.hand, model, taken)
         if row is not None:
@@ -142,6 +151,12 @@ class _Run:
             self.rows.append(row)
             return
         self._pending.append(dataclasses.replace(model, name=self.folder.unique_name(path, taken)))
+
+    def _reach(self) -> tuple[float, float]:
+        """Distances between fingertips that face each other [m]."""
+        if self._range is None:
+            self._range = grasp_range(self.hand)
+        return self._range
 
     def _fail(self, path: Path, sentence: str) -> None:
         self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
@@ -202,6 +217,11 @@ class _Run:
         self.folder.write_summary()
         gallery = self._write_gallery()
         self.report.table(self.rows)
+        for row in self.rows:
+            size = self._sizes.get(row.path, "")
+            lost = diagnosis(row.name, row.status_count, step_count=self.config.step_count, size=size)
+            if lost:
+                self.report.say(lost)
         if self.failures:
             self.report.error(
                 f"{len(self.failures)} of {self.total} objects failed, for the reasons above; they also stand in "

@@ -20,6 +20,7 @@ from warpgrasp.objects.geometry import farthest_point_indices, feature_normals, 
 from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import read_mesh
 from warpgrasp.objects.repair import SignMethod, mend
+from warpgrasp.objects.sizes import unit_advice
 
 __all__ = [
     "ObjectModel",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 LARGEST_EXTENT = 2.0
-"""An object beyond this [m] fits no hand; almost always the file is in millimetres."""
+"""An object beyond this [m] fits no hand; almost always the file is in another unit."""
 SMALLEST_EXTENT = 0.005
 """An object below this largest extent [m] is refused."""
 FARTHEST_ORIGIN = 10.0
@@ -203,8 +204,7 @@ def _check_size(path: Path, extent: NDArray[np.float64], scale: float) -> None:
     largest, smallest = float(extent.max()), float(extent.min())
     if largest > LARGEST_EXTENT:
         raise ObjectError(
-            f"{path}: is {largest:.4g} m large (limit {LARGEST_EXTENT:g} m), which looks like millimetres; "
-            f"pass --scale {0.001 * scale:g}."
+            f"{path}: is {largest:.4g} m large (limit {LARGEST_EXTENT:g} m), which {unit_advice(largest, scale)}."
         )
     if largest < SMALLEST_EXTENT:
         raise ObjectError(

@@ -1,0 +1,50 @@
+"""Why no grasp of an object came out usable: where they were lost, and what to do first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from warpgrasp.base.status import GraspStatus
+
+__all__ = ["diagnosis"]
+
+_STAGES = {
+    GraspStatus.NONFINITE_ENERGY: ("became NaN or infinite", "repair the mesh or lower the step size"),
+    GraspStatus.DEGENERATE_CONTACTS: ("closed no two contacts", "pass more --contacts, or --target-size"),
+    GraspStatus.QP_NOT_CONVERGED: ("are not force-closed", "pass more --steps or --contacts"),
+    GraspStatus.HAND_INSIDE_OBJECT: (
+        "end with the hand inside the object",
+        "pass more --steps, or --target-size",
+    ),
+    GraspStatus.PREGRASP_NOT_CLEAR: (
+        "have a pregrasp that is blocked",
+        "pass more --steps, or --target-size",
+    ),
+}
+_FEW_STEPS = 500
+
+
+def diagnosis(name: str, status_count: Mapping[str, int], *, step_count: int, size: str = "") -> str:
+    """One sentence for an object without a usable grasp; empty where there is one.
+
+    Args:
+        name: Name of the object.
+        status_count: Grasps per name of :class:`~warpgrasp.base.status.GraspStatus`.
+        step_count: Steps of the synthesis.
+        size: What is to be said on its size (:func:`warpgrasp.objects.sizes.reach_advice`), which comes first.
+    """
+    total = sum(status_count.values())
+    if total == 0 or status_count.get(GraspStatus.OK.name, 0):
+        return ""
+    lost = sorted(status_count.items(), key=lambda entry: -entry[1])
+    known = [
+        (count, *_STAGES[GraspStatus[status]]) for status, count in lost if GraspStatus[status] in _STAGES
+    ]
+    parts = [f"{count} of {total} {stage}" for count, stage, _ in known]
+    parts += [f"{count} of {total} are {status.lower().replace('_', ' ')}" for status, count in lost
+              if GraspStatus[status] not in _STAGES]  # fmt: skip
+    remedy = known[0][2] if known else "see the statuses above"
+    if step_count < _FEW_STEPS:
+        remedy = f"{step_count} steps are few, pass --steps 7000"
+    head = f"{name}: no grasp is usable: {', '.join(parts)}"
+    return f"{head}. Its size: it {size}" if size else f"{head}; {remedy}."
