@@ -23,11 +23,14 @@ def _run(code: str, folder: Path) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def test_library_call_prints_nothing_and_leaves_the_level_as_it_was(tmp_path: Path) -> None:
+def test_library_calls_print_nothing_and_leave_the_level_as_it_was(tmp_path: Path) -> None:
     code = f"""
 from warpgrasp import SynthesisConfig, load_hand, load_object, synthesize
+from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.objects import example_object_path
-synthesize(load_hand("robotiq_2f140"), [load_object(example_object_path("mug"))], {SMALL})
+hand, mug = load_hand("robotiq_2f140"), load_object(example_object_path("mug"))
+sets = synthesize(hand, [mug], {SMALL})
+write_gallery("gallery.png", best_tiles(sets, hand, [mug], count=1))
 import warp as wp
 assert wp.config.log_level == wp.LOG_INFO
 """
@@ -49,8 +52,10 @@ assert wp.config.log_level == wp.LOG_DEBUG
 
 def test_commands_keep_warp_out_of_their_output(tmp_path: Path) -> None:
     code = """
-import sys, warpgrasp.generate.__main__ as generate
-sys.exit(generate.main(["mug", "--grasps", "1", "--steps", "1", "--contacts", "3", "--device", "cpu", "--out", "out"]))
+import sys, warpgrasp.generate.__main__ as generate, warpgrasp.export.__main__ as export
+arguments = ["mug", "--grasps", "1", "--steps", "1", "--contacts", "3", "--device", "cpu", "--out", "out"]
+assert generate.main(arguments) == 0
+assert export.main(["out", "--format", "usd", "--every-status", "-o", "usd"]) == 0
 """
     output, errors = _run(code, tmp_path)
     assert errors == ""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.version import VERSION
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
 from warpgrasp.eval.metrics.geometry import (
@@ -41,6 +42,7 @@ _SIMULATED = "simulation_displacement"
 _SLOW_METRICS = ("intersection_volume", "epsilon_quality", "volume_quality", _SIMULATED)
 
 
+@warp_is_quiet()
 def evaluate_case(
     case: GraspCase,
     config: EvaluationConfig,
@@ -140,6 +142,7 @@ def simulation_displacement(
     return engine.evaluate(rest, targets).settle_displacement
 
 
+@warp_is_quiet()
 def grasp_metrics(
     case: GraspCase, valid: NDArray[np.bool_], *, all_metrics: bool = False
 ) -> dict[str, NDArray[np.float64]]:

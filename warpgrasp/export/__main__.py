@@ -18,6 +18,7 @@ from rich.console import Console
 
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.output_text import print_any_text
+from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.export import export_grasps
 
 __all__ = ["ExportOptions", "main"]
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = tyro.cli(ExportOptions, args=arguments, prog="python -m warpgrasp.export")
     print_any_text()
+    quiet_warp()
     console = Console(soft_wrap=True, highlight=False)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
 

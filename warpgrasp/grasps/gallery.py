@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from warpgrasp.base.atomic_file import replace_file
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.geometry.rotations import rotate
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands.finger_colors import finger_color
@@ -86,6 +87,7 @@ def best_tiles(
     return [tile for tiles in ranks for tile in tiles]
 
 
+@warp_is_quiet()
 def write_gallery(
     path: Path | str,
     tiles: Sequence[GalleryTile],
@@ -144,6 +146,7 @@ def _gallery(tiles: Sequence[GalleryTile], *, columns: int, size: int, device: w
     return sheet
 
 
+@warp_is_quiet()
 def render_grasp(
     grasps: GraspSet,
     index: int,

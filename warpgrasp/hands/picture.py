@@ -10,6 +10,7 @@ import warp as wp
 from PIL import Image, ImageDraw, ImageFont
 
 from warpgrasp.base.atomic_file import replace_file
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, quaternion_to_matrix, rotate
 from warpgrasp.geometry.shapes import TriMesh, capsule_shape
 from warpgrasp.hands.finger_colors import finger_color
@@ -52,6 +53,7 @@ class _Triangles:
         )
 
 
+@warp_is_quiet()
 def write_hand_picture(
     path: Path | str, hand: HandModel, *, size: int = 620, device: wp.DeviceLike = "cpu"
 ) -> Path:

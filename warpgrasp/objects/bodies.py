@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.objects.geometry import Floats, MassProperties, sample_surface, signed_volumes
 from warpgrasp.objects.topology import Faces, compact, components
 
@@ -30,6 +31,7 @@ class _Shell:
     sign_method: int = 1  # SignMethod.WINDING
 
 
+@warp_is_quiet()
 def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> Floats:
     """Distance to the surface at points [N, 3], negative where the winding number exceeds one half [m], shape [N]."""
     import warp as wp  # takes a second to import and compiles a kernel, and few objects need it
@@ -53,6 +55,7 @@ def winding_distance(vertices: Floats, faces: Faces, points: Floats) -> Floats:
     return np.array(distance.numpy(), np.float64)
 
 
+@warp_is_quiet()
 def crossing_faces(vertices: Floats, faces: Faces) -> NDArray[np.bool_]:
     """Whether each face crosses or touches another one of the mesh that is not its neighbour, shape [F]."""
     import warp as wp

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.objects.bodies import winding_distance
 from warpgrasp.objects.geometry import Floats, signed_volumes
 from warpgrasp.objects.topology import Faces, compact, drop_degenerate
@@ -48,6 +49,7 @@ def _marching_cubes() -> Any:
     return IsoSurfaceMarchingCubes
 
 
+@warp_is_quiet()
 def level_set(vertices: Floats, faces: Faces, *, level: float, cell: float) -> tuple[Floats, Faces]:
     """The surface at which the winding distance is ``level`` [m], on a grid of ``cell`` [m], outward."""
     import warp as wp
