@@ -9,7 +9,7 @@ import pytest
 from robot_files import NO_PICTURE, write_mjcf_gripper
 
 from warpgrasp.geometry.rotations import quaternion_to_matrix
-from warpgrasp.hands.convert import convert_hand
+from warpgrasp.hands.convert import ConvertConfig, convert_hand
 
 
 def test_mjcf_couplings_and_drives(tmp_path: Path) -> None:
@@ -233,3 +233,31 @@ def test_a_crooked_four_bar_is_followed_by_a_straight_line(tmp_path: Path) -> No
             [-0.05 * np.sin(angle), 0.05 * np.cos(angle)]  # the anchor lies 0.05 m above the rocker's hinge
         )
         assert abs(np.linalg.norm(point - tip) - 0.02) < 2e-3
+
+
+def test_a_hand_is_cut_out_of_an_arm_before_anything_is_compiled(tmp_path: Path) -> None:
+    """The arm's lost mesh, actuators, tendons, sensors and exclusions go with it."""
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    arm = "".join(
+        f'<body name="arm{n}" pos="0 0 {0.1 if n == 1 else 0.3}"><joint name="a{n}" axis="{axis}" range="-3 3"/>'
+        '<geom type="capsule" size="0.04" fromto="0 0 0 0 0 0.3" mass="2"/>'
+        for n, axis in ((1, "0 0 1"), (2, "0 1 0"), (3, "0 0 1"))
+    )
+    path = tmp_path / "arm.xml"
+    path.write_text(
+        '<mujoco><compiler angle="radian" autolimits="true"/><asset><mesh name="lost" file="lost.stl"/></asset>'
+        f'<worldbody><body name="base"><geom type="mesh" mesh="lost" mass="3"/>{arm}<body name="palm" pos="0 0 0.3">'
+        f"{PALM}{FINGERS}</body></body></body></body></body></worldbody>"
+        '<tendon><fixed name="pull"><joint joint="a1" coef="1"/><joint joint="a2" coef="1"/></fixed></tendon>'
+        '<actuator><position joint="a1" kp="10"/><position tendon="pull" kp="10"/>'
+        '<position joint="index_j1" kp="7" forcerange="-1 1"/></actuator>'
+        '<sensor><jointpos joint="a1"/></sensor><contact><exclude body1="base" body2="arm1"/></contact>'
+        '<keyframe><key qpos="0 0 0 0 0 0 0 0 0"/></keyframe></mujoco>'
+    )
+    result = convert_hand(path, tmp_path / "out", ConvertConfig(picture=False, root="palm"))
+    assert result.hand.dof_count == 6
+    assert result.hand.dof_stiffness[0] == pytest.approx(7.0)
+    path.write_text(path.read_text().replace('type="mesh" mesh="lost"', 'type="sphere" size="0.05"'))
+    path.write_text(path.read_text().replace('<mesh name="lost" file="lost.stl"/>', ""))
+    with pytest.raises(ValueError, match=r"belong to an arm; convert the hand alone with --root palm"):
+        convert_hand(path, tmp_path / "out", NO_PICTURE)

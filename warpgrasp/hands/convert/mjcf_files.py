@@ -95,10 +95,31 @@ def _cut(spec: Any, root: str) -> None:
         for thing in [*body.geoms, *body.joints, *body.sites, *body.cameras, *body.lights]:
             spec.delete(thing)
         kept = body
-    for key in list(spec.keys):
-        spec.delete(key)
+    _drop_references(spec)
     used = {geom.meshname for geom in spec.geoms if geom.meshname}
     for mesh in list(spec.meshes):
         name = mesh.name or Path(mesh.file).stem
         if name not in used:
             spec.delete(mesh)
+
+
+def _drop_references(spec: Any) -> None:
+    """Delete what refers to bodies, joints and sites that are no longer there, and what a hand has no use for."""
+    for group in (spec.keys, spec.sensors, spec.pairs, spec.tuples):
+        for thing in list(group):
+            spec.delete(thing)
+    names = {thing.name for group in (spec.bodies, spec.joints, spec.sites, spec.geoms) for thing in group}
+    for tendon in list(spec.tendons):
+        pulls = [wrap for wrap in getattr(tendon, "path", ()) if "PULLEY" not in str(wrap.type)]
+        if any(wrap.target is None or wrap.target.name not in names for wrap in pulls):
+            spec.delete(tendon)
+    names |= {tendon.name for tendon in spec.tendons}
+    for actuator in list(spec.actuators):
+        if actuator.target not in names:
+            spec.delete(actuator)
+    for equality in list(spec.equalities):
+        if not {equality.name1, equality.name2} - {""} <= names:
+            spec.delete(equality)
+    for exclude in list(spec.excludes):
+        if not {exclude.bodyname1, exclude.bodyname2} <= names:
+            spec.delete(exclude)
