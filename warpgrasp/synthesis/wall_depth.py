@@ -40,7 +40,7 @@ def wall_depth(
         link_pose=link_pose,
     )
     pose = link_pose.numpy().astype(np.float64)[:, hand.sphere_link]
-    spheres = np.broadcast_to(hand.sphere_position, (*pose.shape[:2], 3)).reshape(-1, 3)
+    spheres = np.tile(hand.sphere_position, (len(root), 1))
     turned = Rotation.from_quat(pose[..., 3:].reshape(-1, 4)).apply(spheres)
     center = pose[..., :3] + turned.reshape(*pose.shape[:2], 3)
     normal = np.asarray(wall.normal) / np.linalg.norm(wall.normal)
