@@ -12,6 +12,7 @@ from rich.console import Console
 
 import warpgrasp.generate.__main__ as generate
 from warpgrasp.generate.terminal import Report
+from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.synthesis.energy_terms import Distance
@@ -72,12 +73,14 @@ def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() ->
         energy=EnergyConfig(distance=Distance(weight=50.0)),
         optimizer=OptimizerMalaStar(temperature=3.0),
         initialize=InitializeConfig(joint_spread=0.2),
+        closing=ClosingConfig(steps=4),
         targets=TargetConfig(squeeze_effort=0.5),
     )
     names = [entry.name for entry in dataclasses.fields(SynthesisConfig)]
     assert all(getattr(wanted, name) != getattr(SynthesisConfig(), name) for name in names), "each is changed"
     words = "--grasp-type pinch --contacts 5 --grasps 3 --steps 11 --samples 77 --seed 9 --device cpu"
     single = "--energy.distance.weight 50 --optimizer.temperature 3 --initialize.joint-spread 0.2 --targets.squeeze-effort 0.5"
+    single += " --closing.steps 4"
     options = generate.parse_options(["duck", *words.split(), *single.split()])
     assert options.synthesis_config() == wanted
 

@@ -17,6 +17,8 @@ class GraspStatus(enum.IntEnum):
     PREGRASP_NOT_CLEAR = 4
     HAND_INSIDE_OBJECT = 5
     HAND_BEHIND_WALL = 6
+    NOT_TOUCHING = 7
+    NOT_CLOSED = 8
 
     @property
     def sentence(self) -> str:
@@ -25,7 +27,9 @@ class GraspStatus(enum.IntEnum):
 
 
 _SENTENCES = {
-    GraspStatus.OK: "The grasp is finite and converged.",
+    GraspStatus.OK: (
+        "The grasp is finite and converged, its contacts touch the object and hold it in force closure at the run's friction."
+    ),
     GraspStatus.NONFINITE_ENERGY: (
         "An energy or its gradient became NaN or infinite; the grasp was frozen at its last finite state. "
         "Check the object mesh and lower the step size."
@@ -48,5 +52,13 @@ _SENTENCES = {
     GraspStatus.HAND_BEHIND_WALL: (
         "The grasp or its pregrasp reaches more than 3 mm behind the plane of energy.wall; leave it out, or raise "
         "energy.wall.weight. Pregrasps are drawn back along the palm without regard to the wall."
+    ),
+    GraspStatus.NOT_TOUCHING: (
+        "Fewer than two contacts, or none of a finger that must touch, come within closing.touching (1 mm) of the object; "
+        "raise the number of steps or of grasps, or try another grasp type."
+    ),
+    GraspStatus.NOT_CLOSED: (
+        "The contacts that touch the object do not hold it in force closure at the friction of energy.force_closure: a push "
+        "in some direction could move it before friction helps. It may hold all the same; judge it in simulation."
     ),
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from warpgrasp.base.user_module import is_reference, load_reference
+from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
 from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMalaStar
@@ -76,6 +77,8 @@ class GenerateOptions:
     """Hyper-parameters of the optimiser."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""
+    closing: ClosingConfig = field(default_factory=ClosingConfig)
+    """How the contacts of finished grasps are brought onto the object."""
     targets: TargetConfig = field(default_factory=TargetConfig)
     """Pregrasp and squeeze targets."""
 

@@ -27,7 +27,7 @@ __all__ = ["Report"]
 _SHOWN_ROWS = 40
 _NAMED_OBJECTS = 5
 _FILE_WIDTH = 120  # columns where output is not a terminal
-_NARROW = 100  # columns below which the table leaves out what OK and failed add up to
+_NARROW = 100  # columns below which the table leaves out what OK and not OK add up to
 _CAPTION = "upper number: best, lower: median of the OK grasps; terms are shown without their weights"
 _LINE_SHARE = 0.1  # of a batch between two lines where output is not a terminal
 
@@ -83,7 +83,7 @@ class Report:
                 caption_justify="left",
             )
             table.add_column("object", overflow="fold", min_width=8)
-            counts = ("OK", "failed") if self.console.width < _NARROW else ("grasps", "OK", "failed")
+            counts = ("OK", "not OK") if self.console.width < _NARROW else ("grasps", "OK", "not OK")
             for name in counts:
                 table.add_column(name, justify="right", no_wrap=True)
             for term in terms:
@@ -188,7 +188,7 @@ def _heading(term: str) -> str:
 
 def _cells(row: ObjectRow, counts: Sequence[str], terms: Sequence[str]) -> list[str]:
     ok = row.status_count.get(GraspStatus.OK.name, 0)
-    values = {"grasps": row.grasp_count, "OK": ok, "failed": row.grasp_count - ok}
+    values = {"grasps": row.grasp_count, "OK": ok, "not OK": row.grasp_count - ok}
     energies = [
         f"{row.energy_best[term]:.2g}\n{row.energy_median[term]:.2g}" if ok else "-" for term in terms
     ]

@@ -20,9 +20,9 @@ from warpgrasp.hands.model import JointType
 from warpgrasp.kernels.energies.penetration import clearance_kernel
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
+from warpgrasp.kernels.targets.least_squares import StepScratch
 from warpgrasp.kernels.targets.opening import (
     NEAREST_COUNT,
-    OpeningScratch,
     launch_nearest_points,
     launch_opening_step,
 )
@@ -136,8 +136,8 @@ def _unknowns(hand: HandModel) -> tuple[FloatArray, FloatArray]:
     return damping, largest
 
 
-def _scratch(batch: int, count: int, device: wp.Device) -> OpeningScratch:
-    scratch = OpeningScratch()
+def _scratch(batch: int, count: int, device: wp.Device) -> StepScratch:
+    scratch = StepScratch()
     for name in ("row", "right", "step"):
         setattr(scratch, name, wp.zeros((batch, count), dtype=wp.float32, device=device))
     for name in ("matrix", "factor"):

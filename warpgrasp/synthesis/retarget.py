@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["retarget"]
 
-_OF_THE_PREGRASP = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))
+_OF_THE_PREGRASP = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # others outrank it
 
 
 def retarget(

@@ -20,6 +20,8 @@ from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
+from warpgrasp.synthesis.closure import touches_enough
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.hand_depth import hand_depth
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
 
 _PROGRESS_PERIOD = 0.25  # s between progress reports
-_JUDGED = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # finite and solved
+_CLOSURE = (int(GraspStatus.OK), int(GraspStatus.NOT_CLOSED))
+_JUDGED = (*_CLOSURE, int(GraspStatus.PREGRASP_NOT_CLEAR), int(GraspStatus.NOT_TOUCHING))  # finite and solved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,8 @@ class SynthesisConfig:
     """Optimiser and its hyper-parameters; your own, see ``warpgrasp.synthesis.optimizer_contract``."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""
+    closing: ClosingConfig = field(default_factory=ClosingConfig)
+    """How the contacts of finished grasps are brought onto the object."""
     targets: TargetConfig = field(default_factory=TargetConfig)
     """Pregrasp and squeeze."""
 
@@ -194,13 +199,16 @@ def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfi
     final = problem.create_state()  # what an optimiser keeps beside its best grasps is its own affair
     for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual"):
         wp.copy(getattr(final, name), getattr(state.best, name))
-    problem.evaluate(final)
+    closed = close_gaps(problem, final, config.closing, friction=config.energy.force_closure.friction)
     targets = controller_targets(problem, final, config.targets, config.energy.force_closure)
     torque, opened = targets.squeeze.torque, targets.pregrasp
     joints = final.joint_position.numpy()
     root = final.root_pose.numpy()
     status = state.status.numpy()
     status = np.where(status == GraspStatus.OK, targets.status, status)
+    status = np.where((status == GraspStatus.OK) & ~closed, int(GraspStatus.NOT_CLOSED), status)
+    loose = ~touches_enough(problem, final, touching=config.closing.touching)
+    status = np.where(np.isin(status, _CLOSURE) & loose, int(GraspStatus.NOT_TOUCHING), status)
     judged = np.isin(status, _JUDGED)
     wall = config.energy.wall
     if wall.weight > 0.0:
@@ -286,5 +294,8 @@ def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
     state = chain + 28 * links + 52 * contacts + 4 * 8 + 24 * links + 4 * joints
     buffers = 52 * shapes + 12 * spheres + 32 * edges + 12
     resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
-    # state, two more states whose chains are kept and one for the results, buffers of the terms, resets, counters
-    return 4 * state + buffers + resets + 64
+    unknowns = 6 + joints
+    closing = 8 * unknowns * unknowns + 84 * links + 60 * shapes + 16 * joints
+    # state, two more states whose chains are kept and one for the results, buffers of the terms, resets, least squares
+    # of the last stage, counters
+    return 4 * state + buffers + resets + closing + 64

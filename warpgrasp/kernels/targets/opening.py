@@ -21,8 +21,16 @@ from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, su
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.kinematics import KinematicTree
 from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
+from warpgrasp.kernels.targets.least_squares import (
+    StepScratch,
+    add_motion,
+    add_row,
+    add_spheres,
+    clear_system,
+    solve_step,
+)
 
-__all__ = ["NEAREST_COUNT", "OpeningScratch", "SurfacePoints", "launch_nearest_points", "launch_opening_step"]
+__all__ = ["NEAREST_COUNT", "SurfacePoints", "launch_nearest_points", "launch_opening_step"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -30,10 +38,6 @@ NEAREST_COUNT = 3
 """Points of a link that a step looks at."""
 
 _NEAREST = wp.constant(NEAREST_COUNT)
-_PAIRS = wp.constant(6)  # of spheres that a step looks at
-_PAIR_WEIGHT = wp.constant(2.0)
-_FIXED = wp.constant(0)
-_REVOLUTE = wp.constant(1)
 
 
 @wp.struct
@@ -42,18 +46,6 @@ class SurfacePoints:
 
     start: wp.array(dtype=wp.int32)  #: [L + 1]
     position: wp.array(dtype=wp.vec3)  #: [P] m, link frame
-
-
-@wp.struct
-class OpeningScratch:
-    """Working memory of ``launch_opening_step``, N = 3 + J unknowns."""
-
-    row: wp.array2d(dtype=wp.float32)  #: [B, N]
-    right: wp.array2d(dtype=wp.float32)  #: [B, N]
-    matrix: wp.array3d(dtype=wp.float32)  #: [B, N, N]
-    factor: wp.array3d(dtype=wp.float32)  #: [B, N, N]
-    held: wp.array2d(dtype=wp.int32)  #: [B, N]
-    step: wp.array2d(dtype=wp.float32)  #: [B, N]
 
 
 @wp.kernel
@@ -123,134 +115,6 @@ def launch_nearest_points(
     )
 
 
-@wp.func
-def _add_motion(
-    tree: KinematicTree,
-    link_pose: wp.array2d(dtype=wp.transform),
-    grasp: int,
-    last_link: int,
-    point: wp.vec3,
-    direction: wp.vec3,
-    row: wp.array2d(dtype=wp.float32),
-):
-    """Add to ``row`` how fast a point of a link moves along ``direction`` with each unknown."""
-    for axis in range(3):
-        row[grasp, axis] = row[grasp, axis] + direction[axis]
-    link = int(last_link)
-    while link > 0:
-        parent = tree.link_parent[link]
-        if tree.joint_type[link] != _FIXED:
-            joint = wp.transform_multiply(link_pose[grasp, parent], tree.joint_parent[link])
-            motion = wp.quat_rotate(wp.transform_get_rotation(joint), tree.joint_axis[link])
-            if tree.joint_type[link] == _REVOLUTE:
-                motion = wp.cross(motion, point - wp.transform_get_translation(joint))
-            column = 3 + tree.joint_dof[link]
-            speed = tree.joint_multiplier[link] * wp.dot(motion, direction)
-            row[grasp, column] = row[grasp, column] + speed
-        link = parent
-
-
-@wp.func
-def _add_row(scratch: OpeningScratch, grasp: int, weight: float, way: float):
-    """Add ``weight (row . u - way)^2`` to the least squares, and clear the row."""
-    for i in range(scratch.row.shape[1]):
-        value = scratch.row[grasp, i]
-        if value != 0.0:
-            scratch.right[grasp, i] = scratch.right[grasp, i] + weight * way * value
-            for j in range(i + 1):
-                scratch.matrix[grasp, i, j] = (
-                    scratch.matrix[grasp, i, j] + weight * value * scratch.row[grasp, j]
-                )
-    for i in range(scratch.row.shape[1]):
-        scratch.row[grasp, i] = 0.0
-
-
-@wp.func
-def _solve(scratch: OpeningScratch, grasp: int):
-    """Solve for ``step`` by Cholesky; unknowns that are held stay 0."""
-    count = scratch.row.shape[1]
-    for i in range(count):
-        for j in range(i + 1):
-            value = scratch.matrix[grasp, i, j]
-            if scratch.held[grasp, i] + scratch.held[grasp, j] > 0:
-                value = wp.where(i == j, 1.0, 0.0)
-            for k in range(j):
-                value -= scratch.factor[grasp, i, k] * scratch.factor[grasp, j, k]
-            if i == j:
-                scratch.factor[grasp, i, i] = wp.sqrt(wp.max(value, 1.0e-12))
-            else:
-                scratch.factor[grasp, i, j] = value / scratch.factor[grasp, j, j]
-    for i in range(count):
-        value = wp.where(scratch.held[grasp, i] > 0, 0.0, scratch.right[grasp, i])
-        for k in range(i):
-            value -= scratch.factor[grasp, i, k] * scratch.step[grasp, k]
-        scratch.step[grasp, i] = value / scratch.factor[grasp, i, i]
-    for back in range(count):
-        i = count - 1 - back
-        value = scratch.step[grasp, i]
-        for k in range(i + 1, count):
-            value -= scratch.factor[grasp, k, i] * scratch.step[grasp, k]
-        scratch.step[grasp, i] = value / scratch.factor[grasp, i, i]
-
-
-@wp.func
-def _add_spheres(
-    tree: KinematicTree,
-    spheres: HandSpheres,
-    link_pose: wp.array2d(dtype=wp.transform),
-    grasp: int,
-    gap: float,
-    longest: float,
-    scratch: OpeningScratch,
-) -> int:
-    """Rows of the worst pairs of spheres nearer than ``gap`` [m]; returns their number."""
-    last_gap = float(-1.0e6)
-    last_pair = int(-1)
-    found = int(0)
-    searching = int(1)
-    while searching == 1:
-        # the next worst after the last one
-        best_gap = float(gap)
-        best = int(-1)
-        for group in range(spheres.group_start.shape[0] - 1):
-            first = spheres.group_start[group]
-            a = spheres.link[spheres.pair[first, 0]]
-            b = spheres.link[spheres.pair[first, 1]]
-            apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
-                link_pose[grasp, b], spheres.bound_position[b]
-            )
-            if wp.length(apart) - spheres.bound_radius[a] - spheres.bound_radius[b] < best_gap:
-                for pair in range(first, spheres.group_start[group + 1]):
-                    i = spheres.pair[pair, 0]
-                    j = spheres.pair[pair, 1]
-                    offset = wp.transform_point(link_pose[grasp, a], spheres.position[i])
-                    offset = offset - wp.transform_point(link_pose[grasp, b], spheres.position[j])
-                    own = wp.length(offset) - spheres.radius[i] - spheres.radius[j]
-                    later = own > last_gap or (own == last_gap and pair > last_pair)
-                    if own < best_gap and later:
-                        best_gap = own
-                        best = pair
-        if best < 0:
-            searching = 0
-        else:
-            i = spheres.pair[best, 0]
-            j = spheres.pair[best, 1]
-            a = spheres.link[i]
-            b = spheres.link[j]
-            x = wp.transform_point(link_pose[grasp, a], spheres.position[i])
-            y = wp.transform_point(link_pose[grasp, b], spheres.position[j])
-            direction = wp.normalize(x - y)
-            _add_motion(tree, link_pose, grasp, a, x, direction, scratch.row)
-            _add_motion(tree, link_pose, grasp, b, y, -direction, scratch.row)
-            _add_row(scratch, grasp, _PAIR_WEIGHT, wp.min(gap - best_gap, longest))
-            last_gap = best_gap
-            last_pair = best
-            found += 1
-            if found == _PAIRS:
-                searching = 0
-    return found
-
-
 @wp.kernel
 def _opening_step(
     tree: KinematicTree,
@@ -266,31 +130,26 @@ def _opening_step(
     sphere_gap: float,
     longest: float,
     root_reach: float,
-    scratch: OpeningScratch,
+    scratch: StepScratch,
     # outputs
     root_pose: wp.array(dtype=wp.transform),  # [B] in place
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J] in place
 ):
     grasp = wp.tid()
     count = damping.shape[0]
-    for i in range(count):
-        scratch.row[grasp, i] = 0.0
-        scratch.right[grasp, i] = 0.0
-        scratch.held[grasp, i] = 0
-        for j in range(i + 1):
-            scratch.matrix[grasp, i, j] = wp.where(i == j, damping[i], 0.0)
+    clear_system(scratch, grasp, damping)
     rows = int(0)
     for link in range(distance.shape[1]):
         for slot in range(_NEAREST):
             d = distance[grasp, link, slot]
             if d < clearance:
                 g = normal[grasp, link, slot]
-                _add_motion(tree, link_pose, grasp, link, position[grasp, link, slot], g, scratch.row)
-                _add_row(scratch, grasp, 1.0, wp.min(clearance - d, longest))
+                add_motion(tree, link_pose, grasp, link, position[grasp, link, slot], g, 3, scratch.row)
+                add_row(scratch, grasp, 1.0, wp.min(clearance - d, longest))
                 rows += 1
     if rows > 0:
-        _add_spheres(tree, spheres, link_pose, grasp, sphere_gap, longest, scratch)
-        _solve(scratch, grasp)
+        add_spheres(tree, spheres, link_pose, grasp, sphere_gap, longest, 3, scratch)
+        solve_step(scratch, grasp)
         pressing = int(0)
         for dof in range(count - 3):
             wanted = joint_position[grasp, dof] + scratch.step[grasp, 3 + dof]
@@ -298,7 +157,7 @@ def _opening_step(
                 scratch.held[grasp, 3 + dof] = 1
                 pressing += 1
         if pressing > 0:
-            _solve(scratch, grasp)
+            solve_step(scratch, grasp)
         way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
         way = way * wp.min(1.0, largest[0] / wp.max(wp.length(way), 1.0e-12))
         home = wp.transform_get_translation(start[grasp])
@@ -328,7 +187,7 @@ def launch_opening_step(
     sphere_gap: float,
     longest: float,
     root_reach: float,
-    scratch: OpeningScratch,
+    scratch: StepScratch,
     root_pose: wp.array,
     joint_position: wp.array,
 ) -> None:

@@ -1,0 +1,249 @@
+"""Closing of the last gaps of a finished grasp: small steps that bring its contacts onto the object and push nothing into it.
+
+A contact at signed distance d from the object asks its point to move by -d along the distance's gradient g, forward or back,
+
+    (g . J) u = clip(-d, -longest, longest),
+
+J the Jacobian of the point. What is deeper in the object than an allowance asks to come out: the deepest points of every link,
+and of every shape of the hand the sample of the object's surface that lies deepest in it (edges of the object reach into a
+link between the link's own points). Spheres of the hand that come too near each other part. The step is the damped
+least-squares solution of all of these together (``least_squares.py``), the root free to move and turn.
+
+Contacts also slide: where one does not reach the object, another candidate of the hand that touches may take its place.
+"""
+
+from __future__ import annotations
+
+import warp as wp
+
+from warpgrasp.kernels.contact import CandidateSet
+from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, surely_farther
+from warpgrasp.kernels.energies.self_penetration import HandSpheres
+from warpgrasp.kernels.hand_shapes import GeometryPoses, HandGeometry, depth_normal, to_geometry
+from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
+from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
+from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet, geometries_near
+from warpgrasp.kernels.targets.least_squares import (
+    StepScratch,
+    add_motion,
+    add_row,
+    add_spheres,
+    clear_system,
+    solve_step,
+)
+
+__all__ = [
+    "ClosingInputs",
+    "ClosingLimits",
+    "closing_step",
+    "deepest_samples",
+    "distance_of_candidates",
+    "slide_contacts",
+]
+
+wp.set_module_options({"enable_backward": False})
+
+_OUTWARD_WEIGHT = wp.constant(2.0)  # of a row that pushes out, beside 1 of a contact
+_TOUCHING_GAIN = wp.constant(
+    0.5
+)  # a contact slides to where its distance is at most this part of what it was
+
+
+@wp.struct
+class ClosingInputs:
+    """What a step looks at, at the hand's present pose."""
+
+    link_pose: wp.array2d(dtype=wp.transform)  #: [B, L]
+    contact_index: wp.array2d(dtype=wp.int32)  #: [B, C]
+    contact_position: wp.array2d(dtype=wp.vec3)  #: [B, C] m
+    object_normal: wp.array2d(dtype=wp.vec3)  #: [B, C]
+    contact_distance: wp.array2d(dtype=wp.float32)  #: [B, C] m
+    point_distance: wp.array3d(dtype=wp.float32)  #: [B, L, 3] m, of the deepest points of each link
+    point_position: wp.array3d(dtype=wp.vec3)  #: [B, L, 3] m
+    point_normal: wp.array3d(dtype=wp.vec3)  #: [B, L, 3]
+    sample_depth: wp.array2d(
+        dtype=wp.float32
+    )  # [B, G] m, of the sample that is deepest in each shape of the hand
+    sample_position: wp.array2d(dtype=wp.vec3)  #: [B, G] m
+    sample_normal: wp.array2d(dtype=wp.vec3)  #: [B, G] outward, of the shape
+
+
+@wp.struct
+class ClosingLimits:
+    """Hyper-parameters of a step; lengths in metres."""
+
+    reach: float  #: contacts within it are brought to the object
+    allowance: float  #: depth that asks for nothing
+    sphere_gap: float
+    longest: float  #: way that a row asks for
+    length_step: float  #: largest way of the root, and of a sliding joint
+    angle_step: float  #: rad, largest turn of the root
+
+
+@wp.kernel
+def closing_step(
+    tree: KinematicTree,
+    spheres: HandSpheres,
+    geometry: HandGeometry,
+    candidates: CandidateSet,
+    inputs: ClosingInputs,
+    limits: ClosingLimits,
+    damping: wp.array(dtype=wp.float32),  # [6 + J]
+    largest: wp.array(dtype=wp.float32),  # [6 + J]
+    scratch: StepScratch,
+    # outputs
+    root_pose: wp.array(dtype=wp.transform),  # [B] in place
+    joint_position: wp.array2d(dtype=wp.float32),  # [B, J] in place
+):
+    """One step of every grasp, in place."""
+    grasp = wp.tid()
+    count = damping.shape[0]
+    clear_system(scratch, grasp, damping)
+    for c in range(inputs.contact_distance.shape[1]):
+        d = inputs.contact_distance[grasp, c]
+        if wp.abs(d) < limits.reach:
+            link = candidates.link[inputs.contact_index[grasp, c]]
+            point = inputs.contact_position[grasp, c]
+            add_motion(
+                tree, inputs.link_pose, grasp, link, point, inputs.object_normal[grasp, c], 6, scratch.row
+            )
+            add_row(scratch, grasp, 1.0, wp.clamp(-d, -limits.longest, limits.longest))
+    for link in range(inputs.point_distance.shape[1]):
+        for slot in range(inputs.point_distance.shape[2]):
+            deep = -inputs.point_distance[grasp, link, slot] - limits.allowance
+            if deep > 0.0:
+                normal = inputs.point_normal[grasp, link, slot]
+                point = inputs.point_position[grasp, link, slot]
+                add_motion(tree, inputs.link_pose, grasp, link, point, normal, 6, scratch.row)
+                add_row(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
+    for g in range(inputs.sample_depth.shape[1]):
+        deep = inputs.sample_depth[grasp, g] - limits.allowance
+        if deep > 0.0:
+            link = geometry.link[g]
+            point = inputs.sample_position[grasp, g]
+            add_motion(
+                tree, inputs.link_pose, grasp, link, point, -inputs.sample_normal[grasp, g], 6, scratch.row
+            )
+            add_row(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
+    add_spheres(tree, spheres, inputs.link_pose, grasp, limits.sphere_gap, limits.longest, 6, scratch)
+    solve_step(scratch, grasp)
+    pressing = int(0)
+    for dof in range(count - 6):
+        wanted = joint_position[grasp, dof] + scratch.step[grasp, 6 + dof]
+        if wanted > tree.dof_upper[dof] or wanted < tree.dof_lower[dof]:
+            scratch.held[grasp, 6 + dof] = 1
+            pressing += 1
+    if pressing > 0:
+        solve_step(scratch, grasp)
+    way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
+    way = way * wp.min(1.0, limits.length_step / wp.max(wp.length(way), 1.0e-12))
+    turn = wp.vec3(scratch.step[grasp, 3], scratch.step[grasp, 4], scratch.step[grasp, 5])
+    turn = turn * wp.min(1.0, limits.angle_step / wp.max(wp.length(turn), 1.0e-12))
+    pose = root_pose[grasp]
+    root_pose[grasp] = wp.transform(
+        wp.transform_get_translation(pose) + way,
+        wp.normalize(rotation_from_vector(turn) * wp.transform_get_rotation(pose)),
+    )
+    for dof in range(count - 6):
+        move = wp.clamp(scratch.step[grasp, 6 + dof], -largest[6 + dof], largest[6 + dof])
+        before = joint_position[grasp, dof]
+        after = wp.clamp(before + move, tree.dof_lower[dof], tree.dof_upper[dof])
+        joint_position[grasp, dof] = wp.where(scratch.held[grasp, 6 + dof] > 0, before, after)
+
+
+@wp.kernel
+def deepest_samples(
+    geometry: HandGeometry,
+    samples: SampleSet,
+    object_index: wp.array(dtype=wp.int32),  # [B]
+    poses: GeometryPoses,
+    allowance: float,
+    # outputs
+    depth: wp.array2d(dtype=wp.float32),  # [B, G] m; ``allowance`` where none is deeper
+    position: wp.array2d(dtype=wp.vec3),  # [B, G]
+    normal: wp.array2d(dtype=wp.vec3),  # [B, G]
+):
+    """The sample of the object's surface that lies deepest in each shape of the hand; culled as the penetration energy."""
+    grasp = wp.tid()
+    obj = object_index[grasp]
+    for g in range(depth.shape[1]):
+        depth[grasp, g] = allowance
+    near_group = wp.uint64(0)
+    for cluster in range(samples.cluster_sphere.shape[1]):
+        if cluster % GROUP_SIZE == 0:
+            sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
+            near_group = geometries_near(geometry, poses, grasp, geometry.mask, sphere)
+        sphere = samples.cluster_sphere[obj, cluster]
+        mask = geometries_near(geometry, poses, grasp, near_group, sphere)
+        if mask != wp.uint64(0):
+            for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
+                point = samples.position[s]
+                remaining = mask
+                g = int(0)
+                while remaining != wp.uint64(0):
+                    if (remaining & wp.uint64(1)) != wp.uint64(0):
+                        pose = poses.pose[grasp, g]
+                        hit = depth_normal(geometry, g, to_geometry(pose, point), depth[grasp, g])
+                        if hit[3] > depth[grasp, g]:
+                            depth[grasp, g] = hit[3]
+                            position[grasp, g] = point
+                            normal[grasp, g] = wp.transform_vector(pose, wp.vec3(hit[0], hit[1], hit[2]))
+                    remaining = remaining >> wp.uint64(1)
+                    g += 1
+
+
+@wp.kernel
+def distance_of_candidates(
+    candidates: CandidateSet,
+    meshes: MeshSet,
+    bound: DistanceBound,
+    object_index: wp.array(dtype=wp.int32),  # [B]
+    link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
+    reach: float,
+    # outputs
+    position: wp.array2d(dtype=wp.vec3),  # [B, N] m, object frame
+    distance: wp.array2d(dtype=wp.float32),  # [B, N] m; ``reach`` where it is at least that
+):
+    """Signed distance of every contact candidate."""
+    grasp, index = wp.tid()
+    obj = object_index[grasp]
+    point = wp.transform_point(link_pose[grasp, candidates.link[index]], candidates.position[index])
+    position[grasp, index] = point
+    distance[grasp, index] = reach
+    if not surely_farther(bound, obj, point, reach):
+        found = query_closest_feature(meshes, obj, point, largest_distance(bound, obj, point)).distance
+        distance[grasp, index] = wp.min(found, reach)
+
+
+@wp.kernel
+def slide_contacts(
+    position: wp.array2d(dtype=wp.vec3),  # [B, N]
+    distance: wp.array2d(dtype=wp.float32),  # [B, N]
+    slot_start: wp.array(dtype=wp.int32),  # [C] first candidate that a contact may take
+    slot_count: wp.array(dtype=wp.int32),  # [C]
+    touching: float,
+    spacing: float,
+    # outputs
+    contact_index: wp.array2d(dtype=wp.int32),  # [B, C] in place
+):
+    """Contacts further than ``touching`` [m] move to the candidate nearest to the object that keeps ``spacing`` [m]."""
+    grasp = wp.tid()
+    for c in range(contact_index.shape[1]):
+        own = wp.abs(distance[grasp, contact_index[grasp, c]])
+        if own > touching:
+            best = int(-1)
+            least = _TOUCHING_GAIN * own
+            for index in range(slot_start[c], slot_start[c] + slot_count[c]):
+                gap = wp.abs(distance[grasp, index])
+                if gap < least:
+                    free = int(1)
+                    for other in range(contact_index.shape[1]):
+                        if other != c:
+                            way = position[grasp, index] - position[grasp, contact_index[grasp, other]]
+                            if wp.length(way) < spacing:
+                                free = 0
+                    if free == 1:
+                        least = gap
+                        best = index
+            if best >= 0:
+                contact_index[grasp, c] = best

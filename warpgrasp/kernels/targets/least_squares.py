@@ -1,0 +1,186 @@
+"""Damped least squares over the motions of a hand, one small step at a time: rows are added, then the system is solved.
+
+The unknowns of a step are ``u = [dp (3), dq (J)]``, or ``[dp (3), dw (3), dq (J)]`` where the root may turn: dp the translation
+of the root [m], dw its rotation vector about its own origin [rad], dq the joints. A row says how fast a point of a link moves
+along a direction with each unknown, and which way it should go; the step is
+
+    min sum_rows w (row . u - way)^2 + sum_i D_i u_i^2
+
+(Wampler 1986; Nakamura and Hanafusa 1986, damped least squares).
+"""
+
+from __future__ import annotations
+
+import warp as wp
+
+from warpgrasp.kernels.energies.self_penetration import HandSpheres
+from warpgrasp.kernels.kinematics import KinematicTree
+
+__all__ = ["StepScratch", "add_motion", "add_row", "add_spheres", "clear_system", "solve_step"]
+
+wp.set_module_options({"enable_backward": False})
+
+_PAIRS = wp.constant(6)  # of spheres that a step looks at
+_PAIR_WEIGHT = wp.constant(2.0)
+_FIXED = wp.constant(0)
+_REVOLUTE = wp.constant(1)
+
+
+@wp.struct
+class StepScratch:
+    """Working memory of a step with N unknowns."""
+
+    row: wp.array2d(dtype=wp.float32)  #: [B, N]
+    right: wp.array2d(dtype=wp.float32)  #: [B, N]
+    matrix: wp.array3d(dtype=wp.float32)  #: [B, N, N]
+    factor: wp.array3d(dtype=wp.float32)  #: [B, N, N]
+    held: wp.array2d(dtype=wp.int32)  #: [B, N]
+    step: wp.array2d(dtype=wp.float32)  #: [B, N]
+
+
+@wp.func
+def clear_system(scratch: StepScratch, grasp: int, damping: wp.array(dtype=wp.float32)):
+    """Start anew with the damping alone."""
+    for i in range(damping.shape[0]):
+        scratch.row[grasp, i] = 0.0
+        scratch.right[grasp, i] = 0.0
+        scratch.held[grasp, i] = 0
+        for j in range(i + 1):
+            scratch.matrix[grasp, i, j] = wp.where(i == j, damping[i], 0.0)
+
+
+@wp.func
+def add_motion(
+    tree: KinematicTree,
+    link_pose: wp.array2d(dtype=wp.transform),
+    grasp: int,
+    last_link: int,
+    point: wp.vec3,
+    direction: wp.vec3,
+    first_joint: int,
+    row: wp.array2d(dtype=wp.float32),
+):
+    """Add to ``row`` how fast a point of a link moves along ``direction`` with each unknown.
+
+    ``first_joint`` is the column of the first joint: 3, or 6 where the root turns.
+    """
+    for axis in range(3):
+        row[grasp, axis] = row[grasp, axis] + direction[axis]
+    if first_joint == 6:
+        turn = wp.cross(point - wp.transform_get_translation(link_pose[grasp, 0]), direction)
+        for axis in range(3):
+            row[grasp, 3 + axis] = row[grasp, 3 + axis] + turn[axis]
+    link = int(last_link)
+    while link > 0:
+        parent = tree.link_parent[link]
+        if tree.joint_type[link] != _FIXED:
+            joint = wp.transform_multiply(link_pose[grasp, parent], tree.joint_parent[link])
+            motion = wp.quat_rotate(wp.transform_get_rotation(joint), tree.joint_axis[link])
+            if tree.joint_type[link] == _REVOLUTE:
+                motion = wp.cross(motion, point - wp.transform_get_translation(joint))
+            column = first_joint + tree.joint_dof[link]
+            speed = tree.joint_multiplier[link] * wp.dot(motion, direction)
+            row[grasp, column] = row[grasp, column] + speed
+        link = parent
+
+
+@wp.func
+def add_row(scratch: StepScratch, grasp: int, weight: float, way: float):
+    """Add ``weight (row . u - way)^2`` to the least squares, and clear the row."""
+    for i in range(scratch.row.shape[1]):
+        value = scratch.row[grasp, i]
+        if value != 0.0:
+            scratch.right[grasp, i] = scratch.right[grasp, i] + weight * way * value
+            for j in range(i + 1):
+                scratch.matrix[grasp, i, j] = (
+                    scratch.matrix[grasp, i, j] + weight * value * scratch.row[grasp, j]
+                )
+    for i in range(scratch.row.shape[1]):
+        scratch.row[grasp, i] = 0.0
+
+
+@wp.func
+def solve_step(scratch: StepScratch, grasp: int):
+    """Solve for ``step`` by Cholesky; unknowns that are held stay 0."""
+    count = scratch.row.shape[1]
+    for i in range(count):
+        for j in range(i + 1):
+            value = scratch.matrix[grasp, i, j]
+            if scratch.held[grasp, i] + scratch.held[grasp, j] > 0:
+                value = wp.where(i == j, 1.0, 0.0)
+            for k in range(j):
+                value -= scratch.factor[grasp, i, k] * scratch.factor[grasp, j, k]
+            if i == j:
+                scratch.factor[grasp, i, i] = wp.sqrt(wp.max(value, 1.0e-12))
+            else:
+                scratch.factor[grasp, i, j] = value / scratch.factor[grasp, j, j]
+    for i in range(count):
+        value = wp.where(scratch.held[grasp, i] > 0, 0.0, scratch.right[grasp, i])
+        for k in range(i):
+            value -= scratch.factor[grasp, i, k] * scratch.step[grasp, k]
+        scratch.step[grasp, i] = value / scratch.factor[grasp, i, i]
+    for back in range(count):
+        i = count - 1 - back
+        value = scratch.step[grasp, i]
+        for k in range(i + 1, count):
+            value -= scratch.factor[grasp, k, i] * scratch.step[grasp, k]
+        scratch.step[grasp, i] = value / scratch.factor[grasp, i, i]
+
+
+@wp.func
+def add_spheres(
+    tree: KinematicTree,
+    spheres: HandSpheres,
+    link_pose: wp.array2d(dtype=wp.transform),
+    grasp: int,
+    gap: float,
+    longest: float,
+    first_joint: int,
+    scratch: StepScratch,
+) -> int:
+    """Rows of the worst pairs of spheres nearer than ``gap`` [m]; returns their number."""
+    last_gap = float(-1.0e6)
+    last_pair = int(-1)
+    found = int(0)
+    searching = int(1)
+    while searching == 1:
+        # the next worst after the last one
+        best_gap = float(gap)
+        best = int(-1)
+        for group in range(spheres.group_start.shape[0] - 1):
+            first = spheres.group_start[group]
+            a = spheres.link[spheres.pair[first, 0]]
+            b = spheres.link[spheres.pair[first, 1]]
+            apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
+                link_pose[grasp, b], spheres.bound_position[b]
+            )
+            if wp.length(apart) - spheres.bound_radius[a] - spheres.bound_radius[b] < best_gap:
+                for pair in range(first, spheres.group_start[group + 1]):
+                    i = spheres.pair[pair, 0]
+                    j = spheres.pair[pair, 1]
+                    offset = wp.transform_point(link_pose[grasp, a], spheres.position[i])
+                    offset = offset - wp.transform_point(link_pose[grasp, b], spheres.position[j])
+                    own = wp.length(offset) - spheres.radius[i] - spheres.radius[j]
+                    later = own > last_gap or (own == last_gap and pair > last_pair)
+                    if own < best_gap and later:
+                        best_gap = own
+                        best = pair
+        if best < 0:
+            searching = 0
+        else:
+            i = spheres.pair[best, 0]
+            j = spheres.pair[best, 1]
+            a = spheres.link[i]
+            b = spheres.link[j]
+            x = wp.transform_point(link_pose[grasp, a], spheres.position[i])
+            y = wp.transform_point(link_pose[grasp, b], spheres.position[j])
+            direction = wp.normalize(x - y)
+            add_motion(tree, link_pose, grasp, a, x, direction, first_joint, scratch.row)
+            add_motion(tree, link_pose, grasp, b, y, -direction, first_joint, scratch.row)
+            add_row(scratch, grasp, _PAIR_WEIGHT, wp.min(gap - best_gap, longest))
+            last_gap = best_gap
+            last_pair = best
+            found += 1
+            if found == _PAIRS:
+                searching = 0
+    return found
