@@ -51,6 +51,8 @@ class ObjectOptions:
     """Factor from the file's lengths to metres: 0.001 reads millimetres."""
     target_size: bool = False
     """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
+    join_gap: float = 0.0
+    """Close gaps of this width [m] between bodies that do not touch, on a grid; 0 refuses such objects."""
     binary: bool = False
     """Write one .usdc file instead of .usda (text) with its meshes in a .usdc file beside it."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
@@ -68,6 +70,7 @@ class ObjectOptions:
             friction=self.friction,
             scale=self.scale,
             target_size=self.target_size,
+            join_gap=self.join_gap,
             pieces=self.pieces,
             suffix=".usdc" if self.binary else ".usda",
         )

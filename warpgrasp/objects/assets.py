@@ -47,6 +47,8 @@ class AssetConfig:
     """Factor from the file's lengths to metres (USD: on top of its metersPerUnit)."""
     target_size: bool = False
     """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
+    join_gap: float = 0.0
+    """Width [m] of the gaps that are closed between bodies that do not touch; 0 refuses such objects."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
     suffix: str = ".usda"
@@ -110,7 +112,7 @@ def make_object_asset(
         OutputError: The asset cannot be written.
     """
     config = config or AssetConfig()
-    model = load_object(source, scale=config.scale, target_size=config.target_size)
+    model = load_object(source, scale=config.scale, target_size=config.target_size, join_gap=config.join_gap)
     name = name or model.name
     path = Path(output) / f"{name}{config.suffix}"
     if path.exists() and path.samefile(model.path):

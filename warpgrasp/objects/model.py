@@ -139,13 +139,16 @@ def target_scale(extent: NDArray[np.float64]) -> float:
     return float(np.clip(1.0, 0.07 / extent.max(), 0.08 / max(float(extent.min()), 1.0e-9)))
 
 
-def load_object(path: str | Path, *, scale: float = 1.0, target_size: bool = False) -> ObjectModel:
+def load_object(
+    path: str | Path, *, scale: float = 1.0, target_size: bool = False, join_gap: float = 0.0
+) -> ObjectModel:
     """Load, mend and measure one object.
 
     Args:
         path: OBJ, STL, PLY, GLB, GLTF, OFF, DAE, URDF, USD, USDA, USDC or USDZ file; all its meshes are one object.
         scale: Factor from the file's lengths to metres (USD: on top of its metersPerUnit).
         target_size: Rescale further by :func:`target_scale`.
+        join_gap: Width [m] of the gaps that are closed between bodies that do not touch; 0 refuses such objects.
 
     Raises:
         ObjectError: The object cannot be used; the sentence names the value and the remedy.
@@ -169,7 +172,7 @@ def load_object(path: str | Path, *, scale: float = 1.0, target_size: bool = Fal
         raise ObjectError(f"{path}: lies {far:.3g} m from the origin of its file; move it to the origin.")
 
     try:
-        solid = mend(vertices, raw.faces, str(path))
+        solid = mend(vertices, raw.faces, str(path), join_gap=join_gap)
     except ObjectError:
         raise
     except Exception as error:  # no mesh may end the run of the others

@@ -11,7 +11,7 @@ from warpgrasp.objects.bodies import winding_distance
 from warpgrasp.objects.geometry import Floats, signed_volumes
 from warpgrasp.objects.topology import Faces, compact, drop_degenerate
 
-__all__ = ["level_set", "remesh_solid"]
+__all__ = ["level_set", "remesh_solid", "simplified"]
 
 REMESH_CELLS = 64
 """Cells along the largest extent; the new surface lies within half a cell of the old one, corners are cut."""
@@ -26,16 +26,20 @@ def remesh_solid(vertices: Floats, faces: Faces) -> tuple[Floats, Faces]:
         vertices: [m], shape [V, 3].
         faces: Shape [F, 3]; may cross and overlap.
     """
+    cell = float(np.ptp(vertices[faces].reshape(-1, 3), axis=0).max()) / REMESH_CELLS
+    return simplified(*level_set(vertices, faces, level=0.0, cell=cell), tolerance=SIMPLIFY * cell)
+
+
+def simplified(vertices: Floats, faces: Faces, *, tolerance: float) -> tuple[Floats, Faces]:
+    """A closed surface in as few triangles as a ``tolerance`` [m] allows, without slivers."""
     import manifold3d
 
-    cell = float(np.ptp(vertices[faces].reshape(-1, 3), axis=0).max()) / REMESH_CELLS
-    new, triangles = level_set(vertices, faces, level=0.0, cell=cell)
-    new, index = np.unique(new, axis=0, return_inverse=True)
-    triangles = drop_degenerate(index.reshape(-1)[triangles])
-    solid = manifold3d.Manifold(manifold3d.Mesh64(new, triangles.astype(np.uint64)))
+    vertices, index = np.unique(vertices, axis=0, return_inverse=True)
+    faces = drop_degenerate(index.reshape(-1)[faces])
+    solid = manifold3d.Manifold(manifold3d.Mesh64(vertices, faces.astype(np.uint64)))
     if solid.status() != manifold3d.Error.NoError or solid.is_empty():
-        return compact(new, triangles)
-    simple = solid.simplify(SIMPLIFY * cell).to_mesh64()
+        return compact(vertices, faces)
+    simple = solid.simplify(tolerance).to_mesh64()
     return np.asarray(simple.vert_properties, np.float64)[:, :3], np.asarray(simple.tri_verts, np.int64)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def read_ply(path: Path) -> tuple[list[Polygons], list[str]]:
         raise ObjectError(f"{path}: has no PLY header; export the mesh again.")
     # Comments come in any encoding, which plyfile does not take.
     data = bytes(byte if byte < 128 else 63 for byte in data[:end]) + data[end:]
-    content = _parse(data, plyfile)
+    with warnings.catch_warnings():  # NumPy's, on rows without numbers, which are refused below
+        warnings.simplefilter("ignore", UserWarning)
+        content = _parse(data, plyfile)
     names = [element.name for element in content.elements]
     if "vertex" not in names or not {"x", "y", "z"} <= set(content["vertex"].data.dtype.names or ()):
         raise ObjectError(f"{path}: has no vertices with x, y and z; export the mesh again.")
