@@ -114,10 +114,10 @@ def _help(module: str) -> str:
 
 
 def _commands() -> list[str]:
-    """Modules that ``python -m`` runs."""
+    """Modules that users run with ``python -m``: packages with ``__main__``, and modules with a public ``main``."""
     found = {path.parent for path in _PACKAGE.rglob("__main__.py")}
     for path in _PACKAGE.rglob("*.py"):
-        if '__name__ == "__main__"' in path.read_text(encoding="utf-8"):
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and "main" in _public_names(path):
             found.add(path.parent if path.stem == "__main__" else path.with_suffix(""))
     names = {
         ".".join(path.relative_to(_PACKAGE).parts)
