@@ -33,7 +33,7 @@ def test_defaults_are_the_papers_settings_and_the_demo_is_small() -> None:
     assert options.synthesis_config() == SynthesisConfig()
     assert isinstance(options.optimizer, OptimizerMalaStar)
     demo = generate.parse_options([])
-    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 1000, Path("grasps/demo"))
+    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 7000, Path("grasps/demo"))
     assert generate.parse_options(["--steps", "50"]).step_count == 50, "what is given wins over the demo"
 
 

@@ -34,7 +34,7 @@ _DEFAULT_ENERGY, _DEFAULT_OPTIMIZER = "graspqp", "mala-star"
 class GenerateOptions:
     """Synthesise dexterous grasps of a robot hand on object meshes.
 
-    Without objects: a demo on three shipped objects (8 grasps each, 1000 steps). Options given are kept.
+    Without objects: a demo on three shipped objects (8 grasps each). Options given are kept.
     """
 
     objects: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -131,7 +131,7 @@ def parse_options(arguments: Sequence[str]) -> GenerateOptions:
     )
     options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=default)
     if not options.objects:
-        demo = dataclasses.replace(default, grasp_count=8, step_count=1000)
+        demo = dataclasses.replace(default, grasp_count=8)
         options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=demo)
     return options
 
