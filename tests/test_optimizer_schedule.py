@@ -64,13 +64,13 @@ def test_pinches_start_anew_more_often(grasp_type: str, threshold: float | None,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"step_size": 0.0}, r"optimizer\.step_size must be positive \(got 0\.0\)"),
-        ({"temperature": -1.0}, r"optimizer\.temperature must be positive \(got -1\.0\)"),
+        ({"step_size": 0.0}, r"optimizer\.step_size must be positive and finite \(got 0\)"),
+        ({"temperature": -1.0}, r"optimizer\.temperature must be positive and finite \(got -1\)"),
         ({"temperature_decay": 1.1}, r"optimizer\.temperature_decay must be in \(0, 1\] \(got 1\.1\)"),
-        ({"switch_probability": 2.0}, r"optimizer\.switch_probability must be in \[0, 1\] \(got 2\.0\)"),
-        ({"reset_period": 0.0}, r"optimizer\.reset_period must be positive \(got 0\.0\)"),
+        ({"switch_probability": 2.0}, r"optimizer\.switch_probability must be in \[0, 1\] \(got 2\)"),
+        ({"reset_period": 0.0}, r"optimizer\.reset_period must be positive and finite \(got 0\)"),
         ({"reset_threshold": 0.2}, r"optimizer\.reset_threshold must be in \[0\.5, 1\] \(got 0\.2\)"),
-        ({"step_size": float("nan")}, r"optimizer\.step_size must be positive \(got nan\)"),
+        ({"step_size": float("nan")}, r"optimizer\.step_size must be positive and finite \(got nan\)"),
     ],
 )
 def test_bad_hyper_parameters_are_refused(options: dict[str, float], message: str) -> None:

@@ -54,7 +54,7 @@ class ObjectModel:
         meters_per_unit: Unit of the file [m]; 1 except for USD.
         vertices: [m], object frame, shape [V, 3].
         faces: Vertex indices, counter-clockwise from outside, shape [F, 3].
-        watertight: Every edge joins exactly two faces with opposite direction.
+        watertight: Every edge joins exactly two faces with opposite direction, and no face crosses another.
         sign_method: How the sign of the distance is found.
         volume: [m^3].
         center_of_mass: [m], shape [3].
