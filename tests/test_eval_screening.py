@@ -90,7 +90,7 @@ def test_scene_has_room_for_the_contacts_of_a_hand_deep_inside(monkeypatch: pyte
         data.qpos[:], data.mocap_pos[0], data.mocap_quat[0] = state, root[:3], root[3:]
         mujoco.mj_forward(scene.model, data)
         used.append(int(data.maxuse_arena))
-    monkeypatch.setattr("warpgrasp.eval.engines.mujoco_scene._ARENA_BYTES", -1)  # MuJoCo's own choice
+    monkeypatch.setattr("warpgrasp.eval.engines.mujoco_scene.ARENA_BYTES", -1)  # MuJoCo's own choice
     smaller = build_scene(hand, model, convex_pieces(model), protocol).model.narena
     assert smaller < max(used) < 0.5 * scene.model.narena
     deep = screen(scene, targets).verdict

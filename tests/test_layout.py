@@ -27,7 +27,17 @@ FLOORS = (
 )
 # Inside two large rooms.
 HAND_FLOORS = (
-    ("model", "contact_sampling", "grasp_type", "library", "finger_colors", "device", "usd"),
+    (
+        "model",
+        "contact_sampling",
+        "grasp_type",
+        "library",
+        "finger_colors",
+        "device",
+        "joint_drives",
+        "mujoco_spec",
+        "usd",
+    ),
     ("authoring", "export", "picture", "shipped"),
     ("convert", "check"),
 )

@@ -34,7 +34,7 @@ def write_scene_mjcf(batch: ExportBatch, folder: Path) -> list[Path]:
     """Write the scene of one object; returns the document.
 
     Raises:
-        ImportError: The object is not convex and CoACD is not installed.
+        ImportError: MuJoCo is not installed, or the object is not convex and CoACD is not.
         OutputError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,10 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.extras import install_extra
-from warpgrasp.eval.protocol.drives import JointDrives, joint_drives
+from warpgrasp.eval.protocol.drives import joint_drives
 from warpgrasp.eval.protocol.protocols import Protocol, RootMount
-from warpgrasp.geometry.rotations import compose, invert, quaternion_to_wxyz, rotate
-from warpgrasp.hands.model import GeometryType, HandModel, JointType
+from warpgrasp.hands.joint_drives import JointDrives
+from warpgrasp.hands.model import HandModel, JointType
+from warpgrasp.hands.mujoco_spec import (
+    ARENA_BYTES,
+    SMALLEST_INERTIA,
+    SMALLEST_MASS,
+    HandOptions,
+    add_exclusions,
+    add_hand,
+    equality_data,
+    neighbouring_links,
+    six_of_inertia,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +41,6 @@ __all__ = ["Scene", "build_scene", "import_mujoco", "quaternion_from_wxyz_batch"
 
 FloatArray = NDArray[np.float64]
 
-_ARENA_BYTES = 1 << 27
-"""Room for contacts. MuJoCo's own choice is too small for a start in deep penetration, and ends the process."""
-_SMALLEST_MASS = 1.0e-4  # kg; massless links of an asset get this much
-_SMALLEST_INERTIA = 1.0e-8  # kg m^2
 _OBJECT = "object"
 _ROOT = "hand_root"
 _MOCAP = "hand_mocap"
@@ -91,7 +98,7 @@ class Scene:
 def build_scene(
     hand: HandModel, model: ObjectModel, pieces: Sequence[ConvexPiece], protocol: Protocol
 ) -> Scene:
-    """Compile the scene; two passes, the first finds links that touch by construction.
+    """Compile the scene.
 
     Args:
         hand: The hand.
@@ -100,13 +107,7 @@ def build_scene(
         protocol: Mass, friction, drives and solver.
     """
     mujoco = import_mujoco()
-    adjacent = _adjacent_links(hand)
-    spec = _spec(mujoco, hand, model, pieces, protocol, adjacent)
-    compiled = spec.compile()
-    touching = _touching_links(mujoco, hand, compiled)
-    if touching - adjacent:
-        spec = _spec(mujoco, hand, model, pieces, protocol, adjacent | touching)
-        compiled = spec.compile()
+    compiled = _spec(mujoco, hand, model, pieces, protocol).compile()
     return _scene(hand, model, protocol, compiled)
 
 
@@ -146,20 +147,15 @@ def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: An
 
 
 def _spec(
-    mujoco: Any,
-    hand: HandModel,
-    model: ObjectModel,
-    pieces: Sequence[ConvexPiece],
-    protocol: Protocol,
-    excluded: set[tuple[int, int]],
+    mujoco: Any, hand: HandModel, model: ObjectModel, pieces: Sequence[ConvexPiece], protocol: Protocol
 ) -> Any:
     spec = mujoco.MjSpec()
     spec.modelname = f"{hand.name}_{protocol.name}"
     spec.compiler.degree = False
-    spec.compiler.boundmass = _SMALLEST_MASS
-    spec.compiler.boundinertia = _SMALLEST_INERTIA
+    spec.compiler.boundmass = SMALLEST_MASS
+    spec.compiler.boundinertia = SMALLEST_INERTIA
     spec.compiler.balanceinertia = True
-    spec.memory = _ARENA_BYTES
+    spec.memory = ARENA_BYTES
     option = spec.option
     option.timestep = protocol.time_step
     option.gravity = [0.0, 0.0, 0.0]
@@ -168,11 +164,7 @@ def _spec(
     option.impratio = protocol.impedance_ratio
     option.noslip_iterations = protocol.noslip_iterations
     _add_object(mujoco, spec, model, pieces, protocol)
-    drives = joint_drives(hand, protocol)
-    bodies = _add_hand(mujoco, spec, hand, drives, protocol)
-    _add_drives(mujoco, spec, hand, drives, protocol)
-    for first, second in sorted(excluded):
-        spec.add_exclude(bodyname1=bodies[first].name, bodyname2=bodies[second].name)
+    _add_hand(mujoco, spec, hand, protocol)
     return spec
 
 
@@ -209,7 +201,7 @@ def _add_object(
         pos=model.center_of_mass,
         mass=protocol.object_mass,
         ipos=[0.0, 0.0, 0.0],
-        fullinertia=_six(inertia),
+        fullinertia=six_of_inertia(inertia),
         explicitinertial=True,
     )
     body.add_freejoint(name=_OBJECT)
@@ -230,7 +222,8 @@ def _add_object(
         )
 
 
-def _add_hand(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, protocol: Protocol) -> list[Any]:
+def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> None:
+    """The hand on its mocap body, with the drives of the protocol and a sensor of effort for each."""
     if protocol.root == RootMount.FIXED:
         root = spec.worldbody.add_body(name=_ROOT, mocap=True)
     else:
@@ -241,160 +234,30 @@ def _add_hand(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, prot
         weld.objtype = mujoco.mjtObj.mjOBJ_BODY
         weld.name1, weld.name2 = _MOCAP, _ROOT
         # data: anchor, relative position, relative quaternion (wxyz), torque scale
-        weld.data = _equality_data(weld, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
-    bodies = [root]
-    for link in range(1, hand.link_count):
-        position, quaternion = compose(
-            hand.joint_parent_position[link],
-            hand.joint_parent_quaternion[link],
-            *invert(hand.joint_child_position[link], hand.joint_child_quaternion[link]),
-        )
-        parent = bodies[hand.link_parent[link]]
-        body = parent.add_body(name=f"link_{link}", pos=position, quat=quaternion_to_wxyz(quaternion))
-        bodies.append(body)
-        if hand.joint_type[link] != JointType.FIXED:
-            _add_joint(mujoco, body, hand, link, drives)
-    for link, body in enumerate(bodies):
-        body.mass = max(float(hand.link_mass[link]), _SMALLEST_MASS)
-        body.ipos = hand.link_center_of_mass[link]
-        body.fullinertia = _six(hand.link_inertia[link])
-        body.explicitinertial = True
-    for geometry in range(len(hand.geometry_type)):
-        _add_geometry(mujoco, spec, bodies[hand.geometry_link[geometry]], hand, geometry, protocol)
-    return bodies
-
-
-def _add_joint(mujoco: Any, body: Any, hand: HandModel, link: int, drives: JointDrives) -> None:
-    dof = hand.joint_dof[link]
-    kinds = {
-        JointType.REVOLUTE: mujoco.mjtJoint.mjJNT_HINGE,
-        JointType.PRISMATIC: mujoco.mjtJoint.mjJNT_SLIDE,
-    }
-    limits = hand.joint_multiplier[link] * np.array([hand.dof_lower[dof], hand.dof_upper[dof]])
-    joint = body.add_joint(
-        name=_joint_name(link),
-        type=kinds[JointType(int(hand.joint_type[link]))],
-        pos=hand.joint_child_position[link],
-        axis=rotate(hand.joint_child_quaternion[link], hand.joint_axis[link]),
-        range=np.sort(limits + hand.joint_offset[link]),
-        limited=mujoco.mjtLimited.mjLIMITED_TRUE,
+        weld.data = equality_data(weld, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    options = HandOptions(
+        drives=joint_drives(hand, protocol),
+        link_names=[f"link_{link}" for link in range(hand.link_count)],
+        joint_names=[_joint_name(link) for link in range(hand.link_count)],
+        geometry_name="hand_",
+        mesh_name="hand_",
+        contact=_hand_contact(protocol),
+        smallest_mass=SMALLEST_MASS,
+        # Contacts are as soft as the lightest joint behind them, and coupled links of a few grams let go.
+        follower_armature=True,
+        coupling_time_constant=2.0 * protocol.time_step,
+        limited_control=False,
     )
-    # Followers too: contacts are as soft as the lightest joint behind them, and coupled links of a few grams let go.
-    joint.armature = drives.armature[dof]
-    if link in hand.driving_links:
-        joint.frictionloss = drives.friction[dof]
-
-
-def _add_geometry(
-    mujoco: Any, spec: Any, body: Any, hand: HandModel, geometry: int, protocol: Protocol
-) -> None:
-    kind = GeometryType(int(hand.geometry_type[geometry]))
-    options = {"name": f"hand_{geometry}", **_hand_contact(protocol)}
-    pose = {
-        "pos": hand.geometry_position[geometry],
-        "quat": quaternion_to_wxyz(hand.geometry_quaternion[geometry]),
-    }
-    size = hand.geometry_size[geometry]
-    if kind == GeometryType.CAPSULE and size[1] == 0.0:
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[size[0], 0.0, 0.0], **pose, **options)
-    elif kind == GeometryType.CAPSULE:
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[size[0], size[1], 0.0], **pose, **options)
-    elif kind == GeometryType.BOX:
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, **pose, **options)
-    else:  # the mesh is in the link frame
-        mesh = hand.geometry_mesh[geometry]
-        name = f"hand_{geometry}"
-        spec.add_mesh(
-            name=name,
-            uservert=mesh.vertices.ravel(),
-            userface=mesh.faces.ravel().astype(np.int32),
-            inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX,
-        )
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **options)
-
-
-def _add_drives(mujoco: Any, spec: Any, hand: HandModel, drives: JointDrives, protocol: Protocol) -> None:
-    """Position servos with effort limits on the independent joints, couplings on the mimic joints, effort sensors."""
-    driving = hand.driving_links
-    for link in driving:
-        dof = hand.joint_dof[link]
-        actuator = spec.add_actuator(
-            name=_joint_name(link), target=_joint_name(link), trntype=mujoco.mjtTrn.mjTRN_JOINT
-        )
-        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        gain, bias = np.zeros(10), np.zeros(10)
-        gain[0] = drives.stiffness[dof]
-        bias[1], bias[2] = -drives.stiffness[dof], -drives.damping[dof]
-        actuator.gainprm, actuator.biasprm = gain, bias
-        actuator.forcerange = [-drives.effort[dof], drives.effort[dof]]
-        actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+    bodies = add_hand(mujoco, spec, root, hand, options)
+    add_exclusions(spec, bodies, neighbouring_links(hand))
+    for link in hand.driving_links:
         spec.add_sensor(
             name=_joint_name(link),
             type=mujoco.mjtSensor.mjSENS_ACTUATORFRC,
             objtype=mujoco.mjtObj.mjOBJ_ACTUATOR,
             objname=_joint_name(link),
         )
-    leader = {int(hand.joint_dof[link]): link for link in driving}
-    for link in range(1, hand.link_count):
-        if hand.joint_type[link] == JointType.FIXED or link in driving:
-            continue
-        source = leader[int(hand.joint_dof[link])]
-        # value = m (v_leader - o_leader) / m_leader + o
-        slope = hand.joint_multiplier[link] / hand.joint_multiplier[source]
-        constant = hand.joint_offset[link] - slope * hand.joint_offset[source]
-        coupling = spec.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, name=_joint_name(link))
-        coupling.objtype = mujoco.mjtObj.mjOBJ_JOINT
-        coupling.name1, coupling.name2 = _joint_name(link), _joint_name(source)
-        coupling.data = _equality_data(coupling, [constant, slope])
-        coupling.solref = [2.0 * protocol.time_step, 1.0]
-
-
-def _adjacent_links(hand: HandModel) -> set[tuple[int, int]]:
-    """Pairs of links in one rigid group, or in groups that share a joint."""
-    group = np.arange(hand.link_count)
-    for link in range(1, hand.link_count):
-        if hand.joint_type[link] == JointType.FIXED:
-            group[link] = group[hand.link_parent[link]]
-    joined = {
-        tuple(sorted((int(group[link]), int(group[hand.link_parent[link]]))))
-        for link in range(1, hand.link_count)
-    }
-    return {
-        (first, second)
-        for first in range(hand.link_count)
-        for second in range(first + 1, hand.link_count)
-        if group[first] == group[second] or tuple(sorted((int(group[first]), int(group[second])))) in joined
-    }
-
-
-def _touching_links(mujoco: Any, hand: HandModel, compiled: Any) -> set[tuple[int, int]]:
-    """Pairs of links that touch at the opening pose: neighbours by construction."""
-    data = mujoco.MjData(compiled)
-    for link in range(1, hand.link_count):
-        if hand.joint_type[link] != JointType.FIXED:
-            dof = hand.joint_dof[link]
-            value = hand.joint_multiplier[link] * hand.dof_opening[dof] + hand.joint_offset[link]
-            data.qpos[compiled.joint(_joint_name(link)).qposadr[0]] = value
-    mujoco.mj_forward(compiled, data)
-    link_of = {compiled.body(_ROOT).id: 0}
-    link_of.update({compiled.body(f"link_{link}").id: link for link in range(1, hand.link_count)})
-    bodies = compiled.geom_bodyid[data.contact.geom[: data.ncon]].reshape(-1, 2)
-    pairs = [(link_of.get(int(a), -1), link_of.get(int(b), -1)) for a, b in bodies]
-    return {(min(pair), max(pair)) for pair in pairs if min(pair) >= 0}
-
-
-def _equality_data(equality: Any, values: list[float]) -> FloatArray:
-    """Values padded to the length that this version of MuJoCo has."""
-    data = np.zeros(len(equality.data))
-    data[: len(values)] = values
-    return data
 
 
 def _joint_name(link: int) -> str:
     return f"joint_{link}"
-
-
-def _six(inertia: FloatArray) -> list[float]:
-    """MuJoCo's order: xx, yy, zz, xy, xz, yz."""
-    return [float(inertia[i, j]) for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.hands.joint_drives import JointDrives
+
 if TYPE_CHECKING:
     from warpgrasp.eval.protocol.protocols import Protocol
     from warpgrasp.hands.model import HandModel
 
-__all__ = ["JointDrives", "joint_drives"]
+__all__ = ["joint_drives"]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class JointDrives:
-    """Position drives of the independent joints, arrays of shape [J]."""
-
-    stiffness: FloatArray
-    """[Nm/rad or N/m]."""
-    damping: FloatArray
-    """[Nm s/rad or N s/m]."""
-    effort: FloatArray
-    """Largest torque or force [Nm or N]."""
-    armature: FloatArray
-    """Rotor inertia seen at the joint [kg m^2 or kg]."""
-    friction: FloatArray
-    """Dry friction [Nm or N]."""
 
 
 def joint_drives(hand: HandModel, protocol: Protocol) -> JointDrives:

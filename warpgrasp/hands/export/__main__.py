@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         path = tyro.cli(run, args=arguments, prog="python -m warpgrasp.hands.export")
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
         return 1
     Console(soft_wrap=True, highlight=False).print(str(path), markup=False)

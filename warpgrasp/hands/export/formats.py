@@ -20,7 +20,7 @@ def export_hand(
         hand: Name of a shipped hand, or path of a hand asset.
         output: Folder, created when missing. Mesh files go to ``meshes`` inside it.
         format: One of :data:`EXPORT_FORMATS`. mjcf carries gains, effort limits and couplings; urdf carries mimic joints
-            but no gains; usd is the asset itself in one file.
+            but no gains; usd is the asset itself in one file. mjcf needs the extra ``sim``.
         floating: MJCF only: the root moves freely instead of being fixed to the world.
 
     Returns:
@@ -28,6 +28,7 @@ def export_hand(
 
     Raises:
         ValueError: Unknown hand or format.
+        ImportError: MJCF without MuJoCo; the message names the extra.
     """
     if format not in EXPORT_FORMATS:
         raise ValueError(f"format must be one of {', '.join(EXPORT_FORMATS)} (got '{format}')")

@@ -1,21 +1,32 @@
-"""Write a hand as MJCF: bodies, inertia, collision geometry, coupled joints, position actuators."""
+"""Write a hand as MJCF: bodies, inertia, collision geometry, coupled joints, position actuators.
+
+The model comes from :mod:`warpgrasp.hands.mujoco_spec`. Its text is written here and not by ``MjSpec.to_xml``, which keeps
+six digits, turns kp and kv into the parameters of a general actuator and leaves ``balanceinertia`` out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from warpgrasp.geometry.rotations import compose, invert, quaternion_to_wxyz, rotate
+from warpgrasp.base.extras import install_extra
+from warpgrasp.geometry.rotations import quaternion_to_wxyz
 from warpgrasp.hands.export.meshes import vendor_link_names, write_pieces
-from warpgrasp.hands.model import GeometryType, HandModel, JointType
+from warpgrasp.hands.joint_drives import asset_drives
+from warpgrasp.hands.model import HandModel
+from warpgrasp.hands.mujoco_spec import HandOptions, add_exclusions, add_hand, neighbouring_links
 
-__all__ = ["mjcf_text", "write_mjcf"]
+__all__ = ["hand_spec", "mjcf_text", "write_mjcf"]
 
-FloatArray = NDArray[np.float64]
 Element = ElementTree.Element
+
+_FRICTION = (1.0, 0.02, 0.0001)
+_SITE_RADIUS = 0.002  # m; as large as frames are drawn
 
 
 def write_mjcf(hand: HandModel, folder: Path, *, floating: bool = False) -> Path:
@@ -28,195 +39,188 @@ def write_mjcf(hand: HandModel, folder: Path, *, floating: bool = False) -> Path
 
     Returns:
         Path of the MJCF file.
+
+    Raises:
+        ImportError: MuJoCo is not installed; the message names the extra.
     """
+    _import_mujoco()  # before there are files
     meshes = write_pieces(hand, folder)
     path = folder / f"{hand.name}.xml"
     path.write_text(mjcf_text(hand, meshes, floating=floating), encoding="utf-8")
     return path
 
 
-def mjcf_text(hand: HandModel, meshes: dict[int, str], *, floating: bool = False) -> str:
+def mjcf_text(hand: HandModel, meshes: Mapping[int, str], *, floating: bool = False) -> str:
     """The MJCF document; ``meshes`` holds the file of each convex geometry, relative to the document."""
-    root = Element("mujoco", model=hand.name)
-    ElementTree.SubElement(root, "compiler", angle="radian", autolimits="true", balanceinertia="true")
-    defaults = ElementTree.SubElement(root, "default")
-    ElementTree.SubElement(defaults, "geom", density="0", condim="4", friction="1 0.02 0.0001")
-    if meshes:
-        asset = ElementTree.SubElement(root, "asset")
-        for geometry, file in meshes.items():
-            ElementTree.SubElement(asset, "mesh", name=f"piece_{geometry}", file=file)
-    # MuJoCo keeps the name `world` for itself
-    names = tuple(f"{n}_link" if n == "world" else n for n in vendor_link_names(hand))
-    world = ElementTree.SubElement(root, "worldbody")
-    bodies: dict[int, Element] = {}
-    for link in range(hand.link_count):
-        parent = world if link == 0 else bodies[int(hand.link_parent[link])]
-        bodies[link] = _body(hand, link, names[link], parent)
-        if link == 0 and floating:
-            ElementTree.SubElement(bodies[0], "freejoint", name="root")
-        if link > 0 and hand.joint_type[link] != JointType.FIXED:
-            _joint(hand, link, bodies[link])
-        _geometries(hand, link, bodies[link], meshes)
-    _frames(hand, bodies)
-    _contacts(hand, root, names)
-    _couplings(hand, root)
-    _actuators(hand, root)
+    root = _document(_import_mujoco(), hand_spec(hand, meshes, floating=floating))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _body(hand: HandModel, link: int, name: str, parent: Element) -> Element:
-    """A body at its pose for joint values of zero."""
-    body = ElementTree.SubElement(parent, "body", name=name)
-    if link > 0:
-        position, quaternion = compose(
-            hand.joint_parent_position[link],
-            hand.joint_parent_quaternion[link],
-            *invert(hand.joint_child_position[link], hand.joint_child_quaternion[link]),
-        )
-        body.set("pos", _text(position))
-        body.set("quat", _wxyz(quaternion))
-    inertia = hand.link_inertia[link]
+def hand_spec(hand: HandModel, meshes: Mapping[int, str], *, floating: bool = False) -> Any:
+    """The hand as ``mujoco.MjSpec``, with the drives of its asset and the vendor's names; frames are sites.
+
+    Args:
+        hand: The hand.
+        meshes: File of each convex geometry, in the link frame.
+        floating: Give the root a free joint; else it is fixed to the world.
+
+    Raises:
+        ImportError: MuJoCo is not installed; the message names the extra.
+    """
+    mujoco = _import_mujoco()
+    spec = mujoco.MjSpec()
+    spec.modelname = hand.name
+    spec.compiler.degree = False
+    spec.compiler.balanceinertia = True
+    spec.default.geom.density = 0.0
+    spec.default.geom.condim = 4
+    spec.default.geom.friction = _FRICTION
+    # MuJoCo keeps the name `world` for itself
+    names = [f"{n}_link" if n == "world" else n for n in vendor_link_names(hand)]
+    root = spec.worldbody.add_body(name=names[0])
+    if floating:
+        root.add_freejoint(name="root")
+    options = HandOptions(
+        drives=asset_drives(hand),
+        link_names=names,
+        joint_names=hand.link_joint_names,
+        mesh_files=meshes,
+    )
+    bodies = add_hand(mujoco, spec, root, hand, options)
+    add_exclusions(spec, bodies, neighbouring_links(hand))
+    frames = [("wrist", 0, hand.wrist_position, hand.wrist_quaternion)]
+    frames += [(frame.name, frame.link, frame.position, frame.quaternion) for frame in hand.frames]
+    for name, link, position, quaternion in frames:
+        site = bodies[link].add_site(name=name, pos=position, quat=quaternion_to_wxyz(quaternion))
+        site.size[0] = _SITE_RADIUS
+    return spec
+
+
+def _import_mujoco() -> Any:
+    try:
+        import mujoco
+    except ImportError as error:
+        raise ImportError(f"Writing MJCF needs mujoco; {install_extra('sim')}") from error
+    return mujoco
+
+
+def _document(mujoco: Any, spec: Any) -> Element:
+    """The specification as XML, for what :func:`hand_spec` puts into one."""
+    root = Element("mujoco", model=spec.modelname)
+    ElementTree.SubElement(root, "compiler", angle="radian", autolimits="true", balanceinertia="true")
+    geom = spec.default.geom
     ElementTree.SubElement(
-        body,
-        "inertial",
-        mass=_text([hand.link_mass[link]]),
-        pos=_text(hand.link_center_of_mass[link]),
-        fullinertia=_text([inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]),
+        ElementTree.SubElement(root, "default"),
+        "geom",
+        density=_text(geom.density),
+        condim=_text(geom.condim),
+        friction=_text(geom.friction),
     )
-    return body
-
-
-def _joint(hand: HandModel, link: int, body: Element) -> None:
-    """The joint in the child's frame; a follower has its leader's limits through the coupling."""
-    dof = int(hand.joint_dof[link])
-    ends = hand.joint_multiplier[link] * np.array([hand.dof_lower[dof], hand.dof_upper[dof]])
-    ends += hand.joint_offset[link]
-    joint = ElementTree.SubElement(
-        body,
-        "joint",
-        name=hand.link_joint_names[link],
-        type="slide" if hand.joint_type[link] == JointType.PRISMATIC else "hinge",
-        pos=_text(hand.joint_child_position[link]),
-        axis=_text(rotate(hand.joint_child_quaternion[link], hand.joint_axis[link])),
-        range=_text(np.sort(ends)),
-    )
-    if hand.link_joint_names[link] == hand.joint_names[dof]:
-        joint.set("armature", _text([hand.dof_armature[dof]]))
-        joint.set("frictionloss", _text([hand.dof_friction[dof]]))
-
-
-def _geometries(hand: HandModel, link: int, body: Element, meshes: dict[int, str]) -> None:
-    for geometry in np.flatnonzero(hand.geometry_link == link):
-        index = int(geometry)
-        kind = GeometryType(int(hand.geometry_type[index]))
-        element = ElementTree.SubElement(body, "geom", name=f"geometry_{index}")
-        if kind == GeometryType.CONVEX:  # the mesh file is in the link frame
-            element.set("type", "mesh")
-            element.set("mesh", f"piece_{index}")
-            continue
-        size = hand.geometry_size[index]
-        element.set("pos", _text(hand.geometry_position[index]))
-        element.set("quat", _wxyz(hand.geometry_quaternion[index]))
-        if kind == GeometryType.BOX:
-            element.set("type", "box")
-            element.set("size", _text(size))
-        elif size[1] == 0.0:
-            element.set("type", "sphere")
-            element.set("size", _text(size[:1]))
-        else:
-            element.set("type", "capsule")
-            element.set("size", _text(size[:2]))
-
-
-def _frames(hand: HandModel, bodies: dict[int, Element]) -> None:
-    """Named frames as sites; the wrist frame among them."""
-    rows = [("wrist", 0, hand.wrist_position, hand.wrist_quaternion)]
-    rows += [(frame.name, frame.link, frame.position, frame.quaternion) for frame in hand.frames]
-    for name, link, position, quaternion in rows:
-        ElementTree.SubElement(
-            bodies[link], "site", name=name, pos=_text(position), quat=_wxyz(quaternion), size="0.002"
-        )
-
-
-def _contacts(hand: HandModel, root: Element, names: tuple[str, ...]) -> None:
-    """Neighbouring links touch by construction: those that do at the opening pose do not collide."""
-    position, quaternion = hand.forward_kinematics(np.zeros(3), (0.0, 0.0, 0.0, 1.0), hand.dof_opening)
-    surface = []
-    for link in range(hand.link_count):
-        points = [s.mesh.vertices for s in hand.link_shapes(link)]
-        points += [s.mesh.vertices[s.mesh.faces].mean(axis=1) for s in hand.link_shapes(link)]
-        stacked = np.concatenate(points) if points else np.zeros((0, 3))
-        surface.append(position[link] + rotate(quaternion[link], stacked))
-    contact = ElementTree.SubElement(root, "contact")
-    for a in range(hand.link_count):
-        for b in range(a):
-            near = hand.link_parent[a] == b or hand.link_parent[b] == a
-            if near or _overlap(hand, a, b, surface, position, quaternion):
-                ElementTree.SubElement(contact, "exclude", body1=names[b], body2=names[a])
-
-
-def _overlap(
-    hand: HandModel,
-    a: int,
-    b: int,
-    surface: list[FloatArray],
-    position: FloatArray,
-    quaternion: FloatArray,
-) -> bool:
-    for inner, outer in ((a, b), (b, a)):
-        points = surface[inner]
-        if len(points) == 0 or not hand.link_shapes(outer):
-            return False
-        low, high = surface[outer].min(axis=0) - 1e-3, surface[outer].max(axis=0) + 1e-3
-        points = points[np.all((points > low) & (points < high), axis=1)]
-        if len(points) == 0:
-            continue
-        conjugate = quaternion[outer] * [-1.0, -1.0, -1.0, 1.0]
-        local = rotate(conjugate, points - position[outer])
-        if any(float(shape.signed_distance(local).min()) < 0.0 for shape in hand.link_shapes(outer)):
-            return True
-    return False
-
-
-def _couplings(hand: HandModel, root: Element) -> None:
-    rows = [
-        (link, name)
-        for link, name in enumerate(hand.link_joint_names)
-        if name and hand.joint_dof[link] >= 0 and name not in hand.joint_names
-    ]
-    if not rows:
-        return
-    equality = ElementTree.SubElement(root, "equality")
-    for link, name in rows:
+    asset = _section(root, "asset", spec.meshes)
+    for mesh in spec.meshes:
+        ElementTree.SubElement(asset, "mesh", name=mesh.name, file=mesh.file, inertia="convex")
+    world = ElementTree.SubElement(root, "worldbody")
+    for body in spec.worldbody.bodies:
+        _body(mujoco, body, world)
+    contact = _section(root, "contact", spec.excludes)
+    for pair in spec.excludes:
+        ElementTree.SubElement(contact, "exclude", body1=pair.bodyname1, body2=pair.bodyname2)
+    equality = _section(root, "equality", spec.equalities)
+    for coupling in spec.equalities:
         ElementTree.SubElement(
             equality,
             "joint",
-            joint1=name,
-            joint2=hand.joint_names[int(hand.joint_dof[link])],
-            polycoef=_text([hand.joint_offset[link], hand.joint_multiplier[link], 0.0, 0.0, 0.0]),
+            name=coupling.name,
+            joint1=coupling.name1,
+            joint2=coupling.name2,
+            polycoef=_text(coupling.data[:5]),
         )
+    actuators = _section(root, "actuator", spec.actuators)
+    for actuator in spec.actuators:
+        _actuator(mujoco, actuator, actuators)
+    return root
 
 
-def _actuators(hand: HandModel, root: Element) -> None:
-    actuator = ElementTree.SubElement(root, "actuator")
-    for dof, name in enumerate(hand.joint_names):
-        position = ElementTree.SubElement(
-            actuator,
-            "position",
-            name=name,
-            joint=name,
-            kp=_text([hand.dof_stiffness[dof]]),
-            kv=_text([hand.dof_damping[dof]]),
-            ctrlrange=_text([hand.dof_lower[dof], hand.dof_upper[dof]]),
-        )
-        if np.isfinite(hand.dof_effort[dof]):
-            position.set("forcerange", _text([-hand.dof_effort[dof], hand.dof_effort[dof]]))
+def _body(mujoco: Any, body: Any, parent: Element) -> None:
+    element = ElementTree.SubElement(parent, "body", name=body.name)
+    _pose(element, body)
+    ElementTree.SubElement(
+        element,
+        "inertial",
+        mass=_text(body.mass),
+        pos=_text(body.ipos),
+        fullinertia=_text(body.fullinertia),
+    )
+    for joint in body.joints:
+        _joint(mujoco, joint, element)
+    for geom in body.geoms:
+        _geometry(mujoco, geom, element)
+    for site in body.sites:
+        _pose(ElementTree.SubElement(element, "site", name=site.name, size=_text(site.size[0])), site)
+    for child in body.bodies:
+        _body(mujoco, child, element)
 
 
-def _text(values: object) -> str:
+def _joint(mujoco: Any, joint: Any, body: Element) -> None:
+    if joint.type == mujoco.mjtJoint.mjJNT_FREE:
+        ElementTree.SubElement(body, "freejoint", name=joint.name)
+        return
+    element = ElementTree.SubElement(
+        body,
+        "joint",
+        name=joint.name,
+        type="slide" if joint.type == mujoco.mjtJoint.mjJNT_SLIDE else "hinge",
+        pos=_text(joint.pos),
+        axis=_text(joint.axis),
+        range=_text(joint.range),
+    )
+    for name, value in (("armature", joint.armature), ("frictionloss", joint.frictionloss)):
+        if value:
+            element.set(name, _text(value))
+
+
+def _geometry(mujoco: Any, geom: Any, body: Element) -> None:
+    element = ElementTree.SubElement(body, "geom", name=geom.name)
+    if geom.type == mujoco.mjtGeom.mjGEOM_MESH:
+        element.set("type", "mesh")
+        element.set("mesh", geom.meshname)
+        return
+    kind, sizes = {
+        mujoco.mjtGeom.mjGEOM_SPHERE: ("sphere", 1),
+        mujoco.mjtGeom.mjGEOM_CAPSULE: ("capsule", 2),
+        mujoco.mjtGeom.mjGEOM_BOX: ("box", 3),
+    }[geom.type]
+    element.set("type", kind)
+    element.set("size", _text(geom.size[:sizes]))
+    _pose(element, geom)
+
+
+def _actuator(mujoco: Any, actuator: Any, parent: Element) -> None:
+    """A position servo: force = kp (ctrl - position) - kv velocity."""
+    element = ElementTree.SubElement(
+        parent,
+        "position",
+        name=actuator.name,
+        joint=actuator.target,
+        kp=_text(actuator.gainprm[0]),
+        kv=_text(-actuator.biasprm[2]),
+        ctrlrange=_text(actuator.ctrlrange),
+    )
+    if actuator.forcelimited == mujoco.mjtLimited.mjLIMITED_TRUE:
+        element.set("forcerange", _text(actuator.forcerange))
+
+
+def _section(root: Element, name: str, rows: Any) -> Element:
+    """A section of the document, left out where it would be empty."""
+    return ElementTree.SubElement(root, name) if len(rows) else Element(name)
+
+
+def _pose(element: Element, item: Any) -> None:
+    """Position and quaternion (wxyz) within the body above."""
+    element.set("pos", _text(item.pos))
+    element.set("quat", _text(item.quat))
+
+
+def _text(values: ArrayLike) -> str:
     return " ".join(f"{float(v):.10g}" for v in np.asarray(values).reshape(-1))
-
-
-def _wxyz(quaternion: FloatArray) -> str:
-    return _text(quaternion_to_wxyz(quaternion))
