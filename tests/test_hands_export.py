@@ -141,6 +141,16 @@ def test_neighbours_pass_through_each_other(written: Any) -> None:
     assert data.ncon == 0
 
 
+def test_links_over_a_shapeless_link_are_neighbours(tmp_path: Path) -> None:
+    """The body with two joints becomes two links, one without shape: its pad still turns against the finger."""
+    pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    source = write_mjcf_gripper(tmp_path)
+    hand = convert_hand(source, tmp_path / "gripper", ConvertConfig(picture=False)).hand
+    pairs = {frozenset(hand.link_names[link] for link in pair) for pair in neighbouring_links(hand)}
+    assert {frozenset(("left_finger", "left_pad")), frozenset(("right_finger", "right_pad"))} <= pairs
+    assert frozenset(("left_finger", "right_finger")) not in pairs
+
+
 @pytest.mark.parametrize("format", ["hand", "scene"])
 def test_mjcf_without_mujoco_names_the_extra(
     format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -120,8 +120,8 @@ def add_exclusions(spec: Any, bodies: Sequence[Any], pairs: set[tuple[int, int]]
 def neighbouring_links(hand: HandModel) -> set[tuple[int, int]]:
     """Pairs of links that touch by construction and must not collide, each in ascending order.
 
-    They are in one rigid group, in groups that share a joint, or in contact at the opening pose. The contacts are MuJoCo's
-    own, so that what is excluded is what would collide.
+    They are in one rigid group, in groups that share a joint (over shapeless links too), or in contact at the opening pose.
+    The contacts are MuJoCo's own, so that what is excluded is what would collide.
 
     Raises:
         ImportError: MuJoCo is not installed; the message names the extra.
@@ -256,20 +256,27 @@ def _add_couplings(mujoco: Any, spec: Any, hand: HandModel, options: HandOptions
 
 
 def _adjacent_links(hand: HandModel) -> set[tuple[int, int]]:
-    """Pairs of links in one rigid group, or in groups that share a joint."""
+    """Pairs of links in one rigid group, in groups that share a joint, or with only shapeless groups between them.
+
+    A body with two joints is a shapeless link between two others, which are neighbours all the same.
+    """
     group = np.arange(hand.link_count)
     for link in range(1, hand.link_count):
         if hand.joint_type[link] == JointType.FIXED:
             group[link] = group[hand.link_parent[link]]
-    joined = {
-        tuple(sorted((int(group[link]), int(group[hand.link_parent[link]]))))
-        for link in range(1, hand.link_count)
-    }
+    shaped = set(group[hand.geometry_link].tolist())
+    joined = set()
+    for link in range(1, hand.link_count):
+        own, above = int(group[link]), int(group[hand.link_parent[link]])
+        joined.add((above, own))
+        while above > 0 and above not in shaped:
+            above = int(group[hand.link_parent[above]])
+            joined.add((above, own))
     return {
         (first, second)
         for first in range(hand.link_count)
         for second in range(first + 1, hand.link_count)
-        if group[first] == group[second] or tuple(sorted((int(group[first]), int(group[second])))) in joined
+        if group[first] == group[second] or tuple(sorted((group[first], group[second]))) in joined
     }
 
 
