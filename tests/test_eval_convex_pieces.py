@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 from eval_factory import offset_box
+from scipy.integrate import trapezoid
 
 from warpgrasp.objects import ObjectError, ObjectModel, decomposition, load_object
 from warpgrasp.objects import convex_pieces as pieces_module
@@ -83,7 +84,7 @@ def test_a_mesh_that_crosses_itself_is_said_and_measured_once(tmp_path: Path) ->
     assert not model.watertight
     # Outside of the spindle: the profile at height z is the disc of radius R + sqrt(r^2 - z^2), polygons lie a little inside.
     height = np.linspace(-0.025, 0.025, 20_001)
-    volume = np.trapezoid(np.pi * (0.02 + np.sqrt(0.025**2 - height**2)) ** 2, height)
+    volume = trapezoid(np.pi * (0.02 + np.sqrt(0.025**2 - height**2)) ** 2, height)
     assert model.volume == pytest.approx(volume, rel=0.06)
     assert model.volume < volume
 
