@@ -31,7 +31,7 @@ from warpgrasp.kernels.targets.closing import (
     distance_of_candidates,
     slide_contacts,
 )
-from warpgrasp.kernels.targets.least_squares import StepScratch
+from warpgrasp.kernels.targets.least_squares import step_scratch
 from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_points
 from warpgrasp.synthesis.closure import closed_by_touching
 
@@ -144,7 +144,7 @@ class _Steps:
             wp.array(values, dtype=wp.int32, device=device)
             for values in (problem.slot_start, problem.slot_count)
         ]
-        self._scratch = _scratch(batch, len(damping), device)
+        self._scratch = step_scratch(batch, len(damping), device)
         self._limits = ClosingLimits()
         self._limits.reach = config.reach
         self._limits.allowance = config.allowance
@@ -231,16 +231,6 @@ class _Steps:
             outputs=[state.contact_index],
             device=problem.device,
         )
-
-
-def _scratch(batch: int, count: int, device: wp.Device) -> StepScratch:
-    scratch = StepScratch()
-    for name in ("row", "right", "step"):
-        setattr(scratch, name, wp.zeros((batch, count), dtype=wp.float32, device=device))
-    for name in ("matrix", "factor"):
-        setattr(scratch, name, wp.zeros((batch, count, count), dtype=wp.float32, device=device))
-    scratch.held = wp.zeros((batch, count), dtype=wp.int32, device=device)
-    return scratch
 
 
 def _unknowns(hand: HandModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,7 +20,7 @@ from warpgrasp.hands.model import JointType
 from warpgrasp.kernels.energies.penetration import clearance_kernel
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
-from warpgrasp.kernels.targets.least_squares import StepScratch
+from warpgrasp.kernels.targets.least_squares import step_scratch
 from warpgrasp.kernels.targets.opening import (
     NEAREST_COUNT,
     launch_nearest_points,
@@ -76,7 +76,7 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
     points = surface_points(hand, device)
     damping, largest = _unknowns(hand)
-    scratch = _scratch(batch, len(damping), device)
+    scratch = step_scratch(batch, len(damping), device)
     damping_array: wp.array = wp.array(damping, dtype=wp.float32, device=device)
     largest_array: wp.array = wp.array(largest, dtype=wp.float32, device=device)
     for _ in range(config.opening_steps):
@@ -134,16 +134,6 @@ def _unknowns(hand: HandModel) -> tuple[FloatArray, FloatArray]:
     for lengths in (slice(0, 3), sliding):
         damping[lengths], largest[lengths] = _LENGTH_DAMPING, _LENGTH_STEP
     return damping, largest
-
-
-def _scratch(batch: int, count: int, device: wp.Device) -> StepScratch:
-    scratch = StepScratch()
-    for name in ("row", "right", "step"):
-        setattr(scratch, name, wp.zeros((batch, count), dtype=wp.float32, device=device))
-    for name in ("matrix", "factor"):
-        setattr(scratch, name, wp.zeros((batch, count, count), dtype=wp.float32, device=device))
-    scratch.held = wp.zeros((batch, count), dtype=wp.int32, device=device)
-    return scratch
 
 
 def _drawn_back(problem: GraspProblem, state: GraspState, config: TargetConfig) -> Pregrasp:

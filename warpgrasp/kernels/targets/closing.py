@@ -29,7 +29,8 @@ from warpgrasp.kernels.targets.least_squares import (
     add_row,
     add_spheres,
     clear_system,
-    solve_step,
+    move_joints,
+    solve_within_limits,
 )
 
 __all__ = [
@@ -97,7 +98,6 @@ def closing_step(
 ):
     """One step of every grasp, in place."""
     grasp = wp.tid()
-    count = damping.shape[0]
     clear_system(scratch, grasp, damping)
     for c in range(inputs.contact_distance.shape[1]):
         d = inputs.contact_distance[grasp, c]
@@ -126,15 +126,7 @@ def closing_step(
             )
             add_row(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
     add_spheres(tree, spheres, inputs.link_pose, grasp, limits.sphere_gap, limits.longest, 6, scratch)
-    solve_step(scratch, grasp)
-    pressing = int(0)
-    for dof in range(count - 6):
-        wanted = joint_position[grasp, dof] + scratch.step[grasp, 6 + dof]
-        if wanted > tree.dof_upper[dof] or wanted < tree.dof_lower[dof]:
-            scratch.held[grasp, 6 + dof] = 1
-            pressing += 1
-    if pressing > 0:
-        solve_step(scratch, grasp)
+    solve_within_limits(tree, scratch, grasp, 6, joint_position)
     way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
     way = way * wp.min(1.0, limits.length_step / wp.max(wp.length(way), 1.0e-12))
     turn = wp.vec3(scratch.step[grasp, 3], scratch.step[grasp, 4], scratch.step[grasp, 5])
@@ -144,11 +136,7 @@ def closing_step(
         wp.transform_get_translation(pose) + way,
         wp.normalize(rotation_from_vector(turn) * wp.transform_get_rotation(pose)),
     )
-    for dof in range(count - 6):
-        move = wp.clamp(scratch.step[grasp, 6 + dof], -largest[6 + dof], largest[6 + dof])
-        before = joint_position[grasp, dof]
-        after = wp.clamp(before + move, tree.dof_lower[dof], tree.dof_upper[dof])
-        joint_position[grasp, dof] = wp.where(scratch.held[grasp, 6 + dof] > 0, before, after)
+    move_joints(tree, scratch, grasp, 6, largest, joint_position)
 
 
 @wp.kernel

@@ -16,7 +16,16 @@ import warp as wp
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.kinematics import KinematicTree
 
-__all__ = ["StepScratch", "add_motion", "add_row", "add_spheres", "clear_system", "solve_step"]
+__all__ = [
+    "StepScratch",
+    "add_motion",
+    "add_row",
+    "add_spheres",
+    "clear_system",
+    "move_joints",
+    "solve_within_limits",
+    "step_scratch",
+]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -36,6 +45,17 @@ class StepScratch:
     factor: wp.array3d(dtype=wp.float32)  #: [B, N, N]
     held: wp.array2d(dtype=wp.int32)  #: [B, N]
     step: wp.array2d(dtype=wp.float32)  #: [B, N]
+
+
+def step_scratch(batch: int, count: int, device: wp.DeviceLike) -> StepScratch:
+    """Working memory of steps of ``batch`` hands with ``count`` unknowns."""
+    scratch = StepScratch()
+    for name in ("row", "right", "step"):
+        setattr(scratch, name, wp.zeros((batch, count), dtype=wp.float32, device=device))
+    for name in ("matrix", "factor"):
+        setattr(scratch, name, wp.zeros((batch, count, count), dtype=wp.float32, device=device))
+    scratch.held = wp.zeros((batch, count), dtype=wp.int32, device=device)
+    return scratch
 
 
 @wp.func
@@ -100,7 +120,7 @@ def add_row(scratch: StepScratch, grasp: int, weight: float, way: float):
 
 
 @wp.func
-def solve_step(scratch: StepScratch, grasp: int):
+def _solve(scratch: StepScratch, grasp: int):
     """Solve for ``step`` by Cholesky; unknowns that are held stay 0."""
     count = scratch.row.shape[1]
     for i in range(count):
@@ -184,3 +204,42 @@ def add_spheres(
             if found == _PAIRS:
                 searching = 0
     return found
+
+
+@wp.func
+def solve_within_limits(
+    tree: KinematicTree,
+    scratch: StepScratch,
+    grasp: int,
+    first_joint: int,
+    joint_position: wp.array2d(dtype=wp.float32),
+):
+    """Solve for ``step``, once more without the joints that would pass their limits."""
+    _solve(scratch, grasp)
+    pressing = int(0)
+    for dof in range(joint_position.shape[1]):
+        wanted = joint_position[grasp, dof] + scratch.step[grasp, first_joint + dof]
+        if wanted > tree.dof_upper[dof] or wanted < tree.dof_lower[dof]:
+            scratch.held[grasp, first_joint + dof] = 1
+            pressing += 1
+    if pressing > 0:
+        _solve(scratch, grasp)
+
+
+@wp.func
+def move_joints(
+    tree: KinematicTree,
+    scratch: StepScratch,
+    grasp: int,
+    first_joint: int,
+    largest: wp.array(dtype=wp.float32),
+    joint_position: wp.array2d(dtype=wp.float32),
+):
+    """Move the joints by ``step``, at most ``largest`` each and inside their limits; joints that are held stay."""
+    for dof in range(joint_position.shape[1]):
+        column = first_joint + dof
+        move = wp.clamp(scratch.step[grasp, column], -largest[column], largest[column])
+        before = joint_position[grasp, dof]
+        after = wp.clamp(before + move, tree.dof_lower[dof], tree.dof_upper[dof])
+        # a joint that starts outside its limits may come back, not go further out
+        joint_position[grasp, dof] = wp.where(scratch.held[grasp, column] > 0, before, after)

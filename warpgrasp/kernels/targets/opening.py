@@ -27,7 +27,8 @@ from warpgrasp.kernels.targets.least_squares import (
     add_row,
     add_spheres,
     clear_system,
-    solve_step,
+    move_joints,
+    solve_within_limits,
 )
 
 __all__ = ["NEAREST_COUNT", "SurfacePoints", "launch_nearest_points", "launch_opening_step"]
@@ -136,7 +137,6 @@ def _opening_step(
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J] in place
 ):
     grasp = wp.tid()
-    count = damping.shape[0]
     clear_system(scratch, grasp, damping)
     rows = int(0)
     for link in range(distance.shape[1]):
@@ -149,27 +149,14 @@ def _opening_step(
                 rows += 1
     if rows > 0:
         add_spheres(tree, spheres, link_pose, grasp, sphere_gap, longest, 3, scratch)
-        solve_step(scratch, grasp)
-        pressing = int(0)
-        for dof in range(count - 3):
-            wanted = joint_position[grasp, dof] + scratch.step[grasp, 3 + dof]
-            if wanted > tree.dof_upper[dof] or wanted < tree.dof_lower[dof]:
-                scratch.held[grasp, 3 + dof] = 1
-                pressing += 1
-        if pressing > 0:
-            solve_step(scratch, grasp)
+        solve_within_limits(tree, scratch, grasp, 3, joint_position)
         way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
         way = way * wp.min(1.0, largest[0] / wp.max(wp.length(way), 1.0e-12))
         home = wp.transform_get_translation(start[grasp])
         offset = wp.transform_get_translation(root_pose[grasp]) + way - home
         offset = offset * wp.min(1.0, root_reach / wp.max(wp.length(offset), 1.0e-12))
         root_pose[grasp] = wp.transform(home + offset, wp.transform_get_rotation(root_pose[grasp]))
-        for dof in range(count - 3):
-            move = wp.clamp(scratch.step[grasp, 3 + dof], -largest[3 + dof], largest[3 + dof])
-            before = joint_position[grasp, dof]
-            after = wp.clamp(before + move, tree.dof_lower[dof], tree.dof_upper[dof])
-            # a joint that starts outside its limits may come back, not go further out
-            joint_position[grasp, dof] = wp.where(scratch.held[grasp, 3 + dof] > 0, before, after)
+        move_joints(tree, scratch, grasp, 3, largest, joint_position)
 
 
 def launch_opening_step(
