@@ -37,8 +37,9 @@ from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.objects import ObjectModel, load_object
 from warpgrasp.objects.convex_pieces import convex_pieces
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import ForceClosure
+from warpgrasp.synthesis.methods import exchange_closure, method_config
 from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
@@ -54,8 +55,12 @@ RUNS: dict[str, SynthesisConfig] = {
     "no-singular-values": SynthesisConfig(
         energy=EnergyConfig(force_closure=ForceClosure(factor=SingularValueForm.NONE))
     ),
-    "dexgraspnet": SynthesisConfig(energy=ENERGY_PRESETS["dexgraspnet"]()),
-    "gendexgrasp": SynthesisConfig(energy=ENERGY_PRESETS["gendexgrasp"]()),
+    "dexgraspnet": SynthesisConfig(
+        energy=exchange_closure(EnergyConfig(), method_config("dexgraspnet").energy)
+    ),
+    "gendexgrasp": SynthesisConfig(
+        energy=exchange_closure(EnergyConfig(), method_config("gendexgrasp").energy)
+    ),
 }
 
 

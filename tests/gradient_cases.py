@@ -23,7 +23,7 @@ from oracle import oracle_of
 
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.kernels.qp.dual_newton import QpConfig
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
 from warpgrasp.synthesis.energy_terms import (
     Distance,
@@ -33,6 +33,7 @@ from warpgrasp.synthesis.energy_terms import (
     SelfPenetration,
     SpherePenetration,
 )
+from warpgrasp.synthesis.methods import exchange_closure, method_config
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.state import GraspState
 
@@ -90,9 +91,12 @@ MAY_VANISH = {
 }
 
 TOTALS: dict[str, tuple[EnergyConfig, dict[str, str]]] = {
-    "graspqp": (ENERGY_PRESETS["graspqp"](), {}),
-    "dexgraspnet": (ENERGY_PRESETS["dexgraspnet"](), {"distance": "distance_plain"}),
-    "gendexgrasp": (ENERGY_PRESETS["gendexgrasp"](), {}),
+    "graspqp": (EnergyConfig(), {}),
+    "dexgraspnet": (
+        exchange_closure(EnergyConfig(), method_config("dexgraspnet").energy),
+        {"distance": "distance_plain"},
+    ),
+    "gendexgrasp": (exchange_closure(EnergyConfig(), method_config("gendexgrasp").energy), {}),
     "everything": (
         EnergyConfig(
             force_closure=dataclasses.replace(CASES["force_closure_sum"][1], weight=2.0),

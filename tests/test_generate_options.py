@@ -12,12 +12,10 @@ from rich.console import Console
 
 import warpgrasp.generate.__main__ as generate
 from warpgrasp.generate.terminal import Report
-from warpgrasp.synthesis.closing import ClosingConfig
-from warpgrasp.synthesis.controller_targets import TargetConfig
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import Distance
+from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
-from warpgrasp.synthesis.seeds import InitializeConfig
 from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 
@@ -53,16 +51,10 @@ def test_presets_come_first_and_every_nested_value_is_reachable() -> None:
     assert options.synthesis_config().energy is options.energy
 
 
-@pytest.mark.parametrize("name", ENERGY_PRESETS)
-def test_energy_presets_are_selected_and_can_be_changed(name: str) -> None:
-    preset = ENERGY_PRESETS[name]()
-    assert generate.parse_options(["a.obj", "--energy", name]).energy == preset
-    changed = generate.parse_options(["a.obj", "--energy", name, "--energy.distance.weight", "7"]).energy
-    assert changed == dataclasses.replace(preset, distance=dataclasses.replace(preset.distance, weight=7.0))
-
-
 def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() -> None:
+    method = method_config("gendexgrasp")
     wanted = SynthesisConfig(
+        method="gendexgrasp",
         grasp_type="pinch",
         contact_count=5,
         grasp_count=3,
@@ -70,17 +62,17 @@ def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() ->
         sample_count=77,
         seed=9,
         device="cpu",
-        energy=EnergyConfig(distance=Distance(weight=50.0)),
-        optimizer=OptimizerMalaStar(temperature=3.0),
-        initialize=InitializeConfig(joint_spread=0.2),
-        closing=ClosingConfig(steps=4),
-        targets=TargetConfig(squeeze_effort=0.5),
+        energy=dataclasses.replace(method.energy, distance=Distance(weight=50.0)),
+        optimizer=OptimizerMala(temperature=3.0),
+        initialize=dataclasses.replace(method.initialize, joint_spread=0.2),
+        closing=dataclasses.replace(method.closing, steps=4),
+        targets=dataclasses.replace(method.targets, squeeze_effort=0.5),
     )
     names = [entry.name for entry in dataclasses.fields(SynthesisConfig)]
     assert all(getattr(wanted, name) != getattr(SynthesisConfig(), name) for name in names), "each is changed"
     words = "--grasp-type pinch --contacts 5 --grasps 3 --steps 11 --samples 77 --seed 9 --device cpu"
     single = "--energy.distance.weight 50 --optimizer.temperature 3 --initialize.joint-spread 0.2 --targets.squeeze-effort 0.5"
-    single += " --closing.steps 4"
+    single += " --closing.steps 4 --method gendexgrasp"
     options = generate.parse_options(["duck", *words.split(), *single.split()])
     assert options.synthesis_config() == wanted
 
@@ -124,10 +116,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--grasp-type", "hook"], "must be one of power"),
         (
             ["--energy", "magic"],
-            "--energy must be one of graspqp, dexgraspnet, gendexgrasp, or my_module:MyTerm",
+            "--energy must be one of graspqp, dexgraspnet, ",
         ),
-        (["--energy", "graspqp", "--energy", "gendexgrasp"], "--energy takes one preset"),
-        (["--optimizer", "adam"], "--optimizer must be one of mala, mala-star, or my_module:MyOptimizer"),
+        (["--energy", "graspqp", "--energy", "gendexgrasp"], "--energy takes one method"),
+        (["--optimizer", "adam"], "--optimizer must be one of mala, mala-star, graspqp, "),
+        (["--method", "magic"], "--method must be one of graspqp, dexgraspnet, "),
         (["--contacts", "0"], "--contacts must be in [1, "),
         (["--contacts", "9999"], "(got 9999)"),
         (["--grasps", "0"], "--grasps must be at least 1 (got 0)"),

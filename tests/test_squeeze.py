@@ -14,8 +14,8 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.kernels.qp.dual_newton import QpConfig
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS
 from warpgrasp.synthesis.energy_terms import ForceClosure
+from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.squeeze import balanced_forces, contact_forces, joint_torques, squeeze
 from warpgrasp.synthesis.state import GraspState
@@ -95,7 +95,7 @@ def test_forces_do_not_need_a_force_closure_energy() -> None:
     """Grasps made with another energy get the forces of the default QP; nothing is left in the accumulators."""
     problem, state = annealed("allegro")
     other = make_problem(
-        "allegro", problem.objects, grasp_count=3, contact_count=6, energy=ENERGY_PRESETS["dexgraspnet"]()
+        "allegro", problem.objects, grasp_count=3, contact_count=6, energy=method_config("dexgraspnet").energy
     )
     moved = other.create_state()
     other.set_variables(

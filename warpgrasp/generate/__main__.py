@@ -43,6 +43,7 @@ from warpgrasp.objects import (
 )
 from warpgrasp.objects.assets import mesh_files
 from warpgrasp.objects.sizes import reach_advice
+from warpgrasp.synthesis.methods import find_method, method_names
 from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, synthesize
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
     report = report or Report()
     try:
         options = parse_options(sys.argv[1:] if arguments is None else arguments)
+        if options.list_methods:
+            for name in method_names():
+                report.say(f"{name:<24} {find_method(name).summary}")
+            return 0
         quiet_warp()
         print_any_text()
         run = _Run(options, report)
@@ -112,7 +117,7 @@ class _Run:
         self._pending: list[ObjectModel] = []
         report.say(
             f"{self.hand.name}: {len(self.hand.joint_names)} joints; {options.grasp_type} grasps with "
-            f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_name}, "
+            f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_title}, "
             f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
         )
         for sentence in strength_warnings(self.hand):
@@ -261,11 +266,21 @@ class _Run:
 
 def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
     """Everything that decides the grasps of an object, by option name; the device does not."""
-    elsewhere = ("objects", "hand", "device", "out", "resume", "energy_names")
+    elsewhere = (
+        "objects",
+        "hand",
+        "device",
+        "out",
+        "resume",
+        "list_methods",
+        "energy_names",
+        "optimizer_name",
+    )
     names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
-    cli_names = {"optimizer_name": "optimizer_preset", "contact_count": "contacts", "grasp_count": "grasps"}
-    cli_names.update(step_count="steps", sample_count="samples")
+    cli_names = {"contact_count": "contacts", "grasp_count": "grasps", "step_count": "steps"}
+    cli_names["sample_count"] = "samples"
     settings = {"hand": hand.name, "hand_hash": hand.asset_hash, "energy_preset": options.energy_name}
+    settings["optimizer_preset"] = options.optimizer_title
     settings.update({cli_names.get(name, name): to_json(getattr(options, name)) for name in names})
     return settings
 

@@ -14,7 +14,14 @@ import tyro
 from warpgrasp.base.user_module import is_reference, load_reference
 from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS, EnergyConfig
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.methods import (
+    DEFAULT_METHOD,
+    Method,
+    exchange_closure,
+    find_method,
+    method_names,
+)
 from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMalaStar
 from warpgrasp.synthesis.optimizer_contract import Optimizer
 from warpgrasp.synthesis.seeds import InitializeConfig
@@ -26,8 +33,6 @@ if TYPE_CHECKING:
     AnyOptimizer = Optimizer
 else:  # the command line parser shows the hyper-parameters of whichever optimiser is the default
     AnyOptimizer = Any
-
-_DEFAULT_ENERGY, _DEFAULT_OPTIMIZER = "graspqp", "mala-star"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +49,20 @@ class GenerateOptions:
     """Name of a shipped hand, or the path of a hand's USD file."""
     grasp_type: str = "power"
     """Which parts of the hand touch the object: power, precision, pinch, or another grasp type of the hand."""
+    method: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT_METHOD
+    """Method of a paper: its energy, optimiser, seeds, contacts, steps, pregrasp and squeeze together; --list-methods names
+    them, my_module:MY_METHOD is one of your own. Every other option changes single values of it."""
+    list_methods: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Name the methods with a line each, and do nothing else."""
     energy_names: Annotated[
         tuple[str, ...], tyro.conf.arg(name="energy", metavar="NAME"), tyro.conf.UseAppendAction
     ] = ()
-    """Preset of the energy (graspqp, dexgraspnet or gendexgrasp; default: graspqp). my_module:MyTerm adds a term of your
-    own to it and may be repeated. --energy.* options change single values, those of a term of yours too."""
-    optimizer_name: Annotated[str, tyro.conf.arg(name="optimizer", metavar="NAME")] = _DEFAULT_OPTIMIZER
-    """Optimiser: mala, mala-star, or my_module:MyOptimizer; --optimizer.* options change single values of it."""
+    """Closure and distance of another method (default: the method's own); its penetrations and joint limits stay.
+    my_module:MyTerm adds a term of your own and may be repeated. --energy.* options change single values, those of a term
+    of yours too."""
+    optimizer_name: Annotated[str, tyro.conf.arg(name="optimizer", metavar="NAME")] = ""
+    """Optimiser: mala, mala-star, the name of another method for that of its own, or my_module:MyOptimizer (default: the
+    method's own); --optimizer.* options change single values of it."""
     contact_count: Annotated[int, tyro.conf.arg(name="contacts")] = 12
     """Active contacts of a grasp."""
     grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
@@ -84,9 +96,16 @@ class GenerateOptions:
 
     @property
     def energy_name(self) -> str:
-        """Preset and terms of your own, joined by a plus sign."""
-        preset, terms = _split_energy(self.energy_names)
-        return " + ".join((preset, *terms))
+        """The method that closure and distance come from and terms of your own, joined by a plus sign."""
+        chosen, terms = _split_energy(self.energy_names)
+        return " + ".join((chosen or self.method, *terms))
+
+    @property
+    def optimizer_title(self) -> str:
+        """Name of the optimiser as given, or of the method's own."""
+        kind: type = type(self.optimizer)
+        own = next((name for name, preset in OPTIMIZER_PRESETS.items() if preset is kind), kind.__name__)
+        return self.optimizer_name or own
 
     def synthesis_config(self) -> SynthesisConfig:
         """Return the part that the synthesis reads."""
@@ -110,12 +129,13 @@ class GenerateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Presets:
+    method: str = DEFAULT_METHOD
     energy: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    optimizer: str = _DEFAULT_OPTIMIZER
+    optimizer: str = ""
 
 
 def parse_options(arguments: Sequence[str]) -> GenerateOptions:
-    """Parse the command line: presets first, then single values on top of them.
+    """Parse the command line: the method first, then an energy and an optimiser, then single values on top of them.
 
     Raises:
         SystemExit: Wrong usage (code 2) or ``--help`` (code 0); the message is already printed.
@@ -124,11 +144,7 @@ def parse_options(arguments: Sequence[str]) -> GenerateOptions:
     program = "python -m warpgrasp.generate"
     without_help = [argument for argument in arguments if argument not in ("-h", "--help")]
     presets, _ = tyro.cli(_Presets, args=without_help, prog=program, return_unknown_args=True, add_help=False)
-    default = GenerateOptions(
-        energy=_energy(presets.energy),
-        optimizer=_optimizer(presets.optimizer),
-        optimizer_name=presets.optimizer,
-    )
+    default = _defaults(presets)
     options = tyro.cli(GenerateOptions, args=arguments, prog=program, default=default)
     if not options.objects:
         demo = dataclasses.replace(default, grasp_count=8)
@@ -136,25 +152,35 @@ def parse_options(arguments: Sequence[str]) -> GenerateOptions:
     return options
 
 
+def _defaults(presets: _Presets) -> GenerateOptions:
+    """The options of a method, with its energy and its optimiser exchanged where others are named."""
+    config = find_method(presets.method).config
+    values = {entry.name: getattr(config, entry.name) for entry in dataclasses.fields(config)}
+    values["energy"] = _energy(config.energy, presets.energy)
+    if presets.optimizer:
+        values["optimizer"] = _optimizer(presets.optimizer)
+    return GenerateOptions(**values, optimizer_name=presets.optimizer)
+
+
 def _split_energy(names: Sequence[str]) -> tuple[str, list[str]]:
-    """The preset, and references to terms of the user's own."""
-    presets = [name for name in names if not is_reference(name)]
-    if len(presets) > 1:
+    """The method that closure and distance come from, or nothing, and references to terms of the user's own."""
+    methods = [name for name in names if not is_reference(name)]
+    if len(methods) > 1:
         raise ValueError(
-            f"--energy takes one preset and any number of my_module:MyTerm (got {', '.join(presets)})"
+            f"--energy takes one method and any number of my_module:MyTerm (got {', '.join(methods)})"
         )
-    preset = presets[0] if presets else _DEFAULT_ENERGY
-    if preset not in ENERGY_PRESETS:
-        raise ValueError(
-            f"--energy must be one of {', '.join(ENERGY_PRESETS)}, or my_module:MyTerm (got {preset!r})"
-        )
-    return preset, [name for name in names if is_reference(name)]
+    return methods[0] if methods else "", [name for name in names if is_reference(name)]
 
 
-def _energy(names: Sequence[str]) -> EnergyConfig:
-    """The preset with the user's own terms, each at its defaults, named after their classes in snake case."""
-    preset, references = _split_energy(names)
-    extra: dict[str, Any] = {}
+def _energy(energy: EnergyConfig, names: Sequence[str]) -> EnergyConfig:
+    """A method's energy with the closure of another and the user's own terms, each at its defaults.
+
+    Terms are named after their classes in snake case.
+    """
+    chosen, references = _split_energy(names)
+    if chosen:
+        energy = exchange_closure(energy, _named(chosen, "--energy", (), "my_module:MyTerm").config.energy)
+    extra: dict[str, Any] = dict(energy.extra)
     for reference in references:
         name = _snake_case(reference.partition(":")[2])
         if name in extra:
@@ -162,25 +188,32 @@ def _energy(names: Sequence[str]) -> EnergyConfig:
                 f"--energy {reference}: there is a term {name} already; give the class another name"
             )
         extra[name] = _instance(reference, "--energy")
-    return dataclasses.replace(ENERGY_PRESETS[preset](), extra=extra)
+    return dataclasses.replace(energy, extra=extra)
+
+
+def _named(name: str, option: str, presets: Sequence[str], own: str) -> Method:
+    """A method of the package whose energy or optimiser is wanted."""
+    if name not in method_names():
+        known = ", ".join(dict.fromkeys((*presets, *method_names())))
+        raise ValueError(f"{option} must be one of {known}, or {own} (got {name!r})")
+    return find_method(name)
 
 
 def _optimizer(name: str) -> Optimizer:
-    if is_reference(name):
-        optimizer = _instance(name, "--optimizer")
-        missing = [method for method in ("init", "step", "reset_count") if not hasattr(optimizer, method)]
-        if missing:
-            raise ValueError(
-                f"--optimizer {name} has no method {missing[0]}; the contract stands in "
-                "warpgrasp.synthesis.optimizer_contract"
-            )
-        chosen: Optimizer = optimizer
-        return chosen
-    if name not in OPTIMIZER_PRESETS:
+    if name in OPTIMIZER_PRESETS:
+        return OPTIMIZER_PRESETS[name]()
+    if not is_reference(name):
+        presets = tuple(OPTIMIZER_PRESETS)
+        return _named(name, "--optimizer", presets, "my_module:MyOptimizer").config.optimizer
+    optimizer = _instance(name, "--optimizer")
+    missing = [method for method in ("init", "step", "reset_count") if not hasattr(optimizer, method)]
+    if missing:
         raise ValueError(
-            f"--optimizer must be one of {', '.join(OPTIMIZER_PRESETS)}, or my_module:MyOptimizer (got {name!r})"
+            f"--optimizer {name} has no method {missing[0]}; the contract stands in "
+            "warpgrasp.synthesis.optimizer_contract"
         )
-    return OPTIMIZER_PRESETS[name]()
+    chosen: Optimizer = optimizer
+    return chosen
 
 
 def _instance(reference: str, option: str) -> Any:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from warpgrasp.synthesis.energy_optional import Approach, Manipulability, Wall, WrenchBalance
@@ -39,7 +39,6 @@ from warpgrasp.synthesis.energy_terms import (
 from warpgrasp.synthesis.problem import EnergyTerm, FusedTerm, TapedTerm
 
 __all__ = [
-    "ENERGY_PRESETS",
     "EnergyConfig",
     "EnergyTerm",
 ]
@@ -109,26 +108,3 @@ def _check_extra(name: str, term: object, taken: list[str]) -> None:
             f"energy.extra[{name!r}] must be an object with a number weight and a method launch_taped or launch "
             f"(got {term!r}); the contract stands in warpgrasp.synthesis.energy_config"
         )
-
-
-def _dexgraspnet() -> EnergyConfig:
-    """DexGraspNet: wrench balance and plain distance (Wang et al. 2023)."""
-    return EnergyConfig(
-        force_closure=ForceClosure(weight=0.0),
-        wrench_balance=WrenchBalance(weight=1.0),
-        distance=Distance(normal_weighted=False),
-    )
-
-
-def _gendexgrasp() -> EnergyConfig:
-    """GenDexGrasp: DexGraspNet with the normal-weighted distance (P. Li et al. 2023)."""
-    return dataclasses.replace(_dexgraspnet(), distance=Distance(normal_weighted=True))
-
-
-ENERGY_PRESETS: dict[str, Callable[[], EnergyConfig]] = {
-    "graspqp": EnergyConfig,
-    "dexgraspnet": _dexgraspnet,
-    "gendexgrasp": _gendexgrasp,
-}
-"""Named energies: ``graspqp`` (Zurbrügg et al. 2025), ``dexgraspnet`` (Wang et al. 2023) and ``gendexgrasp``
-(P. Li et al. 2023)."""

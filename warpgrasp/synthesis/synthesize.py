@@ -51,6 +51,8 @@ _JUDGED = (*_CLOSURE, int(GraspStatus.PREGRASP_NOT_CLEAR), int(GraspStatus.NOT_T
 class SynthesisConfig:
     """Everything that decides the grasps, beside the hand and the objects."""
 
+    method: str = "graspqp"
+    """Name of the method that the values come from, see ``warpgrasp.synthesis.methods``; recorded, decides nothing."""
     grasp_type: str = "power"
     """One of the hand's grasp types: power, precision, pinch."""
     contact_count: int = 12

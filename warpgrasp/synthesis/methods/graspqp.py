@@ -1,0 +1,54 @@
+"""GraspQP (Zurbrügg et al. 2025): ours, as in the paper, and as released."""
+
+from __future__ import annotations
+
+from warpgrasp.hands.grasp_type import PUBLISHED_RESET_THRESHOLD
+from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.kernels.qp.dual_newton import QpConfig
+from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.controller_targets import TargetConfig
+from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.energy_terms import ForceClosure, SelfPenetration, SpherePenetration
+from warpgrasp.synthesis.methods.registry import Method
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
+from warpgrasp.synthesis.synthesize import SynthesisConfig
+
+__all__ = ["METHODS"]
+
+_PAPER = SynthesisConfig(
+    energy=EnergyConfig(
+        force_closure=ForceClosure(factor=SingularValueForm.SUM, decay=1.0),
+        sphere_penetration=SpherePenetration(weight=0.0),
+        self_penetration=SelfPenetration(weight=10.0, margin=0.0),
+    ),
+    optimizer=OptimizerMalaStar(reset_threshold=PUBLISHED_RESET_THRESHOLD),
+    closing=ClosingConfig(steps=0),
+    targets=TargetConfig(squeeze="closure"),
+)
+_CODE = SynthesisConfig(
+    energy=EnergyConfig(
+        force_closure=ForceClosure(qp=QpConfig(upper=21.0)),
+        sphere_penetration=SpherePenetration(weight=0.0),
+        self_penetration=SelfPenetration(weight=10.0, margin=0.0),
+    ),
+    optimizer=OptimizerMalaStar(reset_threshold=PUBLISHED_RESET_THRESHOLD),
+    closing=ClosingConfig(steps=0),
+    targets=TargetConfig(squeeze="closure"),
+)
+
+METHODS = {
+    "graspqp": Method(
+        summary="Force closure by a quadratic program with our constraints and last stage (default).",
+        source="Zurbrügg et al. 2025; sphere penetration, margins, closing and targets are ours",
+    ),
+    "graspqp-paper": Method(
+        summary="GraspQP as its paper states it, without terms of our own.",
+        source="Zurbrügg et al. 2025, as published",
+        config=_PAPER,
+    ),
+    "graspqp-code": Method(
+        summary="GraspQP as its released program computes it.",
+        source="Zurbrügg et al. 2025, as released",
+        config=_CODE,
+    ),
+}
