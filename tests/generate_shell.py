@@ -13,6 +13,7 @@ from grasp_factory import make_grasp_set
 from rich.console import Console
 
 import warpgrasp.generate.__main__ as generate
+from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.generate.terminal import Report
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel
@@ -43,6 +44,7 @@ class FakeSynthesis:
         config: SynthesisConfig,
         *,
         progress: Callable[[Progress], None] | None = None,
+        clock: StageClock | None = None,
     ) -> list[GraspSet]:
         self.before(objects)
         self.batches.append([model.name for model in objects])

@@ -30,7 +30,8 @@ def test_one_npz_and_one_stage_per_object_and_a_summary(shell: Shell) -> None:
     assert shell(shell.mesh("ball.stl"), shell.mesh("pea.ply", 0.02), *SMALL) == 0
     out = shell.folder / "out"
     assert {path.name for path in out.iterdir()} == {
-        "ball.npz", "ball.usda", "pea.npz", "pea.usda", "assets", "rows", "config.json", "summary.json", "gallery.png",
+        "ball.npz", "ball.usda", "pea.npz", "pea.usda", "assets", "rows", "config.json", "summary.json", "timing.json",
+        "gallery.png",
     }  # fmt: skip
     grasps = GraspSet.load(out / "pea.npz")
     np.testing.assert_array_equal(read_grasp_usd(out / "pea.usda").joint_position, grasps.joint_position)

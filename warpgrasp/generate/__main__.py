@@ -16,12 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.base.file_hash import file_hash
-from warpgrasp.base.json_text import to_json
+from warpgrasp.base.json_text import json_text, to_json
 from warpgrasp.base.output_text import print_any_text
+from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
+from warpgrasp.generate import STARTED
 from warpgrasp.generate.diagnosis import diagnosis
 from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
@@ -58,6 +60,8 @@ _BYTES_PER_FACE = 400  # BVH, indices, pseudo normals and corners
 def main(arguments: Sequence[str] | None = None, *, report: Report | None = None) -> int:
     """Run the command line and return its exit code."""
     report = report or Report()
+    clock = StageClock()
+    clock.add("import", wall=time.perf_counter() - STARTED, cpu=time.process_time())
     try:
         options = parse_options(sys.argv[1:] if arguments is None else arguments)
         if options.list_methods:
@@ -66,7 +70,7 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
             return 0
         quiet_warp()
         print_any_text()
-        run = _Run(options, report)
+        run = _Run(options, report, clock)
     except (ValueError, OSError) as error:
         report.error(str(error))
         return 2
@@ -89,14 +93,16 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
 class _Run:
     """One command: the folder, the hand, and what became of every object so far."""
 
-    def __init__(self, options: GenerateOptions, report: Report) -> None:
+    def __init__(self, options: GenerateOptions, report: Report, clock: StageClock) -> None:
         self.options = options
         self.report = report
+        self.clock = clock
         self.config = options.synthesis_config()
         self.paths = _object_paths(options.objects)
         self.total = len(self.paths)
         report.say(f"loading hand {options.hand}")
-        self.hand = load_hand(options.hand)
+        with clock.stage("hand"):
+            self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
         self.device = choose_device(options.device)
         self.folder = RunFolder(
@@ -139,7 +145,8 @@ class _Run:
         if row is None:
             self.report.say(f"loading {path.name}")
             try:
-                model = load_object(path, scale=self.options.scale, target_size=self.options.target_size)
+                with self.clock.stage("objects"):
+                    model = load_object(path, scale=self.options.scale, target_size=self.options.target_size)
             except ObjectError as error:
                 self._fail(path, str(error))
                 return
@@ -201,7 +208,7 @@ class _Run:
         started = time.perf_counter()
         try:
             with self.report.batch(title, self.config.step_count) as batch:
-                sets = synthesize(self.hand, models, self.config, progress=batch.step)
+                sets = synthesize(self.hand, models, self.config, progress=batch.step, clock=self.clock)
         except OutputError:
             raise
         except Exception as error:  # whatever it is, the other objects finish
@@ -213,14 +220,17 @@ class _Run:
             return
         seconds = (time.perf_counter() - started) / len(models)
         for model, grasps in zip(models, sets, strict=True):
-            self.rows.append(self.folder.store(model.name, grasps, self.hand, model, seconds=seconds))
+            with self.clock.stage("files"):
+                self.rows.append(self.folder.store(model.name, grasps, self.hand, model, seconds=seconds))
             if len(self._models) < _GALLERY_TILES:
                 self._models[model.name] = model
         self.report.say(f"{names}: {seconds * len(models):.1f} s")
 
     def _finish(self) -> None:
-        self.folder.write_summary()
-        gallery = self._write_gallery()
+        with self.clock.stage("summary"):
+            self.folder.write_summary()
+            gallery = self._write_gallery()
+        write_text(self.folder.path / "timing.json", json_text({"stages": self.clock.seconds()}))
         self.report.table(self.rows)
         for row in self.rows:
             size = self._sizes.get(row.path, "")

@@ -8,6 +8,7 @@ Layout::
     assets/              the hand and the objects the stages reference
     rows/                what the summary says, one small file per object, see warpgrasp.generate.object_rows
     summary.json         one entry per object, put together from the rows
+    timing.json          seconds of the stages of the last run
     gallery.png          the best grasps
 
 Every file is written whole or not at all. An object counts as finished when its stage exists with the assets it refers to,

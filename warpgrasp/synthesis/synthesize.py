@@ -15,6 +15,7 @@ import warp as wp
 from warpgrasp.base.depth_limits import BEHIND_WALL, TOO_DEEP
 from warpgrasp.base.json_text import to_json
 from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
@@ -39,9 +40,15 @@ from warpgrasp.synthesis.wall_depth import wall_depth
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
     from warpgrasp.objects import ObjectModel
+    from warpgrasp.synthesis.state import GraspState
 
 __all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
 
+_LAST_KERNELS = (
+    "warpgrasp.kernels.targets.balanced_forces",
+    "warpgrasp.kernels.targets.closing",
+    "warpgrasp.kernels.targets.opening",
+)
 _PROGRESS_PERIOD = 0.25  # s between progress reports
 _CLOSURE = (int(GraspStatus.OK), int(GraspStatus.NOT_CLOSED))
 _JUDGED = (*_CLOSURE, int(GraspStatus.PREGRASP_NOT_CLEAR), int(GraspStatus.NOT_TOUCHING))  # finite and solved
@@ -110,6 +117,7 @@ def synthesize(
     config: SynthesisConfig | None = None,
     *,
     progress: Callable[[Progress], None] | None = None,
+    clock: StageClock | None = None,
 ) -> list[GraspSet]:
     """Synthesise grasps of ``hand`` on every object, all in one batch on the device.
 
@@ -119,6 +127,8 @@ def synthesize(
             the others.
         config: Hyper-parameters; by default those of the command line.
         progress: Called a few times a second.
+        clock: Counts the stages ``upload``, ``seeds``, ``kernels`` (compiled or loaded, and the first step), ``loop``,
+            ``closing`` and ``finishing``.
 
     Returns:
         One grasp set per object, grasps in the order of their seeds.
@@ -127,7 +137,7 @@ def synthesize(
         ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
     """
     with warp_is_quiet():
-        return _synthesize(hand, objects, config or SynthesisConfig(), progress)
+        return _synthesize(hand, objects, config or SynthesisConfig(), progress, clock or StageClock())
 
 
 def _synthesize(
@@ -135,27 +145,38 @@ def _synthesize(
     objects: Sequence[ObjectModel],
     config: SynthesisConfig,
     progress: Callable[[Progress], None] | None,
+    clock: StageClock,
 ) -> list[GraspSet]:
-    problem = GraspProblem(
-        hand,
-        objects,
-        grasp_count=config.grasp_count,
-        contact_count=config.contact_count,
-        grasp_type=config.grasp_type,
-        terms=config.energy.active_terms(),
-        sample_count=config.sample_count,
-        device=choose_device(config.device),
-    )
-    optimizer = resolved_optimizer(config.optimizer, problem)
+    with clock.stage("upload"):
+        problem = GraspProblem(
+            hand,
+            objects,
+            grasp_count=config.grasp_count,
+            contact_count=config.contact_count,
+            grasp_type=config.grasp_type,
+            terms=config.energy.active_terms(),
+            sample_count=config.sample_count,
+            device=choose_device(config.device),
+        )
+        _ = problem.distance_bound  # computed at its first use
+        optimizer = resolved_optimizer(config.optimizer, problem)
     config = dataclasses.replace(config, optimizer=optimizer)
-    seeds = seed_grasps(problem, config.initialize, seed=config.seed)
-    reset_count = optimizer.reset_count(config.step_count)
-    resets = [
-        seed_grasps(problem, config.initialize, seed=config.seed, reset=1 + i) for i in range(reset_count)
-    ]
-    state = optimizer.init(problem, seeds, resets, step_count=config.step_count)
-    run_steps(problem, optimizer, state, config.step_count, progress=progress)
-    columns = _finish(problem, state, config)
+    with clock.stage("seeds"):
+        seeds = seed_grasps(problem, config.initialize, seed=config.seed)
+        reset_count = optimizer.reset_count(config.step_count)
+        resets = [
+            seed_grasps(problem, config.initialize, seed=config.seed, reset=1 + i) for i in range(reset_count)
+        ]
+    with clock.stage("kernels"):
+        for name in _LAST_KERNELS:
+            wp.load_module(name, device=problem.device)
+        state = optimizer.init(problem, seeds, resets, step_count=config.step_count)
+        optimizer.step(problem, state)
+        wp.synchronize_device(problem.device)
+    with clock.stage("loop"):
+        run_steps(problem, optimizer, state, config.step_count, done=1, progress=progress)
+        wp.synchronize_device(problem.device)
+    columns = _finish(problem, state, config, clock)
     return [_grasp_set(problem, columns, index, config) for index in range(len(problem.objects))]
 
 
@@ -165,10 +186,15 @@ def run_steps(
     state: OptimizerState,
     step_count: int,
     *,
+    done: int = 0,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Advance ``state`` by ``step_count`` steps: the first as plain launches, the others as one captured graph."""
-    optimizer.step(problem, state)
+    """Advance ``state`` to step ``step_count``: the first as plain launches, the others as one captured graph.
+
+    ``done`` steps, at most one, have been taken before.
+    """
+    if done == 0:
+        optimizer.step(problem, state)
     advance: Callable[[], None] = functools.partial(optimizer.step, problem, state)
     if step_count > 1 and is_capturable(optimizer):
         with wp.ScopedCapture(device=problem.device) as capture:
@@ -196,12 +222,27 @@ def _progress(state: OptimizerState, step: int, step_count: int) -> Progress:
     )
 
 
-def _finish(problem: GraspProblem, state: OptimizerState, config: SynthesisConfig) -> dict[str, np.ndarray]:
+def _finish(
+    problem: GraspProblem, state: OptimizerState, config: SynthesisConfig, clock: StageClock
+) -> dict[str, np.ndarray]:
     """Evaluate the best grasps and compute their targets: columns of all grasps of the batch."""
     final = problem.create_state()  # what an optimiser keeps beside its best grasps is its own affair
     for name in ("root_pose", "joint_position", "contact_index", "closest_point", "qp_dual"):
         wp.copy(getattr(final, name), getattr(state.best, name))
-    closed = close_gaps(problem, final, config.closing, friction=config.energy.force_closure.friction)
+    with clock.stage("closing"):
+        closed = close_gaps(problem, final, config.closing, friction=config.energy.force_closure.friction)
+    with clock.stage("finishing"):
+        return _columns(problem, state, final, closed, config)
+
+
+def _columns(
+    problem: GraspProblem,
+    state: OptimizerState,
+    final: GraspState,
+    closed: np.ndarray,
+    config: SynthesisConfig,
+) -> dict[str, np.ndarray]:
+    """Targets, statuses and columns of grasps after the last stage."""
     targets = controller_targets(problem, final, config.targets, config.energy.force_closure)
     torque, opened = targets.squeeze.torque, targets.pregrasp
     joints = final.joint_position.numpy()

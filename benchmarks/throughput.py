@@ -1,0 +1,134 @@
+"""Valid grasps per second from the command to the files: ``python benchmarks/throughput.py --objects 1 32``.
+
+Clocks ``python -m warpgrasp.generate`` from process start to exit, in a process of its own, with all its files written, and
+then ``python -m warpgrasp.evaluate`` on what it wrote, under both protocols. Objects are the shipped ones in slightly
+different sizes, so that no two are the same. CPU seconds are those of the command and all its children, and so of all cores;
+valid grasps per second and core are those per CPU second. A cache of objects is empty in the first run of a row (``cold``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import trimesh
+import warp as wp
+from machine import machine_name
+
+from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.objects import example_object_names, example_object_path, load_object
+
+PROTOCOLS = ("graspqp", "dexgraspbench")
+
+
+def write_objects(folder: Path, count: int) -> list[Path]:
+    """``count`` meshes: the shipped objects in sizes from 90 to 110 %."""
+    folder.mkdir()
+    models = [load_object(example_object_path(name)) for name in example_object_names()]
+    paths = []
+    for index, scale in enumerate(np.linspace(0.9, 1.1, count)):
+        model = models[index % len(models)]
+        path = folder / f"{model.name}_{index:03d}.obj"
+        trimesh.Trimesh(scale * model.vertices, model.faces, process=False).export(path)
+        paths.append(path)
+    return paths
+
+
+def run(*command: str, environment: dict[str, str]) -> tuple[float, float]:
+    """Wall and CPU seconds of a command and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
+    )
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def share_valid(folder: Path, protocol: str) -> float:
+    """Share of the grasps that hold in all trials of a protocol."""
+    results = json.loads((folder / "evaluation" / protocol / "results.json").read_text())
+    total = max(results["totals"], key=lambda found: found["force"])
+    return float(total["succ3"])
+
+
+def row(title: str, grasps: int, valid: float | None, wall: float, cpu: float) -> str:
+    """One line of the table."""
+    kept = grasps * (1.0 if valid is None else valid)
+    share = "-" if valid is None else f"{100 * valid:.0f}"
+    return (
+        f"| {title} | {grasps} | {share} | {wall:.1f} | {cpu:.1f} | {1e3 * cpu / grasps:.1f} "
+        f"| {kept / wall:.2f} | {kept / cpu:.2f} |"
+    )
+
+
+def stage_rows(folder: Path, grasps: int) -> list[str]:
+    """CPU milliseconds per grasp of the stages that the run has recorded."""
+    stages = json.loads((folder / "timing.json").read_text())["stages"]
+    return [
+        f"| {name} | {spent['cpu']:.2f} | {1e3 * spent['cpu'] / grasps:.2f} |"
+        for name, spent in stages.items()
+    ]
+
+
+def measure(count: int, options: argparse.Namespace, folder: Path, environment: dict[str, str]) -> None:
+    """Print the rows of one number of objects."""
+    meshes = [str(path) for path in write_objects(folder / f"meshes_{count}", count)]
+    for state in ("cold", "warm"):
+        out = folder / f"run_{count}_{state}"
+        command = ["warpgrasp.generate", *meshes, "--hand", options.hand, "--out", str(out)]
+        command += ["--grasps", str(options.grasps), "--steps", str(options.steps), *options.generate]
+        wall, cpu = run(*command, environment=environment)
+        grasps = count * options.grasps
+        ok = float(np.mean([np.mean(GraspSet.load(file).status == 0) for file in out.glob("*.npz")]))
+        print(row(f"generate, {count} objects, {state}, status OK", grasps, ok, wall, cpu), flush=True)
+    for protocol in options.protocols:
+        verify_wall, verify_cpu = run(
+            "warpgrasp.evaluate", str(out), "--protocol", protocol, environment=environment
+        )
+        valid = share_valid(out, protocol)
+        title = f"generate + verify, {count} objects, {protocol}"
+        print(row(title, grasps, valid, wall + verify_wall, cpu + verify_cpu), flush=True)
+    print("\n| stage | CPU s | CPU ms / grasp |\n|---|---|---|")
+    print("\n".join(stage_rows(out, grasps)), end="\n\n", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--hand", default="allegro")
+    parser.add_argument("--grasps", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--protocols", nargs="*", default=list(PROTOCOLS))
+    parser.add_argument("generate", nargs="*", help="options for warpgrasp.generate, after --")
+    options = parser.parse_args()
+    print(f"{machine_name()}; hand {options.hand}, {options.grasps} grasps per object, {options.steps} steps")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        wp.init()
+        environment["WARP_CACHE_PATH"] = str(
+            Path(wp.config.kernel_cache_dir).resolve().parent
+        )  # kernels are compiled
+        header = (
+            "| run | grasps | valid % | wall s | CPU s | CPU ms / grasp | valid / s | valid / s and core |"
+        )
+        for count in options.objects:
+            print(f"{header}\n|---|---|---|---|---|---|---|---|")
+            measure(count, options, folder, environment)
+
+
+if __name__ == "__main__":
+    main()
