@@ -57,7 +57,12 @@ def make_entry(folder: Path, name: str) -> ReportEntry:
         trials = np.arange(3)[None] < np.array(held)[:, None]
         empty = Verdict.invalid(len(held), 3)
         verdicts.append(
-            dataclasses.replace(empty, trial_success=trials, reason=np.array(reason, dtype=np.int32))
+            dataclasses.replace(
+                empty,
+                trial_success=trials,
+                displacement=np.where(trials, 0.01, np.nan),
+                reason=np.array(reason, dtype=np.int32),
+            )
         )
     metadata = {
         "object": name,

@@ -268,3 +268,62 @@ def test_filtered_grasps_say_where_they_come_from(tmp_path: Path, monkeypatch: p
     assert "cube.npz: no grasp holds in all trials at 100 N; no filtered file" in run.out
     assert not (results(path) / "filtered-100N").exists()
     assert (results(path) / "filtered-6N" / "cube.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("reason", 99, "reason must be a FailureReason"),
+        ("displacement", np.inf, "must be finite"),
+        ("effort_ratio", np.inf, "must not be infinite"),
+        ("contact_count", -1, "contact_count must not be negative"),
+        ("trial_success", np.zeros((4, 3), dtype=bool), "must hold numbers of shape"),
+        ("penetration_depth", np.zeros(3), "must hold numbers of shape"),
+        ("force", np.nan, "force must be a list of finite"),
+    ],
+)
+def test_results_out_of_range_are_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, sentence: str
+) -> None:
+    path, _ = robotiq_grasps(tmp_path / "run")
+    engine = count_engines(monkeypatch)["mujoco"]
+    Run(path, "--force", 1)
+    file = results(path) / "cube.npz"
+    with np.load(file) as content:
+        columns = {entry: content[entry] for entry in content.files}
+    if np.ndim(value):
+        columns[name] = value
+    else:
+        columns[name][-1 if name != "reason" else 0] = value
+    np.savez(file, **columns)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        CaseResult.load(file)
+    assert str(file) in str(caught.value)
+    assert Run(path, "--force", 1).code == 0
+    assert engine.forces == [1.0, 1.0]
+
+
+def test_a_damaged_file_of_any_kind_blocks_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grasp files: metadata that is wrong, headers that claim too much, contacts the hand has not."""
+    path, _ = robotiq_grasps(tmp_path / "run")
+    with np.load(path) as content:
+        columns = {name: content[name] for name in content.files}
+    bad = {
+        "infinite": {"metadata": np.asarray('{"schema_version": Infinity}')},
+        "null": {"metadata": np.asarray('{"schema_version": 1, "object": null}')},
+        "deep": {"metadata": np.asarray("[" * 5000)},
+        "list": {"metadata": np.asarray("[]")},
+        "contact": {"contact_index": np.full_like(columns["contact_index"], 10**6)},
+        "nan": {"energy": np.full_like(columns["energy"], np.nan)},
+    }
+    for name, changes in bad.items():
+        np.savez(path.with_name(f"{name}.npz"), **{**columns, **changes})
+    engine = count_engines(monkeypatch)["mujoco"]
+    run = Run(path.parent, "--force", 1)
+    assert run.code == 1
+    assert engine.forces == [1.0]
+    assert len(table(results(path))) == 1
+    for name in bad:
+        lines = [line for line in run.error.splitlines() if f"{name}.npz" in line]
+        assert len(lines) == 1, run.error
+    assert "6 of 7 files were skipped" in run.error

@@ -367,14 +367,14 @@ def test_torch_file_is_reproducible_and_refuses_other_values(tmp_path: Path) -> 
 def test_nan_grasps_are_counted_named_and_left_out(tmp_path: Path, capsys: Any) -> None:
     hand = load_hand("robotiq_2f140")
     grasps = write_grasps(tmp_path / "run", hand)
-    squeeze = grasps.squeeze_joint_position.copy()
-    squeeze[1, 0] = np.nan
-    dataclasses.replace(grasps, squeeze_joint_position=squeeze).save(tmp_path / "run" / "cube.npz")
+    energy, status = grasps.energy.copy(), grasps.status.copy()
+    energy[1], status[1] = np.nan, GraspStatus.NONFINITE_ENERGY
+    dataclasses.replace(grasps, energy=energy, status=status).save(tmp_path / "run" / "cube.npz")
     out = tmp_path / "out"
-    code = main([str(tmp_path / "run"), "--format", "graspqp", "-o", str(out)])
+    code = main([str(tmp_path / "run"), "--format", "graspqp", "-o", str(out), "--every-status"])
     captured = capsys.readouterr()
     assert code == 1
-    assert "cube.npz: 1 of its grasps have a pose that is not finite" in captured.err
+    assert "cube.npz: 1 of its grasps have a number that is not finite" in captured.err
     assert "2 grasps in 1 files of graspqp" in captured.out
     assert len(read_torch(out / "cube.dexgrasp.pt")["values"]) == COUNT - 1
 

@@ -35,9 +35,8 @@ AROUND = """
 def _grasps(hand: HandModel) -> GraspSet:
     joints = np.random.default_rng(3).uniform(hand.dof_lower, hand.dof_upper, (2, hand.dof_count))
     grasps = make_grasp_set(count=2, joint_names=hand.joint_names, contact_count=2, joint_position=joints)
-    return dataclasses.replace(
-        grasps, contact_position=np.full((2, 2, 3), np.nan)
-    )  # small hands have no patches
+    # Small hands have no patches.
+    return dataclasses.replace(grasps, contact_position=np.full((2, 2, 3), np.nan), status=np.ones(2))
 
 
 def _stage(hand: HandModel, folder: Path) -> Usd.Stage:

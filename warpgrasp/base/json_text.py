@@ -8,11 +8,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-__all__ = ["json_text", "to_json"]
+__all__ = ["json_mapping", "json_text", "to_json"]
 
 
 def to_json(value: Any) -> Any:
@@ -46,3 +46,30 @@ def to_json(value: Any) -> Any:
 def json_text(value: Any) -> str:
     """Text of a JSON file: two spaces of indentation and a newline at the end."""
     return json.dumps(to_json(value), indent=2, allow_nan=False) + "\n"
+
+
+def json_mapping(text: str | bytes) -> dict[str, Any]:
+    """The mapping that a JSON text holds.
+
+    Raises:
+        ValueError: It is no JSON or no mapping, is nested too deeply, or holds a number that is not finite; the sentence does
+            not name the file.
+    """
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {type(content).__name__}, not a mapping")
+    return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is not finite")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text}, which is not finite")
+    return value

@@ -250,6 +250,8 @@ class _Run:
         """The result of a file: what an earlier run simulated under the same settings, and the forces it lacks."""
         path = places.result(case.path)
         earlier = self._earlier(path, self.config.key(case, engine.name))
+        if earlier is not None and len(earlier) != len(case.grasps):
+            earlier = None  # of a damaged or foreign file
         total = max(len(case.grasps) * len(self.forces), 1)
         result = evaluate_case(
             case,

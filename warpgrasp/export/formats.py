@@ -132,7 +132,7 @@ def export_grasps(
         flagged_count += batch.flagged_count
         if batch.invalid_count:
             failures[str(file)] = (
-                f"{file}: {batch.invalid_count} of its grasps have a pose that is not finite or a quaternion that has "
+                f"{file}: {batch.invalid_count} of its grasps have a number that is not finite or a quaternion that has "
                 "not unit length; they were left out."
             )
         if len(batch) == 0:

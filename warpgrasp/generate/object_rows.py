@@ -7,7 +7,6 @@ files of all. A name belongs to the object file whose process created ``rows/<na
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from warpgrasp.base.atomic_file import OutputError, remove_temporary_files, write_text
-from warpgrasp.base.json_text import json_text, to_json
+from warpgrasp.base.json_text import json_mapping, json_text, to_json
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.grasps.grasp_set import GraspSet
 
@@ -115,7 +114,7 @@ class RowFiles:
         rows = {}
         for file in sorted(self.folder.glob("*.json")):
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                row = ObjectRow.from_json(json.loads(file.read_text(encoding="utf-8")))
+                row = ObjectRow.from_json(json_mapping(file.read_bytes()))
                 rows[row.name] = row
         return rows
 
@@ -145,7 +144,7 @@ class RowFiles:
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                return str(json.loads(self._file(name).read_text(encoding="utf-8"))["path"])
+                return str(json_mapping(self._file(name).read_bytes())["path"])
             except (OSError, ValueError, KeyError, TypeError):
                 if not self._file(name).exists() or time.monotonic() > until:
                     return ""
@@ -169,7 +168,7 @@ class RowFiles:
         found = {}
         for file in self._failed.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
-                content = json.loads(file.read_text(encoding="utf-8"))
+                content = json_mapping(file.read_bytes())
                 if content["settings_hash"] == settings_hash:
                     found[str(content["path"])] = str(content["sentence"])
         return dict(sorted(found.items()))

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warpgrasp.base.atomic_file import remove_temporary_files, write_text
-from warpgrasp.base.json_text import json_text, to_json
+from warpgrasp.base.json_text import json_mapping, json_text, to_json
 from warpgrasp.base.version import VERSION
 from warpgrasp.generate.object_rows import ObjectRow, RowFiles
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet
@@ -119,7 +119,7 @@ class RunFolder:
         if not self.resume or not file.exists():
             return
         try:
-            there = json.loads(file.read_text())["settings"]
+            there = json_mapping(file.read_bytes())["settings"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationMismatchError(
                 f"{file} cannot be read ({error!r}); choose another --out, or start over with --no-resume."

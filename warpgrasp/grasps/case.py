@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from warpgrasp.base.file_hash import file_hash
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, hand_names, load_hand
@@ -95,7 +93,21 @@ def load_case(path: Path, *, hand: str | None = None) -> GraspCase:
         raise CaseError(f"{path} holds no grasps; generate it again.")
     model_of_hand = _load_hand(path, grasps, hand)
     model = _load_object(path, grasps)
-    return GraspCase(path, file_hash(path), grasps, model_of_hand, model)
+    case = GraspCase(path, file_hash(path), grasps, model_of_hand, model)
+    _check_contacts(case)
+    return case
+
+
+def _check_contacts(case: GraspCase) -> None:
+    """Contacts name candidate points of the hand; how many it has is known for its own grasp types."""
+    if case.grasp_type not in case.hand.grasp_types or not case.grasps.contact_index.size:
+        return
+    count, largest = len(case.hand.contact_candidates(case.grasp_type).link), case.grasps.contact_index.max()
+    if largest >= count:
+        raise CaseError(
+            f"{case.path} is damaged: a contact_index is {int(largest)}, hand {case.hand.name!r} has {count} candidate points "
+            f"for {case.grasp_type} grasps; generate it again."
+        )
 
 
 def _check_kind(path: Path) -> None:
@@ -165,8 +177,10 @@ def _some(names: Sequence[str], count: int = 3) -> str:
 
 
 def _scale(known: dict[str, Any]) -> float:
-    scale = float(known.get("scale", 1.0))
-    return scale if np.isfinite(scale) else 1.0
+    scale = known.get("scale", 1.0)
+    return (
+        float(scale) if isinstance(scale, (int, float)) else 1.0
+    )  # another one changes the hash of the mesh
 
 
 def _entry(path: Path, grasps: GraspSet, name: str) -> dict[str, Any]:

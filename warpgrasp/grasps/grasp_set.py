@@ -6,9 +6,7 @@ All poses are in the object frame, quaternions are xyzw, units are SI.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
-from warpgrasp.base.npz import npz_bytes
+from warpgrasp.base.json_text import json_mapping
+from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.base.status import GraspStatus
 
 __all__ = ["SCHEMA_VERSION", "GraspSet", "OutputError"]
@@ -54,6 +53,13 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
 _LATER_COLUMNS = ("squeeze_torque",)  # files of older versions lack them
 _NAME_COLUMNS = ("joint_names", "energy_term_names")
 _INT_COLUMNS = ("contact_index", "status")
+_MAPPINGS = (
+    "config",
+    "hand",
+    "object",
+    "units",
+    "versions",
+)  # entries of the metadata that hold entries themselves
 _SYMBOLS = {"N": "grasps", "J": "joints", "C": "contacts", "K": "energy terms"}
 
 
@@ -64,8 +70,9 @@ class GraspSet:
     Arrays are converted to float32 or int32 and checked; they are the columns of the npz file.
 
     Raises:
-        ValueError: A column has another shape than the others imply, a status is unknown, or a root quaternion
-            of a grasp with status OK has not unit length.
+        ValueError: A column has another shape than the others imply or holds no numbers, a status is unknown, a contact index
+            is negative, a grasp with status OK has a number that is not finite or a quaternion that has not unit length, or
+            the metadata holds what no grasp file can.
     """
 
     root_position: FloatArray
@@ -121,13 +128,16 @@ class GraspSet:
                 value = tuple(str(item) for item in value)
                 actual: tuple[int, ...] = (len(value),)
             else:
-                value = np.asarray(value, dtype=np.int32 if name in _INT_COLUMNS else np.float32)
+                value = _numbers(name, value)
                 actual = value.shape
             _check_shape(name, actual, shape, sizes)
             object.__setattr__(self, name, value)
         self._check_values()
         metadata = dict(self.metadata)
         metadata.setdefault("schema_version", SCHEMA_VERSION)
+        for name in _MAPPINGS:
+            if name in metadata and not isinstance(metadata[name], Mapping):
+                raise ValueError(f"metadata {name!r} must hold entries (got {metadata[name]!r:.80})")
         object.__setattr__(self, "metadata", metadata)
 
     def _check_values(self) -> None:
@@ -142,14 +152,32 @@ class GraspSet:
         unknown = self.status[~np.isin(self.status, known)]
         if unknown.size:
             raise ValueError(f"status must be a GraspStatus in {known} (got {int(unknown[0])})")
+        if self.contact_index.size and self.contact_index.min() < 0:
+            raise ValueError(f"contact_index must not be negative (got {int(self.contact_index.min())})")
         ok = self.status == GraspStatus.OK
-        length = np.linalg.norm(self.root_quaternion, axis=1)
-        wrong = np.flatnonzero(ok & ~(np.abs(length - 1.0) < 1e-3))
-        if wrong.size:
-            raise ValueError(
-                f"root_quaternion of a grasp with status OK must have unit length "
-                f"(got {length[wrong[0]]:g} for grasp {wrong[0]}); normalise it or set another status"
-            )
+        for prefix in ("", "pregrasp_", "squeeze_"):
+            with np.errstate(invalid="ignore", over="ignore"):
+                length = np.linalg.norm(getattr(self, f"{prefix}root_quaternion"), axis=1)
+            wrong = np.flatnonzero(ok & ~(np.abs(length - 1.0) < 1e-3))
+            if wrong.size:
+                raise ValueError(
+                    f"{prefix}root_quaternion of a grasp with status OK must have unit length "
+                    f"(got {length[wrong[0]]:g} for grasp {wrong[0]}); normalise it or set another status"
+                )
+        for name in _ROW_FLOATS:
+            wrong = np.flatnonzero(ok & ~_finite_rows(self, name))
+            if wrong.size:
+                raise ValueError(
+                    f"{name} of a grasp with status OK must be finite (it is not for grasp {wrong[0]}); set the status "
+                    f"{GraspStatus.NONFINITE_ENERGY.name}"
+                )
+
+    def finite(self) -> npt.NDArray[np.bool_]:
+        """Whether every number of a grasp is finite, shape [N]; a torque may be unknown. Of status OK all are."""
+        finite = np.ones(len(self), dtype=bool)
+        for name in _ROW_FLOATS:
+            finite &= _finite_rows(self, name)
+        return finite
 
     def __len__(self) -> int:
         """Return the number of grasps."""
@@ -220,7 +248,7 @@ class GraspSet:
         """
         path = Path(path)
         try:
-            metadata = json.dumps(self.metadata, sort_keys=True)
+            metadata = json.dumps(self.metadata, sort_keys=True, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise OutputError(f"cannot write {path}: metadata holds what JSON cannot ({error}).") from error
         arrays = {name: np.asarray(getattr(self, name)) for name in _SHAPES}
@@ -239,23 +267,51 @@ class GraspSet:
         """
         path = Path(path)
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                columns = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            columns: dict[str, Any] = dict(read_npz(path))
+        except ValueError as error:
             raise ValueError(f"{path} is not a readable grasp file ({error}); generate it again.") from error
         missing = [
             name for name in (*_SHAPES, "metadata") if name not in columns and name not in _LATER_COLUMNS
         ]
         if missing:
             raise ValueError(f"{path} is not a grasp file of warpgrasp: column {missing[0]!r} is missing.")
-        metadata = _read_metadata(path, str(columns.pop("metadata")))
+        metadata = _read_metadata(path, columns.pop("metadata"))
         known = {entry.name for entry in fields(cls)}
         try:
             return cls(**{name: value for name, value in columns.items() if name in known}, metadata=metadata)
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+_ROW_FLOATS = tuple(
+    name for name, shape in _SHAPES.items() if shape[0] == "N" and name not in (*_INT_COLUMNS, *_NAME_COLUMNS)
+)
+
+
+def _numbers(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
+    """A column as float32 or int32.
+
+    Raises:
+        ValueError: It holds no numbers, or whole numbers that are none.
+    """
+    column = np.asarray(value)
+    if column.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers (got {column.dtype})")
+    if name not in _INT_COLUMNS:
+        with np.errstate(over="ignore"):  # an overflow is infinite, which a grasp of status OK must not be
+            return np.asarray(column, dtype=np.float32)
+    limit = np.iinfo(np.int32)
+    wrong = ~np.isfinite(column) | (column < limit.min) | (column > limit.max) if column.size else column
+    if np.any(wrong) or (column.dtype.kind == "f" and np.any(column != np.trunc(column))):
+        raise ValueError(f"{name} must hold whole numbers of 32 bits (got {column.dtype} with others)")
+    return np.asarray(column, dtype=np.int32)
+
+
+def _finite_rows(grasps: GraspSet, name: str) -> npt.NDArray[np.bool_]:
+    """Whether a column is finite, grasp by grasp; a torque that nobody told is NaN for all joints."""
+    column = getattr(grasps, name)
+    finite: npt.NDArray[np.bool_] = np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
+    return finite | np.isnan(column).all(axis=1) if name == "squeeze_torque" else finite
 
 
 def _check_shape(
@@ -299,14 +355,16 @@ def _join_metadata(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**shared, "parts": rest} if any(rest) else shared
 
 
-def _read_metadata(path: Path, text: str) -> dict[str, Any]:
+def _read_metadata(path: Path, column: npt.NDArray[Any]) -> dict[str, Any]:
     try:
-        metadata = json.loads(text)
-        version = int(metadata["schema_version"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error!r}).") from error
+        metadata = json_mapping(str(column))
+        version = metadata.get("schema_version")
+        if not isinstance(version, int) or version < 1:
+            raise ValueError(f"its schema_version is {version!r}")
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error}).") from error
     if version > SCHEMA_VERSION:
         raise ValueError(
             f"{path} has schema version {version}, this warpgrasp reads up to {SCHEMA_VERSION}; update warpgrasp."
         )
-    return dict(metadata)
+    return metadata

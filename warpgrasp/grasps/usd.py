@@ -30,6 +30,7 @@ import numpy.typing as npt
 from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
 
 from warpgrasp.base.atomic_file import OutputError, replace_file
+from warpgrasp.base.json_text import json_mapping
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.grasps.gallery import finger_of_contact
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -122,7 +123,7 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
         raise FileNotFoundError(f"no such file: {path}")
     try:
         layer = Sdf.Layer.OpenAsAnonymous(str(path))
-        metadata = json.loads(layer.customLayerData[_METADATA])
+        metadata = json_mapping(layer.customLayerData[_METADATA])
         scope = layer.GetPrimAtPath("/World/Grasps")
         names: dict[str, Any] = {
             name: tuple(scope.attributes[attribute_name(name)].default)
@@ -135,15 +136,20 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
             if name not in LATER_ATTRIBUTES or all(attribute_name(name) in p.attributes for p in prims)
         }
         contact_count = int(scope.attributes[attribute_name("contact_count")].default)
-    except (Tf.ErrorException, KeyError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is not a grasp stage of warpgrasp ({error}); generate it again.") from error
-    lengths = {
-        "joint": len(names["joint_names"]),
-        "contact": contact_count,
-        "terms": len(names["energy_term_names"]),
-    }
-    shaped: dict[str, Any] = {name: stack_column(name, values, lengths) for name, values in columns.items()}
-    return GraspSet(**shaped, **names, metadata=metadata)
+        lengths = {
+            "joint": len(names["joint_names"]),
+            "contact": contact_count,
+            "terms": len(names["energy_term_names"]),
+        }
+        shaped: dict[str, Any] = {
+            name: stack_column(name, values, lengths) for name, values in columns.items()
+        }
+        return GraspSet(**shaped, **names, metadata=metadata)
+    except Exception as error:  # OpenUSD and damaged values raise whatever they like
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise ValueError(
+            f"{path} is not a grasp stage of warpgrasp ({reason}); generate it again."
+        ) from error
 
 
 def _fill(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
 from warpgrasp.base.extras import install_extra
-from warpgrasp.base.npz import npz_bytes
+from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.objects.decomposition import ConvexPieceConfig, decompose
 
 if TYPE_CHECKING:
@@ -108,8 +106,8 @@ def _write(path: Path, pieces: tuple[ConvexPiece, ...]) -> None:
 def _read(path: Path) -> tuple[ConvexPiece, ...] | None:
     """Pieces of a cache file; ``None`` where there is none or it is damaged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            vertices = [file[f"vertices_{i}"] for i in range(len(file.files))]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        columns = read_npz(path)
+        vertices = [columns[f"vertices_{i}"] for i in range(len(columns))]
+        return tuple(_piece(points) for points in vertices) or None
+    except (OSError, ValueError, KeyError, QhullError):
         return None
-    return tuple(_piece(points) for points in vertices) or None

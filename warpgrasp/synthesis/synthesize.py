@@ -260,7 +260,7 @@ def _columns(
         status = np.where(judged & behind, int(GraspStatus.HAND_BEHIND_WALL), status)
     inside = hand_depth(problem, final) > TOO_DEEP
     status = np.where(judged & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
-    return {
+    columns = {
         "root_position": root[:, :3],
         "root_quaternion": root[:, 3:],
         "joint_position": joints,
@@ -277,8 +277,10 @@ def _columns(
         "contact_force": targets.squeeze.force,
         "energy": final.energy.numpy(),
         "energy_terms": final.energy_terms.numpy().T,
-        "status": status,
     }
+    finite = [np.isfinite(column).reshape(len(status), -1).all(axis=1) for column in columns.values()]
+    broken = (status == GraspStatus.OK) & ~np.all(finite, axis=0)
+    return {**columns, "status": np.where(broken, int(GraspStatus.NONFINITE_ENERGY), status)}
 
 
 def _grasp_set(

@@ -114,6 +114,7 @@ def hand_targets(
         if rule == SqueezeRule.EXTRAPOLATE:
             squeeze[0] = 2.0 * grasp[0] - opened[0]
             squeeze[1] = np.array([_mirrored(a, b) for a, b in zip(grasp[1], opened[1], strict=True)])
+    grasp[0] = np.where(grasps.finite()[:, None], grasp[0], np.nan)  # a grasp with any other NaN is not valid
     return HandTargets(*opened, *grasp, *squeeze)
 
 

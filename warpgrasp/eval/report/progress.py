@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from warpgrasp.base.npz import read_npz
 
 __all__ = ["FileProgress", "grasp_count", "show_progress"]
 
@@ -23,10 +22,8 @@ _NAME_WIDTH = 32
 def grasp_count(path: Path) -> int:
     """Number of grasps in a file; 0 when it cannot be read."""
     try:
-        # NumPy leaves a damaged file open when it is given a path.
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return len(file["energy"])
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
+        return len(read_npz(path)["energy"])
+    except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 

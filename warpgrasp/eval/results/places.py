@@ -6,7 +6,6 @@ covers several runs is written where their folders meet.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from warpgrasp.base.file_hash import file_hash
+from warpgrasp.base.json_text import json_mapping
 from warpgrasp.eval.results.case_result import CaseResult
 from warpgrasp.eval.results.rows import result_rows
 from warpgrasp.grasps.case import EVALUATION_FOLDER, GraspCase
@@ -126,7 +126,14 @@ def stored_results(
             if grasp_path is None:
                 left_out.setdefault("are about grasps that changed or are gone", []).append(path.name)
                 continue
-            found[grasp_path] = StoredResult(path, grasp_path, GraspSet.load(grasp_path), result)
+            try:
+                grasps = GraspSet.load(grasp_path)
+            except ValueError:
+                grasps = None
+            if grasps is None or len(grasps) != len(result):
+                left_out.setdefault("are about grasps that cannot be read", []).append(path.name)
+                continue
+            found[grasp_path] = StoredResult(path, grasp_path, grasps, result)
     return [found[path] for path in sorted(found)], left_out
 
 
@@ -156,7 +163,8 @@ def check_places(places: Places) -> None:
 
 def member_folders(folder: Path, asked: Iterable[Path]) -> list[Path]:
     """Folders a summary in ``folder`` covers: itself, those asked for, and those it covered before."""
-    before = [folder / str(name) for name in _summary(folder).get("folders", ())]
+    known = _summary(folder).get("folders")
+    before = [folder / str(name) for name in known] if isinstance(known, list) else []
     members = dict.fromkeys(path.resolve() for path in (folder, *before, *asked))
     return [path for path in members if path.is_dir()]
 
@@ -164,10 +172,9 @@ def member_folders(folder: Path, asked: Iterable[Path]) -> list[Path]:
 def _summary(folder: Path) -> dict[str, Any]:
     """The ``results.json`` of a folder; empty when there is none."""
     try:
-        content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        return json_mapping((folder / "results.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _check_settings(folder: Path, settings: str, places: Places) -> None:

@@ -9,6 +9,7 @@ pose in which it was saved do not matter. Anything else raises a ValueError that
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,38 @@ def read_hand(path: Path) -> HandModel:
         path: A .usd, .usda, .usdc or .usdz file.
 
     Raises:
-        ValueError: The file is missing or is no hand this package can use; the message names the prim and the remedy.
+        ValueError: The file is missing or is no hand this package can use; the message names the file, the prim and the remedy.
     """
+    try:
+        model = _read(path)
+        _check_finite(model)
+    except ValueError as error:
+        known = path.name in str(error)
+        raise ValueError(str(error) if known else f"hand asset '{path}': {error}") from error
+    except Exception as error:  # OpenUSD and damaged values raise whatever they like
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(".")
+        raise ValueError(f"hand asset '{path}' cannot be read ({reason}); export it again") from error
+    return model
+
+
+def _check_finite(model: HandModel) -> None:
+    """Refuse an asset with a number that is not finite, whatever it stands for; a velocity may be unlimited."""
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        arrays = [part for part in parts if isinstance(part, np.ndarray)]
+        for part in parts:
+            names = ("vertices", "position", "quaternion")
+            arrays += [getattr(part, name) for name in names if hasattr(part, name)]
+        for array in arrays:
+            bad = np.isnan(array) if field.name == "dof_velocity" else ~np.isfinite(array)
+            if bad.any():
+                raise ValueError(
+                    f"its {field.name.replace('_', ' ')} holds {array[bad].flat[0]:g}; author finite numbers"
+                )
+
+
+def _read(path: Path) -> HandModel:
     hand = open_hand_stage(path)
     root, edges = kinematic_tree(hand, read_joints(hand))
     bodies = [root, *(child for _, child, _ in edges)]
