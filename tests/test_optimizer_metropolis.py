@@ -136,3 +136,15 @@ def test_a_nonfinite_proposal_freezes_the_chain(where: str) -> None:
     assert run.read("current", "energy")[1] == 7.0
     assert run.read("best", "energy")[1] == 7.0
     assert run.read("work", "chain_step")[1] == 0
+
+
+@pytest.mark.parametrize("keep_last", [0, 1])
+def test_the_last_grasp_is_returned_when_asked(keep_last: int) -> None:
+    """An accepted grasp of a higher energy replaces the best only where the last one is wanted."""
+    run = HandMadeRun.make(default_schedule(temperature=1e6, keep_last=keep_last), per_object=8)
+    run.propose()
+    run.assign("current", "energy", 1.0)
+    run.assign("best", "energy", 1.0)
+    run.assign("proposal", "energy", 2.0)
+    run.accept()
+    np.testing.assert_array_equal(run.read("best", "energy"), 2.0 if keep_last else 1.0)

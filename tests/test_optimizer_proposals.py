@@ -101,3 +101,18 @@ def test_switch_without_a_free_candidate_keeps_the_contacts() -> None:
     before = run.read("current", "contact_index")
     run.propose()
     np.testing.assert_array_equal(run.read("proposal", "contact_index"), before)
+
+
+def test_every_contact_may_switch() -> None:
+    """As published: each contact moves with the probability, on its own; contacts stay distinct."""
+    run = HandMadeRun.make(
+        default_schedule(switch_every=1), per_object=COUNT, contact_count=4, candidate_count=40
+    )
+    before = run.read("current", "contact_index")
+    run.propose()
+    after = run.read("proposal", "contact_index")
+    assert np.all(np.diff(np.sort(after, axis=1), axis=1) > 0)
+    changed = after != before
+    for slot in range(4):
+        assert within(float(changed[:, slot].mean()), 0.4)
+    assert within(float((changed[:, 0] & changed[:, 3]).mean()), 0.16)

@@ -258,7 +258,10 @@ def test_no_effort_or_no_force_means_no_squeeze() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"squeeze": "hard"}, r"targets\.squeeze must be balanced or closure \(got 'hard'\)"),
+        (
+            {"squeeze": "hard"},
+            r"targets\.squeeze must be balanced, closure, closing or descent \(got 'hard'\)",
+        ),
         ({"pregrasp": "wide"}, r"targets\.pregrasp must be open or approach \(got 'wide'\)"),
         ({"squeeze_effort": -0.5}, r"targets\.squeeze_effort must be finite and not negative \(got -0\.5\)"),
         ({"squeeze_reach": 0.0}, r"targets\.squeeze_reach must be positive and finite \(got 0\)"),

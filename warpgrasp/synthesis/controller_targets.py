@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.synthesis.pregrasp import Pregrasp, pregrasp
-from warpgrasp.synthesis.squeeze import Squeeze, balanced_forces, contact_forces, squeeze
+from warpgrasp.synthesis.squeeze import (
+    Squeeze,
+    balanced_forces,
+    contact_forces,
+    moved_squeeze,
+    squeeze,
+)
+from warpgrasp.synthesis.squeeze_motion import closing_motion, descent_motion
 from warpgrasp.synthesis.target_config import TargetConfig
 
 if TYPE_CHECKING:
@@ -19,6 +26,8 @@ if TYPE_CHECKING:
     from warpgrasp.synthesis.state import GraspState
 
 __all__ = ["ControllerTargets", "TargetConfig", "controller_targets"]
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +56,18 @@ def controller_targets(
             a ``closure`` squeeze.
     """
     solution = contact_forces(problem, state, force_closure)
-    balanced = config.squeeze == "balanced"
-    force = balanced_forces(problem, state, config) if balanced else solution.force
+    pressed = _squeeze(problem, state, config, solution.force)
     opened = pregrasp(problem, state, config)
     unclear = (solution.status == GraspStatus.OK) & ~opened.clear
     status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), solution.status).astype(np.int32)
-    return ControllerTargets(squeeze(problem, state, force, config), opened, status)
+    return ControllerTargets(pressed, opened, status)
+
+
+def _squeeze(problem: GraspProblem, state: GraspState, config: TargetConfig, closure: FloatArray) -> Squeeze:
+    """The squeeze of ``config``; ``closure`` [B, C, 3] are the forces of the force-closure program."""
+    if config.squeeze == "balanced":
+        return squeeze(problem, state, balanced_forces(problem, state, config), config)
+    if config.squeeze == "closure":
+        return squeeze(problem, state, closure, config)
+    motion = (closing_motion if config.squeeze == "closing" else descent_motion)(problem, state)
+    return moved_squeeze(problem, state, motion, closure)

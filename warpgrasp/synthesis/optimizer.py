@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import warp as wp
@@ -93,6 +94,10 @@ class OptimizerMala:
     """Weight of the newest squared gradient in the preconditioner, averaged over the grasps of one object."""
     switch_probability: float = 0.4
     """Probability that a proposal moves one contact of a grasp to another candidate."""
+    switch: Literal["one", "every"] = "one"
+    """one: a proposal moves at most one contact; every: each contact moves with that probability, as published."""
+    returned: Literal["best", "last"] = "best"
+    """Grasp of a chain that is returned: the best since its last reset, or the last, as the published programs do."""
     temperature: float = 18.0
     temperature_decay: float = 0.95
     temperature_period: float = 30.0
@@ -101,7 +106,14 @@ class OptimizerMala:
     """Length of the run for which periods are given."""
 
     def __post_init__(self) -> None:
+        self._check_choices()
         check_numbers(self, "optimizer", **_RANGES)
+
+    def _check_choices(self) -> None:
+        if self.switch not in ("one", "every"):
+            raise ValueError(f"optimizer.switch must be one or every (got {self.switch!r})")
+        if self.returned not in ("best", "last"):
+            raise ValueError(f"optimizer.returned must be best or last (got {self.returned!r})")
 
     def schedule(self, step_count: int) -> Schedule:
         """Kernel argument of a run of ``step_count`` steps; a period is at least one step."""
@@ -115,6 +127,8 @@ class OptimizerMala:
         result.temperature_period = self.temperature_period * scale
         result.temperature_scaling = 0.0
         result.switch_probability = self.switch_probability
+        result.switch_every = int(self.switch == "every")
+        result.keep_last = int(self.returned == "last")
         result.momentum = self.momentum
         result.step_count = float(step_count)
         result.reset_period = _NEVER
@@ -208,6 +222,7 @@ class OptimizerMalaStar(OptimizerMala):
     """No resets in that many last steps."""
 
     def __post_init__(self) -> None:
+        self._check_choices()
         threshold = NumberRange(lower=0.5, upper=1.0)
         check_numbers(self, "optimizer", reset_period=POSITIVE, reset_threshold=threshold, **_RANGES)
 

@@ -34,6 +34,7 @@ __all__ = [
     "bounded_torque",
     "contact_forces",
     "joint_torques",
+    "moved_squeeze",
     "squeeze",
 ]
 
@@ -135,6 +136,18 @@ def squeeze(problem: GraspProblem, state: GraspState, force: FloatArray, config:
     # Idle fingers keep their pose; they carry no force.
     scale = _effort_scale(torque, limit, min(config.squeeze_effort, 1.0))
     return Squeeze(bounded_torque(torque, limit, config.squeeze_effort), scale[:, :, None] * force)
+
+
+def moved_squeeze(problem: GraspProblem, state: GraspState, motion: FloatArray, force: FloatArray) -> Squeeze:
+    """Torques that the hand's position drives make when told to move by ``motion`` [B, J] that the object does not allow.
+
+    Such a squeeze knows no contact forces; those reported have the directions of ``force`` [B, C, 3] and its largest effort.
+    """
+    limit = problem.hand.dof_effort
+    torque = np.clip(problem.hand.dof_stiffness * motion, -limit, limit)
+    effort = np.max(np.abs(torque) / limit, axis=1, keepdims=True)
+    scale = effort * _effort_scale(joint_torques(problem, state, force), limit, 1.0)
+    return Squeeze(torque, scale[:, :, None] * force)
 
 
 def _surface_radius(model: ObjectModel) -> float:

@@ -16,9 +16,10 @@ _OPENING_LIMIT = 100_000  # pregrasps that are tried one after the other
 class TargetConfig:
     """Pregrasp and squeeze targets."""
 
-    squeeze: Literal["balanced", "closure"] = "balanced"
-    """Contact forces of the squeeze: balanced presses evenly with the contacts that touch and leaves no wrench on the object;
-    closure takes the forces of the force-closure program, whatever wrench they leave."""
+    squeeze: Literal["balanced", "closure", "closing", "descent"] = "balanced"
+    """balanced presses evenly with the contacts that touch and leaves no wrench on the object; closure takes the forces of the
+    force-closure program, whatever wrench they leave. Published rules that move the joints instead: closing brings all contacts
+    along the inward normals at once (GraspQP), descent moves every touching link by its own Jacobian (DexGraspNet)."""
     squeeze_effort: float = 1.0
     """Largest joint torque of ``J^T f`` as a fraction of its effort limit; above 1 joints are bounded by their limits, and
     forces lose their balance."""
@@ -43,8 +44,10 @@ class TargetConfig:
     """approach: step between retreats that are tried [m]."""
 
     def __post_init__(self) -> None:
-        if self.squeeze not in ("balanced", "closure"):
-            raise ValueError(f"targets.squeeze must be balanced or closure (got {self.squeeze!r})")
+        if self.squeeze not in ("balanced", "closure", "closing", "descent"):
+            raise ValueError(
+                f"targets.squeeze must be balanced, closure, closing or descent (got {self.squeeze!r})"
+            )
         if self.pregrasp not in ("open", "approach"):
             raise ValueError(f"targets.pregrasp must be open or approach (got {self.pregrasp!r})")
         positive = dict.fromkeys(("squeeze_reach", "opening_steps", "retreat_step"), POSITIVE)

@@ -47,6 +47,8 @@ class Schedule:
     temperature_period: float
     temperature_scaling: float  #: 1: T (1 + Phi(z)), 0: T
     switch_probability: float
+    switch_every: int  #: 1: every contact switches with that probability, 0: one of them
+    keep_last: int  #: 1: the last grasp of a chain is its best one
     momentum: float  #: weight of the newest squared gradient in the RMS preconditioner
     step_count: float
     reset_period: float
@@ -182,6 +184,20 @@ def _gradient_step(
         )
 
 
+@wp.func
+def _switch_every_contact(
+    random: wp.uint32, schedule: Schedule, frozen: bool, work: StepWorkspace, grasp: int, proposal: Chain
+):
+    """Move each contact to another candidate with the switch probability (Wang et al. 2023)."""
+    own = random
+    for slot in range(proposal.contact_index.shape[1]):
+        if wp.randf(own) < schedule.switch_probability and not frozen:
+            draw = wp.randi(own, 0, _LARGEST_DRAW)
+            proposal.contact_index[grasp, slot] = draw_contact(
+                proposal.contact_index, grasp, slot, work.slot_start[slot], work.slot_count[slot], draw
+            )
+
+
 @wp.kernel
 def propose_kernel(
     tree: KinematicTree,
@@ -220,7 +236,9 @@ def propose_kernel(
         if frozen:
             size = 0.0
         _gradient_step(tree, current, work, grasp, obj, size, proposal)
-        if wp.randf(random) < schedule.switch_probability and not frozen:
+        if schedule.switch_every != 0:
+            _switch_every_contact(random, schedule, frozen, work, grasp, proposal)
+        elif wp.randf(random) < schedule.switch_probability and not frozen:
             slot = wp.randi(random, 0, contact_count)
             draw = wp.randi(random, 0, _LARGEST_DRAW)
             proposal.contact_index[grasp, slot] = draw_contact(
@@ -276,5 +294,5 @@ def accept_kernel(
         _copy_pose(proposal, current, grasp)
         for dof in range(proposal.gradient.shape[1]):
             current.gradient[grasp, dof] = proposal.gradient[grasp, dof]
-        if forced or proposal.energy[grasp] < best.energy[grasp]:
+        if forced or schedule.keep_last != 0 or proposal.energy[grasp] < best.energy[grasp]:
             _copy_pose(proposal, best, grasp)

@@ -11,6 +11,7 @@ from warpgrasp.synthesis.energy_optional import WrenchBalance
 from warpgrasp.synthesis.energy_terms import Distance, ForceClosure, SelfPenetration, SpherePenetration
 from warpgrasp.synthesis.methods.registry import Method
 from warpgrasp.synthesis.optimizer import OptimizerMala
+from warpgrasp.synthesis.seeds import InitializeConfig
 from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 __all__ = ["METHODS"]
@@ -24,10 +25,12 @@ _ENERGY = EnergyConfig(
 )
 _DEXGRASPNET = SynthesisConfig(
     contact_count=4,
+    step_count=6000,
     energy=_ENERGY,
-    optimizer=OptimizerMala(),
+    optimizer=OptimizerMala(switch="every", switch_probability=0.5, returned="last", reference_steps=6000),
+    initialize=InitializeConfig(inflation=0.2, distance_lower=0.4, distance_upper=0.5, pitch=21.0, tilt=21.0),
     closing=ClosingConfig(steps=0),
-    targets=TargetConfig(),
+    targets=TargetConfig(squeeze="descent"),
 )
 _GENDEXGRASP = dataclasses.replace(
     _DEXGRASPNET, energy=dataclasses.replace(_ENERGY, distance=Distance(normal_weighted=True))

@@ -17,13 +17,13 @@ __all__ = ["METHODS"]
 
 _PAPER = SynthesisConfig(
     energy=EnergyConfig(
-        force_closure=ForceClosure(factor=SingularValueForm.SUM, decay=1.0),
+        force_closure=ForceClosure(factor=SingularValueForm.SUM, decay=1.0, offset=0.0),
         sphere_penetration=SpherePenetration(weight=0.0),
         self_penetration=SelfPenetration(weight=10.0, margin=0.0),
     ),
-    optimizer=OptimizerMalaStar(reset_threshold=PUBLISHED_RESET_THRESHOLD),
+    optimizer=OptimizerMalaStar(switch="every", reset_threshold=PUBLISHED_RESET_THRESHOLD),
     closing=ClosingConfig(steps=0),
-    targets=TargetConfig(squeeze="closure"),
+    targets=TargetConfig(squeeze="closing"),
 )
 _CODE = SynthesisConfig(
     energy=EnergyConfig(
@@ -31,9 +31,9 @@ _CODE = SynthesisConfig(
         sphere_penetration=SpherePenetration(weight=0.0),
         self_penetration=SelfPenetration(weight=10.0, margin=0.0),
     ),
-    optimizer=OptimizerMalaStar(reset_threshold=PUBLISHED_RESET_THRESHOLD),
+    optimizer=OptimizerMalaStar(switch="every", returned="last", reset_threshold=PUBLISHED_RESET_THRESHOLD),
     closing=ClosingConfig(steps=0),
-    targets=TargetConfig(squeeze="closure"),
+    targets=TargetConfig(squeeze="closing"),
 )
 
 METHODS = {
