@@ -23,7 +23,7 @@ FORCE = [1.0, 5.0]
 HELD = [[3, 3, 1, 0, 0], [3, 1, 0, 0, 0]]
 REASON = [[0, 0, 7, 6, 1], [0, 7, 7, 6, 1]]
 
-NAMES = ("mug", "a<b>&c")
+NAMES = ("mug", "a<!--<script>&c")
 
 
 def make_case(folder: Path, name: str) -> GraspCase:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eval_runs import Run, count_engines, robotiq_grasps
+from eval_runs import Run, change_metadata, count_engines, robotiq_grasps
 
 from warpgrasp.eval import evaluation
 from warpgrasp.eval.results.case_result import CaseResult
@@ -327,3 +327,15 @@ def test_a_damaged_file_of_any_kind_blocks_no_other(tmp_path: Path, monkeypatch:
         lines = [line for line in run.error.splitlines() if f"{name}.npz" in line]
         assert len(lines) == 1, run.error
     assert "6 of 7 files were skipped" in run.error
+
+
+def test_no_spreadsheet_takes_a_name_for_a_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count_engines(monkeypatch)
+    names = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "mug")
+    for index, name in enumerate(names):
+        path, _ = robotiq_grasps(tmp_path / "run", name=f"f{index}", count=2)
+        change_metadata(path, "object", {"name": name})
+    assert Run(tmp_path / "run").code == 0
+    rows = table(tmp_path / "run" / "evaluation" / "graspqp")
+    assert [row["object"] for row in rows] == [*(f"'{name}" for name in names[:-1]), "mug"]
+    assert rows[0]["entropy"][0].isdigit()

@@ -26,6 +26,7 @@ from warpgrasp.export.peer_hands import (
 from warpgrasp.export.torch_file import write_torch
 from warpgrasp.geometry.rotations import compose, quaternion_from_wxyz, quaternion_to_matrix
 from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.objects.names import object_name
 
 REFERENCE_HANDS = Path(__file__).parents[2] / "shared" / "hands" / "models" / "graspqp"
 DISTAL = {
@@ -445,3 +446,20 @@ def test_wrong_usage_has_exit_code_two(tmp_path: Path, capsys: Any) -> None:
         export_grasps([tmp_path / "a"], tmp_path / "out", format="xml")
     with pytest.raises(SystemExit):
         main([str(tmp_path / "a"), "--format", "xml", "-o", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("name", ["...npz", "..npz.npz", "=1+1.npz", "a b&c.npz", ".npz"])
+@pytest.mark.parametrize("format", ["dexgraspbench", "graspqp", "usd", "isaac_grasp"])
+def test_exports_stay_below_their_folder_whatever_the_file_is_called(
+    tmp_path: Path, name: str, format: str
+) -> None:
+    hand = load_hand("allegro" if format == "dexgraspbench" else "robotiq_2f140")
+    write_grasps(tmp_path / "run", hand)
+    (tmp_path / "run" / "cube.npz").rename(tmp_path / "run" / name)
+    out = tmp_path / "deep" / "out"
+    (out.parent).mkdir()
+    (out.parent / "0000.npy").touch()
+    assert main([str(tmp_path / "run" / name), "--format", format, "-o", str(out)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "run"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["0000.npy", "out"]
+    assert all(object_name(path) == path.stem for path in out.glob("*.yaml"))

@@ -13,6 +13,7 @@ from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel
 from warpgrasp.objects import ObjectModel
+from warpgrasp.objects.names import object_name
 
 __all__ = ["ExportBatch", "select_grasps"]
 
@@ -22,7 +23,7 @@ class ExportBatch:
     """Grasps of one hand on one object."""
 
     name: str
-    """Name of the object in the exported files: that of the grasp file."""
+    """Name of the object in the exported files: that of the grasp file, made fit for all uses."""
     hand: HandModel
     model: ObjectModel
     grasp_type: str
@@ -64,7 +65,7 @@ def select_grasps(
     index = order[(valid & ok)[order]][:best]
     chosen = grasps.select(index)
     return ExportBatch(
-        name=case.path.stem,
+        name=object_name(case.path),
         hand=case.hand,
         model=case.model,
         grasp_type=case.grasp_type,

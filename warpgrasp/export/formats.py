@@ -10,6 +10,7 @@ from pathlib import Path
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.export.batch import ExportBatch, select_grasps
 from warpgrasp.grasps.case import grasp_files, load_case
+from warpgrasp.objects.names import object_name
 
 __all__ = ["EXPORT_FORMATS", "ExportResult", "export_grasps"]
 
@@ -154,14 +155,14 @@ def export_grasps(
 
 def _folders(files: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Where each file goes: exported files carry its name, so files of one name in several runs get folders like theirs."""
-    names = [file.stem.lower() for file in files]
+    names = [object_name(file).lower() for file in files]
     if len(set(names)) == len(names):
         return dict.fromkeys(files, output)
     common = os.path.commonpath([file.parent for file in files])
     folders = {file: output / os.path.relpath(file.parent, common) for file in files}
     seen: dict[tuple[Path, str], Path] = {}
     for file, folder in folders.items():
-        other = seen.setdefault((folder, file.stem.lower()), file)
+        other = seen.setdefault((folder, object_name(file).lower()), file)
         if other != file:
             raise ValueError(f"{other} and {file} have the same name; export them into different folders")
     return folders

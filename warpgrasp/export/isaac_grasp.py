@@ -31,6 +31,7 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 
 from warpgrasp.base.atomic_file import write_text
+from warpgrasp.base.small_yaml import load_small_yaml
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.export.batch import ExportBatch
@@ -42,6 +43,7 @@ from warpgrasp.objects import ObjectModel
 __all__ = ["read_isaac_grasps", "write_isaac_grasps"]
 
 _FORMAT, _FORMAT_VERSION = "isaac_grasp", 1.0
+_LARGEST_FILE, _MOST_VALUES = 200_000_000, 20_000_000
 _STAGES = ("", "pregrasp_", "squeeze_")  # prefixes of the columns of a GraspSet and of the keys
 
 Pose = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -131,7 +133,7 @@ def read_isaac_grasps(
         try:
             for column, value in _columns(hand, entry, link, names, fallback).items():
                 rows.setdefault(column, []).append(value)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{path}: grasp {name!r} cannot be read: {reason}") from error
     confidence = np.array(rows.pop("confidence"), dtype=np.float32)
@@ -139,26 +141,26 @@ def read_isaac_grasps(
     columns: dict[str, Any] = {name: np.array(values) for name, values in rows.items()}
     for name in ("contact_position", "contact_normal", "contact_force"):
         columns[name] = np.zeros((count, 0, 3))
-    return GraspSet(
-        **columns,
-        joint_names=hand.joint_names,
-        contact_index=np.zeros((count, 0), dtype=np.int32),
-        energy=np.float32(1.0) - confidence,
-        energy_terms=(np.float32(1.0) - confidence)[:, None],
-        energy_term_names=("confidence",),
-        status=np.full(count, int(GraspStatus.OK), dtype=np.int32),
-        metadata=_metadata(path, hand, model),
-    )
+    try:
+        return GraspSet(
+            **columns,
+            joint_names=hand.joint_names,
+            contact_index=np.zeros((count, 0), dtype=np.int32),
+            energy=np.float32(1.0) - confidence,
+            energy_terms=(np.float32(1.0) - confidence)[:, None],
+            energy_term_names=("confidence",),
+            status=np.full(count, int(GraspStatus.OK), dtype=np.int32),
+            metadata=_metadata(path, hand, model),
+        )
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a YAML file ({error}); export it again") from error
+    content = load_small_yaml(path, largest_file=_LARGEST_FILE, most_values=_MOST_VALUES, what="a grasp file")
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not an isaac_grasp file: its key 'format' must be {_FORMAT!r}")
-    if float(content.get("format_version", _FORMAT_VERSION)) != _FORMAT_VERSION:
+    if content.get("format_version", _FORMAT_VERSION) not in (_FORMAT_VERSION, str(_FORMAT_VERSION)):
         raise ValueError(
             f"{path} has format_version {content['format_version']}; this reader knows {_FORMAT_VERSION}"
         )

@@ -117,6 +117,11 @@ def _check_kind(path: Path) -> None:
             start = file.read(len(_ARCHIVE_START))
     except OSError as error:
         raise CaseError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise CaseError(f"{shown} has a name that is not UTF-8; rename it.") from error
     if start == _ARCHIVE_START:
         return
     if not start:

@@ -313,4 +313,5 @@ def _asset(name: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    # In a script element "<!--<script" changes what ends it, so no "<" stays.
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -23,6 +23,9 @@ from warpgrasp.eval.results.rows import row_labels, total_rows
 __all__ = ["Overview", "bad_sentences", "stored_comparison", "stored_labels"]
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Overview:
     """Results of one folder, or of several that are shown together."""
@@ -135,8 +138,14 @@ class Overview:
         writer = csv.DictWriter(text, [*names, "protocol"], lineterminator="\n")
         writer.writeheader()
         for row in self.rows:
-            writer.writerow({**row, "protocol": self.sentence(row["force"], row["hand"])})
+            cells = {**row, "protocol": self.sentence(row["force"], row["hand"])}
+            writer.writerow({name: _cell(value) for name, value in cells.items()})
         return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell that no spreadsheet takes for a formula: texts that begin like one get an apostrophe [OWASP]."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def stored_comparison(

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from warpgrasp.base.atomic_file import write_text
-from warpgrasp.hands.convert.small_yaml import load_small_yaml
+from warpgrasp.base.small_yaml import load_small_yaml
 from warpgrasp.hands.usd.schema import REGIONS
 
 __all__ = [
