@@ -6,6 +6,7 @@ Every array lives in a ``GraspState``; an evaluation allocates nothing and reads
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -107,7 +108,6 @@ class GraspProblem:
         self.grasp_type = hand.grasp_types[grasp_type]
         self.sample_count = sample_count
         self.device = wp.get_device(device)
-        self.terms = dict(terms)
         self.host_candidates = _by_finger(hand.contact_candidates(grasp_type))
         self.slot_start, self.slot_count = _contact_slots(
             self.host_candidates, self.grasp_type, contact_count, hand.name
@@ -125,6 +125,16 @@ class GraspProblem:
         self.grasped_objects = GraspedObjects()
         self.grasped_objects.index = self.object_index
         self.grasped_objects.center_of_mass = self.center_of_mass
+        self._take_terms(terms)
+
+    def with_terms(self, terms: Mapping[str, EnergyTerm]) -> GraspProblem:
+        """The same problem, its arrays shared, with other energy terms: for an optimiser that changes them as it goes."""
+        result = copy.copy(self)
+        result._take_terms(terms)
+        return result
+
+    def _take_terms(self, terms: Mapping[str, EnergyTerm]) -> None:
+        self.terms = dict(terms)
         self._fused, self._taped = self._sorted_terms()
         weights = [term.weight for term in self.terms.values()]
         self.term_weight: wp.array = wp.array(weights, dtype=wp.float32, device=self.device)

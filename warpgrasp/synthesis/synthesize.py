@@ -177,6 +177,9 @@ def _synthesize(
         run_steps(problem, optimizer, state, config.step_count, done=1, progress=progress)
         wp.synchronize_device(problem.device)
     columns = _finish(problem, state, config, clock)
+    own = getattr(optimizer, "own_columns", None)
+    if own is not None:
+        columns |= own(problem, state)
     return [_grasp_set(problem, columns, index, config) for index in range(len(problem.objects))]
 
 
