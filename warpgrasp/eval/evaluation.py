@@ -23,7 +23,7 @@ from warpgrasp.eval.metrics.geometry import (
     self_penetration_depth,
 )
 from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality, volume_quality
-from warpgrasp.eval.protocol.conditions import settings_name, squeeze_sentence
+from warpgrasp.eval.protocol.conditions import squeeze_sentence
 from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
 from warpgrasp.eval.results.case_result import RESULT_VERSION, CaseResult
 from warpgrasp.grasps.case import GraspCase
@@ -75,14 +75,14 @@ def evaluate_case(
     if earlier is not None and not protocols and not lacking:
         return earlier
     pieces = convex_pieces(case.model, config.pieces)
-    scene = build_scene(case.hand, case.model, pieces, config.protocol)
+    scene = build_scene(case.hand, case.model, pieces, config.protocol, hand_file=config.hand_file(case.hand))
     targets = hand_targets(
         case.hand,
         case.grasps,
         stiffness=scene.drives.stiffness,
         rule=config.squeeze,
         squeeze_effort=config.squeeze_effort,
-        effort=_dof_effort(scene),
+        effort=scene.drives.effort,
     )
     verdicts = []
     kept = len(config.protocols()) - len(protocols)
@@ -122,7 +122,7 @@ def _metadata(case: GraspCase, config: EvaluationConfig, engine: str, piece_coun
         "squeeze": squeeze_sentence(config.squeeze, config.squeeze_effort),
         "piece_count": piece_count,
         "settings": config.settings(),
-        "settings_name": settings_name(config.protocol, engine, config.squeeze, config.squeeze_effort),
+        "settings_name": config.settings_name(engine),
         "trial_names": list(config.protocol.trial_names),
         "versions": _versions(),
     }
@@ -178,12 +178,6 @@ def grasp_metrics(
 
 def _metric_names(all_metrics: bool) -> tuple[str, ...]:
     return (*_METRICS, *_SLOW_METRICS) if all_metrics else _METRICS
-
-
-def _dof_effort(scene: Scene) -> NDArray[np.float64]:
-    effort = np.asarray(scene.hand.dof_effort, dtype=np.float64).copy()
-    effort[scene.actuator_dof] = scene.effort
-    return effort
 
 
 def _shifted(progress: Callable[[int], None], done: int) -> Callable[[int], None]:

@@ -26,7 +26,6 @@ from warpgrasp.eval.evaluation import evaluate_case
 from warpgrasp.eval.protocol.conditions import (
     forces_sentence,
     protocol_sentence,
-    settings_name,
     squeeze_sentence,
 )
 from warpgrasp.eval.protocol.protocols import find_protocol
@@ -74,6 +73,10 @@ class EvaluateOptions:
     its name); results of several runs lie in folders of their names below it."""
     hand: str | None = None
     """Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused."""
+    hand_model: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Simulate another model of the hand: an MJCF file, with its own shapes, masses and servos; a checkout of the MuJoCo
+    Menagerie; or menagerie, which looks for one in $MUJOCO_MENAGERIE_PATH. Joints are matched by their axes. Metrics stay
+    those of the hand the grasps were made with."""
     squeeze: SqueezeName = "torque"
     """Where squeeze targets come from: the file's torques or positions, or extrapolation from the pregrasp."""
     squeeze_effort: float | None = None
@@ -104,6 +107,7 @@ class EvaluateOptions:
             squeeze=SqueezeRule(self.squeeze),
             squeeze_effort=self.squeeze_effort,
             all_metrics=self.all_metrics,
+            hand_model=self.hand_model,
         )
 
 
@@ -139,6 +143,8 @@ class _Run:
         self.report = report
         self.config = options.config()
         self.engine = load_engine(options.engine, workers=options.workers, device=options.device)
+        if options.hand_model is not None and "isaaclab" in (self.engine.name, options.compare):
+            raise ValueError("--hand-model needs an engine that runs MJCF: mujoco or newton (got isaaclab)")
         self.files = grasp_files(options.inputs)
         self.places = self._places(self.engine)
         check_places(self.places)
@@ -165,7 +171,7 @@ class _Run:
         self.forces = self.config.push_forces()
         report.say(
             f"{protocol_sentence(self.config.protocols()[0], self.forces)}; engine {self.engine.name}; squeeze "
-            f"{self._squeeze()}"
+            f"{self._squeeze()}{self.config.hand_sentence()}"
         )
 
     def all_files(self) -> None:
@@ -289,7 +295,7 @@ class _Run:
 
     def _places(self, engine: Engine, *, compared: bool = False) -> Places:
         config = self.config
-        name = settings_name(config.protocol, engine.name, config.squeeze, config.squeeze_effort)
+        name = config.settings_name(engine.name)
         out = None if self.options.out is None else self.options.out.resolve()
         return Places(tuple(self.files), name, out, engine.name if compared else "")
 

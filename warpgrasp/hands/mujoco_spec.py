@@ -28,6 +28,7 @@ __all__ = [
     "HandOptions",
     "add_exclusions",
     "add_hand",
+    "add_position_servo",
     "equality_data",
     "neighbouring_links",
     "six_of_inertia",
@@ -218,22 +219,27 @@ def _add_mesh(
 
 def _add_actuators(mujoco: Any, spec: Any, hand: HandModel, options: HandOptions) -> None:
     """Position servos with effort limits on the independent joints."""
-    drives = options.drives
     for link in hand.driving_links:
         dof, name = hand.joint_dof[link], options.joint_names[link]
-        actuator = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
-        actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
-        gain, bias = np.zeros(10), np.zeros(10)
-        gain[0] = drives.stiffness[dof]
-        bias[1], bias[2] = -drives.stiffness[dof], -drives.damping[dof]
-        actuator.gainprm, actuator.biasprm = gain, bias
-        if np.isfinite(drives.effort[dof]):
-            actuator.forcerange = [-drives.effort[dof], drives.effort[dof]]
-            actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+        actuator = add_position_servo(mujoco, spec, name, options.drives, int(dof))
         if options.limited_control:
             actuator.ctrlrange = [hand.dof_lower[dof], hand.dof_upper[dof]]
             actuator.ctrllimited = mujoco.mjtLimited.mjLIMITED_TRUE
+
+
+def add_position_servo(mujoco: Any, spec: Any, joint: str, drives: JointDrives, dof: int) -> Any:
+    """A position servo with an effort limit on ``joint``, called like it, with the drive of degree of freedom ``dof``."""
+    actuator = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    actuator.gaintype = mujoco.mjtGain.mjGAIN_FIXED
+    actuator.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+    gain, bias = np.zeros(10), np.zeros(10)
+    gain[0] = drives.stiffness[dof]
+    bias[1], bias[2] = -drives.stiffness[dof], -drives.damping[dof]
+    actuator.gainprm, actuator.biasprm = gain, bias
+    if np.isfinite(drives.effort[dof]):
+        actuator.forcerange = [-drives.effort[dof], drives.effort[dof]]
+        actuator.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+    return actuator
 
 
 def _add_couplings(mujoco: Any, spec: Any, hand: HandModel, options: HandOptions) -> None:

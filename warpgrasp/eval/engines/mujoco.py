@@ -108,7 +108,7 @@ class MujocoEngine:
             stable = np.isfinite(states).all(axis=(1, 2))
             stable &= np.abs(states[:, -1, 0] - expected) < 0.5 * model.opt.timestep
             stable &= (np.abs(speed) < trials.FASTEST).all(axis=(1, 2))
-            effort = np.abs(sensors / scene.effort).max(axis=(1, 2), initial=0.0)
+            effort = np.abs(sensors / scene.servos.effort).max(axis=(1, 2), initial=0.0)
         recording = trials.Recording(
             body[:, :, :3], quaternion_from_wxyz_batch(body[:, :, 3:]), effort, stable
         )
@@ -156,7 +156,7 @@ def _control(
     """Controls of steps ``first_step`` to ``last_step``: joint targets, generalised force, root; shape [N, S, ...]."""
     protocol = scene.protocol
     time = trials.step_times(protocol, first_step, last_step)
-    joints = trials.joint_targets(protocol, targets, time)[:, :, scene.actuator_dof]
+    joints = scene.servos.controls(trials.joint_targets(protocol, targets, time))
     force = np.zeros((len(targets), len(time), scene.model.nv))
     if trial is not None:
         force[:, :, scene.object_dof : scene.object_dof + 3] = trials.push_forces(protocol, trial, time)

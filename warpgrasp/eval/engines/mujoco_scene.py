@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.extras import install_extra
+from warpgrasp.eval.engines.hand_file import attach_hand
+from warpgrasp.eval.engines.servos import Servos
 from warpgrasp.eval.protocol.drives import joint_drives
 from warpgrasp.eval.protocol.protocols import Protocol, RootMount
 from warpgrasp.hands.joint_drives import JointDrives
@@ -33,6 +35,7 @@ from warpgrasp.hands.mujoco_spec import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from warpgrasp.objects import ObjectModel
     from warpgrasp.objects.convex_pieces import ConvexPiece
@@ -78,12 +81,12 @@ class Scene:
     """Address of the root's pose in qpos; -1 when the root is a mocap body."""
     joint_qpos: NDArray[np.int64]
     """Address of every moving joint in qpos, in the order of ``moving_link``."""
+    joint_sign: FloatArray
+    """Which way each turns against the hand's joint, in the same order: -1 only where a file describes the hand."""
     moving_link: NDArray[np.int64]
     """Links with a moving joint."""
-    actuator_dof: NDArray[np.int64]
-    """Degree of freedom of the hand that each actuator drives, in the order of ``ctrl``."""
-    effort: FloatArray
-    """Effort limit of each actuator [Nm or N]."""
+    servos: Servos
+    """Actuators of the model."""
     drives: JointDrives
     """Drives of the degrees of freedom of the hand."""
     hand_geom: NDArray[np.bool_]
@@ -92,11 +95,19 @@ class Scene:
     def joint_qpos_values(self, joint_position: FloatArray) -> FloatArray:
         """Values of all moving joints [N, M], mimic joints included, of independent joints [N, J]."""
         hand, link = self.hand, self.moving_link
-        return joint_position[:, hand.joint_dof[link]] * hand.joint_multiplier[link] + hand.joint_offset[link]
+        values = (
+            joint_position[:, hand.joint_dof[link]] * hand.joint_multiplier[link] + hand.joint_offset[link]
+        )
+        return values * self.joint_sign
 
 
 def build_scene(
-    hand: HandModel, model: ObjectModel, pieces: Sequence[ConvexPiece], protocol: Protocol
+    hand: HandModel,
+    model: ObjectModel,
+    pieces: Sequence[ConvexPiece],
+    protocol: Protocol,
+    *,
+    hand_file: Path | None = None,
 ) -> Scene:
     """Compile the scene.
 
@@ -105,10 +116,30 @@ def build_scene(
         model: The object; mass properties come from here and the protocol.
         pieces: Convex pieces of the object.
         protocol: Mass, friction, drives and solver.
+        hand_file: An MJCF file that describes the hand in its place, with servos of its own.
+
+    Raises:
+        ValueError: ``hand_file`` is not a model of the hand.
     """
     mujoco = import_mujoco()
-    compiled = _spec(mujoco, hand, model, pieces, protocol).compile()
-    return _scene(hand, model, protocol, compiled)
+    spec = _spec(mujoco, hand, protocol)
+    _add_object(mujoco, spec, model, pieces, protocol)
+    root = _add_root(mujoco, spec, protocol)
+    if hand_file is None:
+        _add_hand(mujoco, spec, root, hand, protocol)
+        compiled = spec.compile()
+        joints: Sequence[str] = [_joint_name(int(link)) for link in _moving_links(hand)]
+        sign = np.ones(len(joints))
+        drives = joint_drives(hand, protocol)
+        servos = _own_servos(hand, drives)
+    else:
+        attached = attach_hand(
+            mujoco, spec, root, hand, hand_file, _hand_contact(protocol), joint_drives(hand, protocol)
+        )
+        compiled = spec.compile()
+        joints, sign = attached.joint_names, attached.sign
+        servos, drives = attached.servos(mujoco, compiled, hand)
+    return _scene(hand, model, protocol, compiled, joints, sign, servos, drives)
 
 
 def quaternion_to_wxyz_batch(quaternion: FloatArray) -> FloatArray:
@@ -121,12 +152,17 @@ def quaternion_from_wxyz_batch(quaternion: FloatArray) -> FloatArray:
     return np.roll(quaternion, -1, axis=-1)
 
 
-def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: Any) -> Scene:
-    moving = np.flatnonzero(hand.joint_type != JointType.FIXED)
-    driven = hand.driving_links
-    drives = joint_drives(hand, protocol)
+def _scene(
+    hand: HandModel,
+    model: ObjectModel,
+    protocol: Protocol,
+    compiled: Any,
+    joints: Sequence[str],
+    sign: FloatArray,
+    servos: Servos,
+    drives: JointDrives,
+) -> Scene:
     free = compiled.joint(_OBJECT)
-    body_of_geom = compiled.geom_bodyid
     return Scene(
         model=compiled,
         hand=hand,
@@ -135,20 +171,27 @@ def _scene(hand: HandModel, model: ObjectModel, protocol: Protocol, compiled: An
         object_qpos=int(free.qposadr[0]),
         object_dof=int(free.dofadr[0]),
         root_qpos=int(compiled.joint(_ROOT).qposadr[0]) if protocol.root == RootMount.WELD else -1,
-        joint_qpos=np.array(
-            [compiled.joint(_joint_name(int(link))).qposadr[0] for link in moving], dtype=np.int64
-        ),
-        moving_link=moving,
-        actuator_dof=np.array([hand.joint_dof[link] for link in driven], dtype=np.int64),
-        effort=drives.effort[hand.joint_dof[driven]],
+        joint_qpos=np.array([compiled.joint(name).qposadr[0] for name in joints], dtype=np.int64),
+        joint_sign=sign,
+        moving_link=_moving_links(hand),
+        servos=servos,
         drives=drives,
-        hand_geom=body_of_geom != compiled.body(_OBJECT).id,
+        hand_geom=compiled.geom_bodyid != compiled.body(_OBJECT).id,
     )
 
 
-def _spec(
-    mujoco: Any, hand: HandModel, model: ObjectModel, pieces: Sequence[ConvexPiece], protocol: Protocol
-) -> Any:
+def _moving_links(hand: HandModel) -> NDArray[np.int64]:
+    return np.flatnonzero(hand.joint_type != JointType.FIXED)
+
+
+def _own_servos(hand: HandModel, drives: JointDrives) -> Servos:
+    """One servo per independent joint, on the joint that drives it."""
+    dof = hand.joint_dof[hand.driving_links]
+    return Servos(np.eye(hand.dof_count)[dof], np.zeros(len(dof)), drives.effort[dof])
+
+
+def _spec(mujoco: Any, hand: HandModel, protocol: Protocol) -> Any:
+    """An empty scene with the solver of the protocol."""
     spec = mujoco.MjSpec()
     spec.modelname = f"{hand.name}_{protocol.name}"
     spec.compiler.degree = False
@@ -163,8 +206,6 @@ def _spec(
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = protocol.impedance_ratio
     option.noslip_iterations = protocol.noslip_iterations
-    _add_object(mujoco, spec, model, pieces, protocol)
-    _add_hand(mujoco, spec, hand, protocol)
     return spec
 
 
@@ -222,19 +263,23 @@ def _add_object(
         )
 
 
-def _add_hand(mujoco: Any, spec: Any, hand: HandModel, protocol: Protocol) -> None:
-    """The hand on its mocap body, with the drives of the protocol and a sensor of effort for each."""
+def _add_root(mujoco: Any, spec: Any, protocol: Protocol) -> Any:
+    """The body of the root link: a mocap body, or a free body welded to one."""
     if protocol.root == RootMount.FIXED:
-        root = spec.worldbody.add_body(name=_ROOT, mocap=True)
-    else:
-        spec.worldbody.add_body(name=_MOCAP, mocap=True)
-        root = spec.worldbody.add_body(name=_ROOT)
-        root.add_freejoint(name=_ROOT)
-        weld = spec.add_equality(type=mujoco.mjtEq.mjEQ_WELD, name=_ROOT)
-        weld.objtype = mujoco.mjtObj.mjOBJ_BODY
-        weld.name1, weld.name2 = _MOCAP, _ROOT
-        # data: anchor, relative position, relative quaternion (wxyz), torque scale
-        weld.data = equality_data(weld, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+        return spec.worldbody.add_body(name=_ROOT, mocap=True)
+    spec.worldbody.add_body(name=_MOCAP, mocap=True)
+    root = spec.worldbody.add_body(name=_ROOT)
+    root.add_freejoint(name=_ROOT)
+    weld = spec.add_equality(type=mujoco.mjtEq.mjEQ_WELD, name=_ROOT)
+    weld.objtype = mujoco.mjtObj.mjOBJ_BODY
+    weld.name1, weld.name2 = _MOCAP, _ROOT
+    # data: anchor, relative position, relative quaternion (wxyz), torque scale
+    weld.data = equality_data(weld, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    return root
+
+
+def _add_hand(mujoco: Any, spec: Any, root: Any, hand: HandModel, protocol: Protocol) -> None:
+    """The hand below its root, with the drives of the protocol and a sensor of effort for each."""
     options = HandOptions(
         drives=joint_drives(hand, protocol),
         link_names=[f"link_{link}" for link in range(hand.link_count)],

@@ -266,7 +266,7 @@ class _Batch:
     def _write_commands(self, scene: Scene, targets: HandTargets) -> None:
         protocol, length = scene.protocol, max(self._steps)
         time = trials.step_times(protocol, 0, length)
-        control = trials.joint_targets(protocol, targets, time)[:, :, scene.actuator_dof]
+        control = scene.servos.controls(trials.joint_targets(protocol, targets, time))
         self._commands.control.assign(control.astype(np.float32))
         self._commands.root.assign(mocap_targets(protocol, targets, time).astype(np.float32))
         push = [trials.push_forces(protocol, trial, time) for trial in protocol.trials]
@@ -298,7 +298,7 @@ def _layout(scene: Scene) -> Any:
     layout.object_velocity = scene.object_dof
     layout.settle_step_count = trials.settle_step_count(scene.protocol)
     layout.fastest = trials.FASTEST
-    layout.effort = wp.array(scene.effort, dtype=wp.float32)
+    layout.effort = wp.array(scene.servos.effort, dtype=wp.float32)
     return layout
 
 

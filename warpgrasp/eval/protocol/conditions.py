@@ -42,10 +42,13 @@ def squeeze_sentence(rule: SqueezeRule, effort: float | None) -> str:
     return f"{rule.value} at {effort:g} of the limit"
 
 
-def settings_name(protocol: Protocol, engine: str, squeeze: SqueezeRule, effort: float | None) -> str:
+def settings_name(
+    protocol: Protocol, engine: str, squeeze: SqueezeRule, effort: float | None, hand_model: str = ""
+) -> str:
     """Name of the folder of results: the protocol, and every setting that is not the usual one.
 
-    Results of different settings never share a folder; those of several forces do.
+    Results of different settings never share a folder; those of several forces do. ``hand_model`` names the model of the hand
+    that is simulated, where it is another.
     """
     parts = [protocol.name]
     if engine != _USUAL_ENGINE:
@@ -54,6 +57,8 @@ def settings_name(protocol: Protocol, engine: str, squeeze: SqueezeRule, effort:
         parts.append(f"squeeze-{squeeze.value}")
     if effort is not None:
         parts.append(f"effort-{effort:.12g}")
+    if hand_model:
+        parts.append(hand_model)
     return "-".join(parts)
 
 

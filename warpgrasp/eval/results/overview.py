@@ -15,7 +15,7 @@ from typing import Any
 from warpgrasp.base.atomic_file import write_text
 from warpgrasp.base.json_text import json_text
 from warpgrasp.eval.config import EvaluationConfig
-from warpgrasp.eval.protocol.conditions import protocol_sentence, settings_name, squeeze_sentence
+from warpgrasp.eval.protocol.conditions import protocol_sentence, squeeze_sentence
 from warpgrasp.eval.results.agreement import Comparison
 from warpgrasp.eval.results.places import StoredResult, stored_results
 from warpgrasp.eval.results.rows import row_labels, total_rows
@@ -98,9 +98,8 @@ class Overview:
     def sentence(self, force: float, hand: str | None = None) -> str:
         """The protocol at one force."""
         protocol = self.config.protocol
-        return protocol_sentence(
-            protocol if protocol.force is None else protocol.with_force(force), hand=hand
-        )
+        at_force = protocol if protocol.force is None else protocol.with_force(force)
+        return protocol_sentence(at_force, hand=hand) + self.config.hand_sentence()
 
     def write(self) -> None:
         """Write the tables, each file whole or not at all.
@@ -113,9 +112,7 @@ class Overview:
             "protocol": protocol,
             "engine": self.engine,
             "squeeze": self.squeeze,
-            "settings": settings_name(
-                self.config.protocol, self.engine, self.config.squeeze, self.config.squeeze_effort
-            ),
+            "settings": self.config.settings_name(self.engine),
             "rows": self.rows,
             "totals": total_rows(self.rows),
             "skipped": dict(self.failures),

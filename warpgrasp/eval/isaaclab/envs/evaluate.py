@@ -245,9 +245,7 @@ class EvaluateEnv(WarpGraspEnv):
 
     @property
     def _limit(self) -> torch.Tensor:
-        effort = np.asarray(self.hand.dof_effort, dtype=np.float64).copy()
-        effort[self.scenes[0].actuator_dof] = self.scenes[0].effort
-        return self._tensor(effort)
+        return self._tensor(self.scenes[0].drives.effort)
 
     def _start_contacts(self) -> StartContact:
         """Contacts at the reset, found by the MuJoCo scene: the same limits for every engine."""
