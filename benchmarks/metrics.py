@@ -26,8 +26,9 @@ from warpgrasp.eval.metrics.geometry import (
     intersection_volume,
     penetration_depth,
     self_penetration_depth,
+    surface_metrics,
 )
-from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality, volume_quality
+from warpgrasp.eval.metrics.wrench import contact_wrenches, wrench_space_qualities
 from warpgrasp.eval.protocol.protocols import PROTOCOLS
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -51,7 +52,7 @@ class Options:
 def work_of(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> dict[str, Callable[[], Any]]:
     """What an evaluation computes, by name."""
     engine = load_engine("mujoco", workers=1)
-    poses = list(zip(grasps.root_position, grasps.root_quaternion, grasps.joint_position, strict=True))
+    pose = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
     contacts = zip(grasps.contact_position, grasps.contact_normal, strict=True)
     wrenches = [contact_wrenches(*contact, model.center_of_mass, friction=0.2) for contact in contacts]
     work: dict[str, Callable[[], Any]] = {}
@@ -61,12 +62,17 @@ def work_of(hand: HandModel, model: ObjectModel, grasps: GraspSet) -> dict[str, 
         work[f"simulation: {protocol.name}"] = partial(engine.evaluate, scene, targets)
         if protocol.name == "graspqp":
             work["simulation_displacement"] = partial(simulation_displacement, engine, scene, targets)
-    for function in (penetration_depth, contact_distance_consistency, contact_area, intersection_volume):
-        own = partial(function, hand, model)
-        work[function.__name__] = lambda own=own: [own(*pose) for pose in poses]
-    work["self_penetration_depth"] = lambda: [self_penetration_depth(hand, pose[2]) for pose in poses]
-    work["epsilon_quality"] = lambda: [epsilon_quality(wrench) for wrench in wrenches]
-    work["volume_quality"] = lambda: [volume_quality(wrench) for wrench in wrenches]
+    measures = (
+        surface_metrics,
+        penetration_depth,
+        contact_area,
+        contact_distance_consistency,
+        intersection_volume,
+    )
+    for function in measures:
+        work[function.__name__] = partial(function, hand, model, *pose)
+    work["self_penetration_depth"] = partial(self_penetration_depth, hand, pose[2])
+    work["wrench_space_qualities"] = lambda: [wrench_space_qualities(wrench) for wrench in wrenches]
     return work
 
 
@@ -86,7 +92,7 @@ def main() -> None:
     print(f"ms of one core per grasp; machine: {machine_name()}\n")
     print(f"| | {' | '.join(options.names)} |\n|---|{'---|' * len(options.names)}")
     for label, values in rows.items():
-        print(f"| {label} | {' | '.join(f'{value:.0f}' for value in values)} |")
+        print(f"| {label} | {' | '.join(f'{value:.1f}' for value in values)} |")
 
 
 if __name__ == "__main__":

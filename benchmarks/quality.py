@@ -5,9 +5,9 @@
     python benchmarks/quality.py --out quality/ --table                        # the tables of everything measured so far
 
 Resumable: grasps and results of an object are files under ``--out``; a row carries the commit it was made at. Every number
-comes from the saved poses through ``warpgrasp.eval``, which is independent of the kernels, or through trimesh. The denominator
-is the grasps requested. Physics: MuJoCo, ``graspqp`` protocol at ``--force``, and with ``--dexgraspbench`` that one too.
-Objects are split into the nine on which hyper-parameters were chosen and the others.
+comes from the saved poses through ``warpgrasp.eval``, whose kernels are tested against computations on the host, or through
+trimesh. The denominator is the grasps requested. Physics: MuJoCo, ``graspqp`` protocol at ``--force``, and with
+``--dexgraspbench`` that one too. Objects are split into the nine on which hyper-parameters were chosen and the others.
 """
 
 from __future__ import annotations

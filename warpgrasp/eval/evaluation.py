@@ -16,13 +16,12 @@ from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
 from warpgrasp.eval.metrics.geometry import (
-    contact_area,
     contact_distance_consistency,
     intersection_volume,
-    penetration_depth,
     self_penetration_depth,
+    surface_metrics,
 )
-from warpgrasp.eval.metrics.wrench import contact_wrenches, epsilon_quality, volume_quality
+from warpgrasp.eval.metrics.wrench import contact_wrenches, wrench_space_qualities
 from warpgrasp.eval.protocol.conditions import squeeze_sentence
 from warpgrasp.eval.protocol.squeeze_rules import HandTargets, hand_targets
 from warpgrasp.eval.results.case_result import RESULT_VERSION, CaseResult
@@ -147,32 +146,29 @@ def grasp_metrics(
     case: GraspCase, valid: NDArray[np.bool_], *, all_metrics: bool = False
 ) -> dict[str, NDArray[np.float64]]:
     """Metrics of every grasp [N] by name, SI units; NaN for invalid grasps."""
-    hand, model, grasps = case.hand, case.model, case.grasps
-    basic: dict[str, Callable[..., float]] = {
-        "penetration_depth": lambda *pose: penetration_depth(hand, model, *pose),
-        "self_penetration_depth": lambda *pose: self_penetration_depth(hand, pose[2]),
-        "contact_distance_consistency": lambda *pose: contact_distance_consistency(
-            hand, model, *pose, grasp_type=case.grasp_type
-        ),
-        "contact_area": lambda *pose: contact_area(hand, model, *pose),
-    }
+    hand, model, index = case.hand, case.model, np.flatnonzero(valid)
+    grasps = case.grasps.select(index)
+    pose = (grasps.root_position, grasps.root_quaternion, grasps.joint_position)
+    measured: dict[str, NDArray[np.float64]] = {}
+    measured["penetration_depth"], measured["contact_area"] = surface_metrics(hand, model, *pose)
+    measured["self_penetration_depth"] = self_penetration_depth(hand, grasps.joint_position)
+    measured["contact_distance_consistency"] = contact_distance_consistency(
+        hand, model, *pose, grasp_type=case.grasp_type
+    )
     if all_metrics:
-        basic["intersection_volume"] = lambda *pose: intersection_volume(hand, model, *pose)
-    names = [*basic, *(("epsilon_quality", "volume_quality") if all_metrics else ())]
-    columns = {name: np.full(len(grasps), np.nan) for name in names}
-    for index in np.flatnonzero(valid):
-        pose = (grasps.root_position[index], grasps.root_quaternion[index], grasps.joint_position[index])
-        for name, function in basic.items():
-            columns[name][index] = function(*pose)
-        if all_metrics:
-            wrenches = contact_wrenches(
-                grasps.contact_position[index],
-                grasps.contact_normal[index],
-                model.center_of_mass,
-                friction=_METRIC_FRICTION,
+        measured["intersection_volume"] = intersection_volume(hand, model, *pose)
+        contacts = zip(grasps.contact_position, grasps.contact_normal, strict=True)
+        qualities = [
+            wrench_space_qualities(
+                contact_wrenches(*contact, model.center_of_mass, friction=_METRIC_FRICTION)
             )
-            columns["epsilon_quality"][index] = epsilon_quality(wrenches)
-            columns["volume_quality"][index] = volume_quality(wrenches)
+            for contact in contacts
+        ]
+        both = np.array(qualities, dtype=np.float64).reshape(-1, 2)
+        measured["epsilon_quality"], measured["volume_quality"] = both.T
+    columns = {name: np.full(len(case.grasps), np.nan) for name in measured}
+    for name, values in measured.items():
+        columns[name][index] = values
     return columns
 
 

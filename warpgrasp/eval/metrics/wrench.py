@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-__all__ = ["contact_wrenches", "epsilon_quality", "volume_quality"]
+__all__ = ["contact_wrenches", "epsilon_quality", "volume_quality", "wrench_space_qualities"]
 
 FloatArray = NDArray[np.float64]
 
@@ -49,16 +49,24 @@ def contact_wrenches(
     return wrench.reshape(-1, 6)
 
 
+def wrench_space_qualities(wrenches: ArrayLike) -> tuple[float, float]:
+    """:func:`epsilon_quality` and :func:`volume_quality` from one hull, which is what costs."""
+    hull = _hull(wrenches)
+    return (0.0, 0.0) if hull is None else (_epsilon(hull), float(hull.volume))
+
+
 def epsilon_quality(wrenches: ArrayLike) -> float:
     """Radius of the largest ball around the origin inside the hull of wrenches [K, D]; 0 without force closure."""
-    hull = _hull(wrenches)
-    return 0.0 if hull is None else float(max(-hull.equations[:, -1].max(), 0.0))
+    return wrench_space_qualities(wrenches)[0]
 
 
 def volume_quality(wrenches: ArrayLike) -> float:
     """Volume of the hull of wrenches [K, D]; 0 when it is flat."""
-    hull = _hull(wrenches)
-    return 0.0 if hull is None else float(hull.volume)
+    return wrench_space_qualities(wrenches)[1]
+
+
+def _epsilon(hull: ConvexHull) -> float:
+    return float(max(-hull.equations[:, -1].max(), 0.0))
 
 
 def _hull(wrenches: ArrayLike) -> ConvexHull | None:
