@@ -24,6 +24,7 @@ FLOORS = (
     ("synthesis",),
     ("eval",),
     ("generate", "evaluate", "export"),
+    ("dataset",),
 )
 # Inside two large rooms.
 HAND_FLOORS = (

@@ -33,6 +33,7 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "Problem, energy terms, optimisers, seeds and controller targets.",
     ),
     "eval": ("Evaluation", ("eval",), "Protocols, engines, metrics, results and the report."),
+    "dataset": ("Data sets", ("dataset",), "Plans, work items, workers, views, curation."),
     "isaaclab": ("Isaac Lab", ("eval.isaaclab",), "Environments and what they are made of."),
     "kernels": (
         "Kernels",

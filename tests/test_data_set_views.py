@@ -1,0 +1,106 @@
+"""Views: against the geometry that they show, computed independently in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow", reason="data sets need pyarrow (extra scale)")
+
+import pyarrow.parquet as pq
+from data_set_factory import make
+
+from warpgrasp.dataset.plan import ViewEntry
+from warpgrasp.dataset.primitives import write_primitives
+from warpgrasp.dataset.views import add_depth_noise, camera_matrix, object_views, read_picture
+from warpgrasp.grasps.sharded.rows import list_values
+from warpgrasp.objects import load_object
+
+
+def test_depth_and_normals_of_a_box(tmp_path: Path) -> None:
+    """Every seen point lies on the box, and its normal is an axis of the box; tolerances of float32."""
+    (path,) = write_primitives(tmp_path, 1, kinds=("box",))
+    model = load_object(path)
+    half = 0.5 * model.extent
+    views = object_views(model, ViewEntry(count=6, size=48, distance=0.6))
+    for view in range(6):
+        points = views.points(view).astype(np.float64)
+        assert len(points) > 100
+        outside = np.abs(points) - half
+        assert np.abs(outside.max(axis=1)).max() < 2e-6
+        from scipy.spatial.transform import Rotation
+
+        turned = Rotation.from_quat(views.camera_quaternion[view]).apply(views.normal[view][views.mask[view]])
+        axis = outside.argmax(axis=1)
+        edge = np.sort(outside, axis=1)[:, -2] > -1e-5
+        rows = np.arange(len(points))
+        facing = turned[rows, axis] * np.sign(points[rows, axis])
+        assert facing[~edge].min() > 1.0 - 1e-5
+
+
+def test_cameras_are_those_of_opencv(tmp_path: Path) -> None:
+    """Projecting the vertices with K [R | t] must give the outline of the mask."""
+    (path,) = write_primitives(tmp_path, 1, kinds=("cylinder",))
+    model = load_object(path)
+    views = object_views(model, ViewEntry(count=5, size=64))
+    from scipy.spatial.transform import Rotation
+
+    for view in range(5):
+        rotation = Rotation.from_quat(views.camera_quaternion[view]).inv()
+        seen = rotation.apply(model.vertices - views.camera_position[view])
+        assert (seen[:, 2] > 0.3).all()
+        pixel = views.focal[view] * seen[:, :2] / seen[:, 2:] + 0.5 * 63
+        row, column = np.nonzero(views.mask[view])
+        for values, found in ((pixel[:, 0], column), (pixel[:, 1], row)):
+            assert values.min() > 0.0
+            assert values.max() < 63.0
+            assert abs(values.min() - found.min()) < 1.0
+            assert abs(values.max() - found.max()) < 1.0
+
+
+def test_noise_has_the_stated_deviation(tmp_path: Path) -> None:
+    (path,) = write_primitives(tmp_path, 1, kinds=("box",))
+    views = object_views(load_object(path), ViewEntry(count=40, size=64))
+    noise = add_depth_noise(views, seed=0) - views.depth
+    frontal = views.mask & (views.normal[..., 2] < -0.8)
+    expected = 0.0012 + 0.0019 * (views.depth[frontal] - 0.4) ** 2
+    ratio = noise[frontal] / expected
+    assert abs(ratio.std() - 1.0) < 0.02
+    assert abs(ratio.mean()) < 0.02
+
+
+def test_views_of_a_data_set(tmp_path: Path) -> None:
+    plan = ["--primitives", "3", "--methods", "simulated", "--grasps", "1", "--views", "2"]
+    assert make(tmp_path, plan=plan) == 0
+    (file,) = (tmp_path / "views").glob("*.parquet")
+    table = pq.read_table(file)
+    assert len(table) == 6
+    index = pq.read_table(tmp_path / "views.parquet").to_pylist()
+    assert [row["row"] for row in index] == list(range(6))
+    assert {row["path"] for row in index} == {str(file.relative_to(tmp_path))}
+    row = table.slice(3, 1).to_pylist()[0]
+    depth = read_picture(row["depth"]) * row["depth_unit"]
+    mask = read_picture(row["mask"]) > 0
+    assert depth.shape == (128, 128)
+    assert ((depth > 0.0) == mask).all()
+    matrix = camera_matrix(table, 3)
+    r, c = np.nonzero(mask)
+    point = (np.linalg.inv(matrix) @ np.stack([c, r, np.ones_like(c)]) * depth[r, c]).T
+    from scipy.spatial.transform import Rotation
+
+    placed = Rotation.from_quat(row["camera_quaternion"]).apply(point) + row["camera_position"]
+    cloud = list_values(table["points"])[3]
+    assert cloud.shape == (1024, 3)
+    assert row["point_count"] == 1024
+    from scipy.spatial import cKDTree
+
+    assert cKDTree(placed).query(cloud)[0].max() < 1e-4  # half a count of the depth pictures, and float32
+    assert read_picture(row["normal"]).shape == (128, 128, 3)
+
+
+def test_cameras_inside_the_object_are_refused(tmp_path: Path) -> None:
+    (path,) = write_primitives(tmp_path, 1, kinds=("torus",))
+    with pytest.raises(ValueError, match=r"views\.distance must be at least"):
+        object_views(load_object(path), ViewEntry(distance=0.06))

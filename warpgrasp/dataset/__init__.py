@@ -1,0 +1,1 @@
+"""Data sets at scale: one plan, many workers, sharded Parquet files."""

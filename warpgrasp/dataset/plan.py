@@ -1,0 +1,298 @@
+"""What a data set is to hold, as a YAML file or flags: objects x hands x grasp types x contact counts x methods x seeds.
+
+A plan can be as short as::
+
+    objects: ["meshes/*.obj"]
+    hands: [allegro]
+    grasp_types: [power]
+    grasps: 8
+    steps: 60
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.eval.protocol.protocols import Protocol, find_protocol
+from warpgrasp.synthesis.energy_config import ENERGY_PRESETS
+
+__all__ = ["SIMULATED", "MethodEntry", "ObjectEntry", "Plan", "ProtocolEntry", "ViewEntry", "read_plan"]
+
+SIMULATED = "simulated"
+"""Method that writes random poses without any synthesis: for trying a cluster, a file system or a loader."""
+KEEP = ("all", "ok", "held")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectEntry:
+    """Objects of one entry of the plan."""
+
+    path: str = ""
+    """A mesh file, a folder of meshes, a pattern such as ``meshes/**/*.obj``, a list file (``.txt``: one path a line), or the
+    name of a shipped object."""
+    primitives: int = 0
+    """Instead of a path: so many generated objects, see :mod:`warpgrasp.dataset.primitives`."""
+    primitive_seed: int = 0
+    kinds: tuple[str, ...] = ()
+    """Kinds of generated objects; all by default."""
+    scales: tuple[float, ...] = (1.0,)
+    """Factors from the lengths of the files to metres; one object per factor."""
+    target_size: bool = False
+    """Rescale each so that its smallest extent is at most 8 cm and its largest at least 7 cm."""
+    licence: str = ""
+    category: str = ""
+    """For the stratified split; by default the folder of the file, or the kind of a generated object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodEntry:
+    """One way to make grasps."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    """Options of ``python -m warpgrasp.generate``, such as ``["--energy", "dexgraspnet", "--optimizer", "mala"]``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolEntry:
+    """One test that every grasp goes through."""
+
+    name: str
+    forces: tuple[float, ...] = ()
+    """Pushes [N]; those of the protocol by default."""
+
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocol at each force."""
+        protocol = find_protocol(self.name)
+        if not self.forces:
+            return (protocol,)
+        return tuple(protocol.with_force(force) for force in dict.fromkeys(self.forces))
+
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns: ``graspqp_5n``, or ``dexgraspbench`` where the force is not free."""
+        return tuple(
+            (f"{entry.name}_{entry.push_force:g}n" if entry.force is not None else entry.name).replace(
+                "-", "_"
+            )
+            for entry in self.protocols()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewEntry:
+    """Pictures of every object."""
+
+    count: int = 5
+    """Cameras per object."""
+    size: int = 128
+    """Pixels along each side."""
+    points: int = 1024
+    """Points of the partial cloud; at most 4096."""
+    distance: float = 1.0
+    """Radius of the sphere of cameras [m]."""
+    noise: bool = False
+    """Also depth with the noise of a depth camera."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers(
+            self,
+            "views",
+            count=NumberRange(lower=1.0),
+            size=NumberRange(lower=8.0, upper=2048.0),
+            points=NumberRange(lower=1.0, upper=4096.0),
+            distance=NumberRange(lower=0.05, upper=100.0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a data set is to hold.
+
+    Raises:
+        ValueError: A value out of range, an unknown method or protocol, or no objects.
+    """
+
+    objects: tuple[ObjectEntry, ...] = ()
+    """Files, folders, patterns, list files, shipped objects, generated objects."""
+    hands: tuple[str, ...] = ("allegro",)
+    """Names of shipped hands or paths of hand files."""
+    grasp_types: tuple[str, ...] = ("power",)
+    """Grasp types; a hand without one of them leaves it out."""
+    contact_counts: tuple[int, ...] = (12,)
+    """Contacts of a grasp."""
+    methods: tuple[MethodEntry, ...] = (MethodEntry(name="graspqp"),)
+    """Presets of the energy, or a name with options of ``python -m warpgrasp.generate``."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds; each gives ``grasps`` grasps per object."""
+    grasps: int = 32
+    """Grasps per object, hand, grasp type, contact count, method and seed."""
+    steps: int = 7000
+    """Optimiser steps."""
+    samples: int = 2500
+    """Object surface samples of the penetration term."""
+    target: int | None = None
+    """Go on with further seeds until so many grasps of an object count: those that hold under the first protocol, or, without
+    protocols, those with status OK."""
+    rounds: int = 4
+    """With ``target``: at most so many seeds per object."""
+    keep: str = "all"
+    """Which grasps are written: ``all``, ``ok`` (status OK) or ``held`` (under the first protocol)."""
+    protocols: tuple[ProtocolEntry, ...] = ()
+    """Tests of the grasps with status OK, as in ``python -m warpgrasp.evaluate``."""
+    engine: str = "mujoco"
+    """Physics engine of the tests."""
+    metrics: bool = True
+    """Penetration, contact distance and contact area of the tested grasps."""
+    views: ViewEntry | None = None
+    """Pictures of every object."""
+    test_share: float = 0.2
+    """Share of the objects in the split ``test``; all scales of a file are on one side."""
+    split_seed: int = 0
+    objects_per_item: int = 16
+    """Objects of one work item, which is one file; a killed worker loses at most one item."""
+    name: str = "warpgrasp data set"
+    """Title of the data sheet."""
+    licence: str = ""
+    """Licence of the data set, for the data sheet."""
+
+    def __post_init__(self) -> None:
+        at_least_one = NumberRange(lower=1.0)
+        check_numbers(
+            self,
+            "",
+            grasps=at_least_one,
+            steps=at_least_one,
+            samples=at_least_one,
+            rounds=at_least_one,
+            objects_per_item=at_least_one,
+            target=at_least_one,
+            test_share=NumberRange(lower=0.0, upper=1.0),
+        )
+        if self.keep not in KEEP:
+            raise ValueError(f"keep must be one of {', '.join(KEEP)} (got {self.keep!r})")
+        if self.keep == "held" and not self.protocols:
+            raise ValueError("keep: held needs a protocol; name one in protocols, or keep: ok")
+        for name in ("objects", "hands", "grasp_types", "contact_counts", "methods", "seeds"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} must name at least one (got none)")
+            if len(set(map(repr, values))) < len(values):
+                raise ValueError(f"{name} names something twice: {values}")
+        for method in self.methods:
+            if method.name not in (*ENERGY_PRESETS, SIMULATED) and not method.arguments:
+                known = ", ".join((*ENERGY_PRESETS, SIMULATED))
+                raise ValueError(
+                    f"methods must be of {known}, or a mapping with name and arguments (got {method.name!r})"
+                )
+        labels = [label for protocol in self.protocols for label in protocol.labels()]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"protocols names something twice: {', '.join(labels)}")
+
+
+def read_plan(path: Path | None, flags: Mapping[str, Any]) -> Plan:
+    """The plan of a YAML file with flags on top.
+
+    Args:
+        path: YAML file; ``None`` takes the flags alone.
+        flags: Values by field name, as in the file; ``None`` leaves the file's.
+
+    Raises:
+        ValueError: The file cannot be read, has unknown keys, or a value is out of range.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{path} cannot be read as a plan ({reason}); write YAML with key: value."
+            ) from error
+        if not isinstance(loaded, dict):
+            raise ValueError(
+                f"{path} is not a plan: it must hold keys such as objects and hands (got {loaded!r})."
+            )
+        content = loaded
+    content = {**content, **{name: value for name, value in flags.items() if value is not None}}
+    return _plan(content, path.parent if path is not None else Path())
+
+
+def _plan(content: Mapping[str, Any], folder: Path) -> Plan:
+    known = {entry.name for entry in dataclasses.fields(Plan)}
+    unknown = sorted(str(key) for key in content if key not in known)
+    if unknown:
+        raise ValueError(f"a plan has no key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    values = dict(content)
+    if "objects" in values:
+        values["objects"] = tuple(_object(entry, folder) for entry in _listed(values["objects"]))
+    if "methods" in values:
+        values["methods"] = tuple(
+            _entry(MethodEntry, entry, "methods") for entry in _listed(values["methods"])
+        )
+    if "protocols" in values:
+        values["protocols"] = tuple(
+            _entry(ProtocolEntry, entry, "protocols") for entry in _listed(values["protocols"] or [])
+        )
+    if isinstance(values.get("seeds"), int):
+        values["seeds"] = tuple(range(values["seeds"]))
+    if isinstance(values.get("views"), int) and not isinstance(values["views"], bool):
+        values["views"] = {"count": values["views"]} if values["views"] else None
+    if isinstance(values.get("views"), Mapping):
+        values["views"] = _entry(ViewEntry, values["views"], "views")
+    for name in ("hands", "grasp_types", "contact_counts", "seeds"):
+        if name in values:
+            values[name] = tuple(_listed(values[name]))
+    try:
+        return Plan(**values)
+    except TypeError as error:
+        raise ValueError(f"the plan cannot be read: {error}") from error
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _object(entry: Any, folder: Path) -> ObjectEntry:
+    """An entry; paths of a plan file are relative to it."""
+    result: ObjectEntry = _entry(ObjectEntry, entry, "objects", first="path")
+    if bool(result.path) == bool(result.primitives):
+        raise ValueError(f"an entry of objects names a path or a number of primitives (got {entry!r})")
+    beside = folder / result.path
+    is_relative = result.path and not Path(result.path).is_absolute() and folder != Path()
+    return dataclasses.replace(result, path=str(beside)) if is_relative and _names_files(beside) else result
+
+
+def _names_files(path: Path) -> bool:
+    return path.exists() or any(letter in path.name for letter in "*?[") or path.suffix != ""
+
+
+def _entry(kind: type[Any], value: Any, key: str, first: str = "name") -> Any:
+    """A dataclass of a mapping; a word alone is its first field."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str):
+        return kind(**{first: value})
+    if not isinstance(value, Mapping):
+        raise ValueError(f"an entry of {key} must be a word or a mapping (got {value!r})")
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    unknown = [str(name) for name in value if name not in fields]
+    if unknown:
+        raise ValueError(f"an entry of {key} has no key {unknown[0]!r}; known are {', '.join(fields)}")
+    lists = {
+        name: tuple(content) if isinstance(content, list) else content for name, content in value.items()
+    }
+    for name, content in lists.items():
+        if "tuple" in str(fields[name].type) and not isinstance(content, tuple):
+            lists[name] = (content,)
+    try:
+        return kind(**lists)
+    except TypeError as error:
+        raise ValueError(f"an entry of {key} cannot be read: {error}") from error

@@ -1,0 +1,96 @@
+"""What a plan amounts to: items, grasps, bytes and hours, from a short measurement on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warpgrasp.base.warp_device import choose_device
+from warpgrasp.dataset.generations import Cell, Generation
+from warpgrasp.dataset.items import WorkItem
+from warpgrasp.dataset.making import Maker
+from warpgrasp.dataset.worker import item_footer
+from warpgrasp.grasps.sharded.shard import write_table_file
+
+__all__ = ["Estimate", "estimate"]
+
+_PROBE_STEPS = 40
+_PROBE_GRASPS = 16
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected cost of the items of a plan that are still open."""
+
+    items: int
+    grasps: int
+    bytes: float
+    hours: float
+    """Of one CPU core, or of one GPU where ``device`` is CUDA."""
+    device: str
+    probed: tuple[str, ...]
+    """What was measured, one sentence per cell kind."""
+
+
+def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, device: str) -> Estimate:
+    """Measure one object of every hand, grasp type, contact count and method, and scale up.
+
+    A probe runs a few steps on up to 16 grasps, once to compile and twice to separate the cost of a step from the rest. With a
+    target the rounds are not known before: one round is counted.
+    """
+    name = str(choose_device(device))
+    found: dict[tuple[Any, ...], tuple[float, float, float, float]] = {}
+    sentences: list[str] = []
+    seconds = size = 0.0
+    grasps = 0
+    for item in items:
+        if item.cell is None:
+            continue
+        generation = next(g for g in generations if g.number == item.generation)
+        cell = item.cell
+        key = (cell.hand, cell.grasp_type, cell.contact_count, cell.method)
+        if key not in found:
+            found[key] = _measure(generation, cell, item, name)
+            sentences.append(
+                f"{cell.hand}, {cell.grasp_type}, {cell.contact_count} contacts, {cell.method}: "
+                f"{1000.0 * found[key][0]:.3g} ms per grasp and step, {found[key][1]:.3g} s per grasp for the last stage "
+                f"and the tests"
+            )
+        per_step, per_grasp, per_object, row_bytes = found[key]
+        count = len(item.objects) * int(generation.settings["grasps"])
+        grasps += count
+        seconds += (
+            count * (per_step * int(generation.settings["steps"]) + per_grasp)
+            + len(item.objects) * per_object
+        )
+        size += count * row_bytes
+    return Estimate(len(items), grasps, size, seconds / 3600.0, name, tuple(sentences))
+
+
+def _measure(
+    generation: Generation, cell: Cell, item: WorkItem, device: str
+) -> tuple[float, float, float, float]:
+    """Seconds per grasp and step, seconds per grasp beside them, seconds per object, bytes per grasp."""
+    clock = time.perf_counter if device.startswith("cuda") else time.process_time
+    one = dataclasses.replace(item, objects=item.objects[:1])
+    count = min(int(generation.settings["grasps"]), _PROBE_GRASPS)
+    times = []
+    with tempfile.TemporaryDirectory() as folder:
+        for steps in (2 + _PROBE_STEPS, 2, 2 + _PROBE_STEPS):
+            settings = {**generation.settings, "steps": steps, "grasps": count, "target": None, "keep": "all"}
+            probe = dataclasses.replace(generation, settings=settings)
+            maker = Maker(Path(folder), [probe], device=device, workers=1)
+            started = clock()
+            rows = maker.grasps(one)
+            times.append((clock() - started, rows.seconds.get("load", 0.0)))
+            path = Path(folder) / "probe.parquet"
+            size = write_table_file(path, rows.tables, rows.columns.schema(), item_footer(one, rows))
+    made = max(sum(map(len, rows.tables)), 1)
+    per_step = max(times[2][0] - times[1][0], 0.0) / (_PROBE_STEPS * count)
+    per_grasp = max(times[1][0] - times[1][1], 0.0) / count
+    return per_step, per_grasp, times[1][1], size / made
