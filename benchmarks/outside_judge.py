@@ -8,7 +8,9 @@
 3.3.2, hydra-core, trimesh, transforms3d, scikit-learn, torch, imageio, matplotlib, usd-core and qpsolvers[clarabel]. Its 400
 example grasps tell whether it runs: with ``task.max_num=60`` 38 hold. Nothing of it is part of this repository.
 
-Every grasp of RUN is exported, whatever its status, and counts. Hands: Allegro, Shadow, LEAP.
+Every grasp of RUN is exported, whatever its status, and counts. Hands: Allegro, Shadow, LEAP. Our protocol runs twice, with the
+model of the hand that the program uses (``python -m warpgrasp.evaluate --hand-model``) and with ours: that tells apart how the
+protocols differ and how the hands do.
 """
 
 from __future__ import annotations
@@ -108,8 +110,8 @@ def original(folder: Path, hand: str, options: Options) -> dict[str, bool]:
     return verdicts
 
 
-def own(files: list[Path], options: Options) -> dict[str, bool]:
-    """Verdicts of our protocol."""
+def own(files: list[Path], options: Options, hand_file: Path | None) -> dict[str, bool]:
+    """Verdicts of our protocol, on a model of the hand that a file describes or on our own."""
     protocol = dataclasses.replace(
         PROTOCOLS["dexgraspbench"], friction=options.friction, torsional_friction=options.friction / 30.0
     )
@@ -117,13 +119,24 @@ def own(files: list[Path], options: Options) -> dict[str, bool]:
     result = {}
     for file in files:
         case = load_case(file)
-        scene = build_scene(case.hand, case.model, convex_pieces(case.model), protocol)
+        scene = build_scene(case.hand, case.model, convex_pieces(case.model), protocol, hand_file=hand_file)
         targets = hand_targets(
             case.hand, case.grasps, stiffness=scene.drives.stiffness, effort=scene.drives.effort
         )
         held = engine.evaluate(scene, targets).trial_success.all(axis=1)
         result.update({f"{file.stem}/{row:04d}": bool(value) for row, value in enumerate(held)})
     return result
+
+
+def compare(label: str, theirs: dict[str, bool], ours: dict[str, bool]) -> None:
+    """Print how two sets of verdicts agree."""
+    names = sorted(theirs)
+    first, second = (np.array([verdicts[name] for name in names]) for verdicts in (theirs, ours))
+    print(
+        f"{label}: {np.sum(second)} of {len(names)} hold ({100 * np.mean(second):.1f} %), "
+        f"same verdict {100 * np.mean(first == second):.1f} %, kappa {kappa(first, second):.2f}; "
+        f"only theirs {np.sum(first & ~second)}, only ours {np.sum(~first & second)}"
+    )
 
 
 def main() -> None:
@@ -148,17 +161,17 @@ def main() -> None:
             f"{hand}, friction {options.friction:g}: DexGraspBench {count} of {total} requested grasps hold "
             f"({exported.grasp_count} exported), {100 * count / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
         )
-        ours = own(files, options) if options.ours else {}
-    if ours:
-        names = sorted(theirs)
-        first, second = (np.array([verdicts[name] for name in names]) for verdicts in (theirs, ours))
-        print(
-            f"ours {np.sum(second)} of {len(names)} ({100 * np.mean(second):.1f} %), "
-            f"same verdict {100 * np.mean(first == second):.1f} %, kappa {kappa(first, second):.2f}; "
-            f"only theirs {np.sum(first & ~second)}, only ours {np.sum(~first & second)}"
-        )
+        ours = {}
+        if options.ours:
+            theirs_file = options.program / "assets" / "hand" / HANDS[hand] / "right_hand.xml"
+            for model, file in (("its hand", theirs_file), ("our hand", None)):
+                ours[model] = own(files, options, file)
+                compare(f"our protocol on {model}", theirs, ours[model])
     if options.json is not None:
-        rows = {name: {"original": held, "ours": ours.get(name)} for name, held in theirs.items()}
+        rows = {
+            name: {"original": held, **{model: verdicts[name] for model, verdicts in ours.items()}}
+            for name, held in theirs.items()
+        }
         options.json.write_text(
             json.dumps({"hand": hand, "friction": options.friction, "grasps": rows}, indent=1)
         )
