@@ -124,7 +124,7 @@ def _tests(settings: dict[str, Any]) -> str:
     )
     split = settings["split"]
     return (
-        f"{settings['grasps']} grasps per object, hand, grasp type, contact count, method and seed, {settings['steps']} steps. "
+        f"{settings['grasps']} grasps per object, hand, grasp type, contact count, method and seed. "
         f"{tests} {kept[settings['keep']]} The split is by object file, stratified by category, "
         f"{100.0 * split['test_share']:g} % test, seed {split['seed']}."
     )

@@ -56,8 +56,8 @@ class Cell:
             grasp_type=self.grasp_type,
             contact_count=self.contact_count,
             grasp_count=int(settings["grasps"]),
-            step_count=int(settings["steps"]),
-            sample_count=int(settings["samples"]),
+            step_count=int(settings["steps"] or base.step_count),
+            sample_count=int(settings["samples"] or base.sample_count),
             seed=self.seed,
             device=device,
         )
@@ -139,6 +139,7 @@ def open_generations(plan: Plan, folder: Path, *, extend: bool, write: bool = Tr
     settings = _settings(plan)
     objects = planned_objects(plan, folder, known, splits)
     cells, left_out = _cells(plan, settings)
+    settings["contact_width"] = max(cell.contact_count for cell in cells)
     new = Generation(len(earlier), settings, cells, objects, left_out)
     if not earlier:
         if write:
@@ -182,7 +183,6 @@ def _settings(plan: Plan) -> dict[str, Any]:
     if plan.views is not None:
         settings["views"] = {k: v for k, v in to_json(plan.views).items() if k != "type"}
     settings["split"] = {"test_share": plan.test_share, "seed": plan.split_seed}
-    settings["contact_width"] = max(plan.contact_counts)
     settings["name"], settings["licence"] = plan.name, plan.licence
     return settings
 
@@ -258,13 +258,14 @@ def _cells(plan: Plan, settings: Mapping[str, Any]) -> tuple[tuple[Cell, ...], t
         left_out += [f"hand {hand.name} has no {name} grasps" for name in lacking]
         for grasp_type in types:
             candidates = len(hand.contact_candidates(grasp_type).link)
-            for count in plan.contact_counts:
-                if not 1 <= count <= candidates:
-                    raise ValueError(
-                        f"contact_counts must be in [1, {candidates}], the candidate points of hand {hand.name} for "
-                        f"{grasp_type} grasps (got {count})"
-                    )
-                for method in plan.methods:
+            for method in plan.methods:
+                own = _method_config(_arguments(method)).contact_count
+                for count in plan.contact_counts or (own,):
+                    if not 1 <= count <= candidates:
+                        raise ValueError(
+                            f"contact_counts must be in [1, {candidates}], the candidate points of hand {hand.name} for "
+                            f"{grasp_type} grasps (got {count})"
+                        )
                     cells += _seed_cells(plan, settings, hand, str(source), grasp_type, count, method)
     return tuple(cells), tuple(left_out)
 
@@ -289,7 +290,13 @@ def _seed_cells(
     decides = ("target", "rounds", "keep", "protocols", "engine", "metrics", "grasps")
     result = []
     for seed in plan.seeds:
-        key = {"hand": hand.asset_hash, "config": content, "seed": seed, **{k: settings[k] for k in decides}}
+        key = {
+            "hand": hand.asset_hash,
+            "method": method.name,
+            "config": content,
+            "seed": seed,
+            **{k: settings[k] for k in decides},
+        }
         result.append(
             dataclasses.replace(
                 cell,
@@ -305,7 +312,7 @@ def _seed_cells(
 def _arguments(method: MethodEntry) -> tuple[str, ...]:
     if method.name == SIMULATED:
         return ()
-    return method.arguments or ("--energy", method.name)
+    return method.arguments or ("--method", method.name)
 
 
 @functools.lru_cache(maxsize=64)

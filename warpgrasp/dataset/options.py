@@ -36,13 +36,13 @@ class RunOptions:
     contact_counts: Annotated[Numbers, tyro.conf.arg(name="contacts")] = None
     """Contacts of a grasp; several counts are made one after the other."""
     methods: Words = None
-    """Presets: graspqp, dexgraspnet, gendexgrasp; simulated writes random poses, to try a pipeline."""
+    """Methods of python -m warpgrasp.generate (--list-methods); simulated writes random poses, to try a pipeline."""
     seeds: int | None = None
     """Number of seeds; each gives --grasps grasps per object."""
     grasps: int | None = None
     """Grasps per object, hand, grasp type, contact count, method and seed (default: 32)."""
     steps: int | None = None
-    """Optimiser steps (default: 7000)."""
+    """Optimiser steps (default: the method's own)."""
     target: int | None = None
     """Go on with further seeds until so many grasps of an object hold (or are OK, without --protocols)."""
     protocols: Words = None

@@ -20,8 +20,9 @@ from typing import Any
 import yaml
 
 from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.base.user_module import is_reference
 from warpgrasp.eval.protocol.protocols import Protocol, find_protocol
-from warpgrasp.synthesis.energy_config import ENERGY_PRESETS
+from warpgrasp.synthesis.methods import DEFAULT_METHOD, method_names
 
 __all__ = ["SIMULATED", "MethodEntry", "ObjectEntry", "Plan", "ProtocolEntry", "ViewEntry", "read_plan"]
 
@@ -57,7 +58,7 @@ class MethodEntry:
 
     name: str
     arguments: tuple[str, ...] = ()
-    """Options of ``python -m warpgrasp.generate``, such as ``["--energy", "dexgraspnet", "--optimizer", "mala"]``."""
+    """Options of ``python -m warpgrasp.generate``, such as ``["--method", "dexgraspnet", "--optimizer", "mala"]``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,18 +127,18 @@ class Plan:
     """Names of shipped hands or paths of hand files."""
     grasp_types: tuple[str, ...] = ("power",)
     """Grasp types; a hand without one of them leaves it out."""
-    contact_counts: tuple[int, ...] = (12,)
-    """Contacts of a grasp."""
-    methods: tuple[MethodEntry, ...] = (MethodEntry(name="graspqp"),)
-    """Presets of the energy, or a name with options of ``python -m warpgrasp.generate``."""
+    contact_counts: tuple[int, ...] = ()
+    """Contacts of a grasp; the method's own number by default."""
+    methods: tuple[MethodEntry, ...] = (MethodEntry(name=DEFAULT_METHOD),)
+    """Methods of ``python -m warpgrasp.generate``, or a name of yours with options of that command."""
     seeds: tuple[int, ...] = (0,)
     """Seeds; each gives ``grasps`` grasps per object."""
     grasps: int = 32
     """Grasps per object, hand, grasp type, contact count, method and seed."""
-    steps: int = 7000
-    """Optimiser steps."""
-    samples: int = 2500
-    """Object surface samples of the penetration term."""
+    steps: int | None = None
+    """Optimiser steps; the method's own number by default."""
+    samples: int | None = None
+    """Object surface samples of the penetration term; the method's own number by default."""
     target: int | None = None
     """Go on with further seeds until so many grasps of an object count: those that hold under the first protocol, or, without
     protocols, those with status OK."""
@@ -182,15 +183,16 @@ class Plan:
             raise ValueError("keep: held needs a protocol; name one in protocols, or keep: ok")
         for name in ("objects", "hands", "grasp_types", "contact_counts", "methods", "seeds"):
             values = getattr(self, name)
-            if not values:
+            if not values and name != "contact_counts":
                 raise ValueError(f"{name} must name at least one (got none)")
             if len(set(map(repr, values))) < len(values):
                 raise ValueError(f"{name} names something twice: {values}")
         for method in self.methods:
-            if method.name not in (*ENERGY_PRESETS, SIMULATED) and not method.arguments:
-                known = ", ".join((*ENERGY_PRESETS, SIMULATED))
+            known = (*method_names(), SIMULATED)
+            if method.name not in known and not method.arguments and not is_reference(method.name):
                 raise ValueError(
-                    f"methods must be of {known}, or a mapping with name and arguments (got {method.name!r})"
+                    f"methods must be of {', '.join(known)}, my_module:MY_METHOD, or a mapping with name and arguments (got "
+                    f"{method.name!r})"
                 )
         labels = [label for protocol in self.protocols for label in protocol.labels()]
         if len(set(labels)) < len(labels):

@@ -65,7 +65,7 @@ def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, de
         count = len(item.objects) * int(generation.settings["grasps"])
         grasps += count
         seconds += (
-            count * (per_step * int(generation.settings["steps"]) + per_grasp)
+            count * (per_step * cell.config(generation.settings, device="cpu").step_count + per_grasp)
             + len(item.objects) * per_object
         )
         size += count * row_bytes
