@@ -6,8 +6,9 @@ joints and contact indices into a ``GraspState``, call ``problem.evaluate(state)
 ``state.gradient``. Joint limits stand in ``problem.tree.dof_lower`` and ``dof_upper``; contact ``i`` of a grasp may take the
 candidates from ``problem.slot_start[i]`` on, ``problem.slot_count[i]`` of them.
 
-Three members are optional: ``capturable = False`` for a ``step`` that reads arrays back to the host or decides anything there;
-``resolved(problem)``, which returns the optimiser with what it leaves to the problem filled in; and
+Four members are optional: ``capturable = False`` for a ``step`` that reads arrays back to the host or decides anything there;
+``resolved(problem)``, which returns the optimiser with what it leaves to the problem filled in; ``finish(problem, state)``, called
+once after the last step, to change ``state.best`` on the host; and
 ``own_columns(problem, state)``, columns of the results by name [B, ...] for a method that makes its pregrasps, squeezes,
 contacts or status itself.
 """

@@ -176,6 +176,9 @@ def _synthesize(
     with clock.stage("loop"):
         run_steps(problem, optimizer, state, config.step_count, done=1, progress=progress)
         wp.synchronize_device(problem.device)
+    finish = getattr(optimizer, "finish", None)
+    if finish is not None:
+        finish(problem, state)
     columns = _finish(problem, state, config, clock)
     own = getattr(optimizer, "own_columns", None)
     if own is not None:

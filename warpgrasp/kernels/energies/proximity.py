@@ -15,7 +15,7 @@ from warpgrasp.kernels.kinematics import KinematicTree
 from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
 from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["joint_margin_kernel", "sphere_proximity_kernel"]
+__all__ = ["joint_margin_kernel", "joint_middle_kernel", "sphere_proximity_kernel"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -80,4 +80,28 @@ def joint_margin_kernel(
         if upper > lower:
             total += below * below + above * above
             joint_force[grasp, dof] = joint_force[grasp, dof] + 2.0 * weight * (above - below)
+    energy[grasp] = total
+
+
+@wp.kernel
+def joint_middle_kernel(
+    tree: KinematicTree,
+    joint_position: wp.array2d(dtype=wp.float32),  # [B, J]
+    squared: int,
+    weight: float,
+    # outputs
+    energy: wp.array(dtype=wp.float32),  # [B]
+    joint_force: wp.array2d(dtype=wp.float32),  # [B, J]
+):
+    """``sum |q - q_mid|`` or ``sum (q - q_mid)^2`` [rad or m]; its weighted derivative is added to ``joint_force``."""
+    grasp = wp.tid()
+    total = float(0.0)
+    for dof in range(joint_position.shape[1]):
+        way = joint_position[grasp, dof] - 0.5 * (tree.dof_lower[dof] + tree.dof_upper[dof])
+        if squared != 0:
+            total += way * way
+            joint_force[grasp, dof] = joint_force[grasp, dof] + 2.0 * weight * way
+        else:
+            total += wp.abs(way)
+            joint_force[grasp, dof] = joint_force[grasp, dof] + weight * wp.sign(way)
     energy[grasp] = total

@@ -305,7 +305,7 @@ _BODEX = SynthesisConfig(
     ),
     optimizer=OptimizerBodex(),
     initialize=InitializeConfig(
-        inflation=0.1, distance_lower=0.05, distance_upper=0.1, pitch=15.0, tilt=15.0, joint_spread=0.0
+        inflation=0.1, distance_lower=0.04, distance_upper=0.08, pitch=15.0, tilt=15.0, joint_spread=0.0
     ),
     closing=ClosingConfig(steps=0),
 )
