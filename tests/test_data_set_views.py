@@ -12,11 +12,11 @@ pytest.importorskip("pyarrow", reason="data sets need pyarrow (extra scale)")
 import pyarrow.parquet as pq
 from data_set_factory import make
 
-from warpgrasp.dataset.plan import ViewEntry
 from warpgrasp.dataset.primitives import write_primitives
-from warpgrasp.dataset.views import add_depth_noise, camera_matrix, object_views, read_picture
+from warpgrasp.dataset.views import camera_matrix, read_picture
 from warpgrasp.grasps.sharded.rows import list_values
 from warpgrasp.objects import load_object
+from warpgrasp.objects.views import ViewConfig, add_depth_noise, object_views
 
 
 def test_depth_and_normals_of_a_box(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_depth_and_normals_of_a_box(tmp_path: Path) -> None:
     (path,) = write_primitives(tmp_path, 1, kinds=("box",))
     model = load_object(path)
     half = 0.5 * model.extent
-    views = object_views(model, ViewEntry(count=6, size=48, distance=0.6))
+    views = object_views(model, ViewConfig(count=6, size=48, distance=0.6))
     for view in range(6):
         points = views.points(view).astype(np.float64)
         assert len(points) > 100
@@ -44,7 +44,7 @@ def test_cameras_are_those_of_opencv(tmp_path: Path) -> None:
     """Projecting the vertices with K [R | t] must give the outline of the mask."""
     (path,) = write_primitives(tmp_path, 1, kinds=("cylinder",))
     model = load_object(path)
-    views = object_views(model, ViewEntry(count=5, size=64))
+    views = object_views(model, ViewConfig(count=5, size=64))
     from scipy.spatial.transform import Rotation
 
     for view in range(5):
@@ -62,7 +62,7 @@ def test_cameras_are_those_of_opencv(tmp_path: Path) -> None:
 
 def test_noise_has_the_stated_deviation(tmp_path: Path) -> None:
     (path,) = write_primitives(tmp_path, 1, kinds=("box",))
-    views = object_views(load_object(path), ViewEntry(count=40, size=64))
+    views = object_views(load_object(path), ViewConfig(count=40, size=64))
     noise = add_depth_noise(views, seed=0) - views.depth
     frontal = views.mask & (views.normal[..., 2] < -0.8)
     expected = 0.0012 + 0.0019 * (views.depth[frontal] - 0.4) ** 2
@@ -103,4 +103,4 @@ def test_views_of_a_data_set(tmp_path: Path) -> None:
 def test_cameras_inside_the_object_are_refused(tmp_path: Path) -> None:
     (path,) = write_primitives(tmp_path, 1, kinds=("torus",))
     with pytest.raises(ValueError, match=r"views\.distance must be at least"):
-        object_views(load_object(path), ViewEntry(distance=0.06))
+        object_views(load_object(path), ViewConfig(distance=0.06))

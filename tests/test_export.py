@@ -441,7 +441,7 @@ def test_wrong_usage_has_exit_code_two(tmp_path: Path, capsys: Any) -> None:
     assert "best must be at least 1 (got 0)" in capsys.readouterr().err
     with pytest.raises(
         ValueError,
-        match=r"format must be one of dexgraspbench, graspqp, isaac_grasp, mjcf, usd \(got 'xml'\)",
+        match=r"format must be one of dexgraspbench, dexgraspnet, dexlearn, graspqp, isaac_grasp, mjcf, usd \(got 'xml'\)",
     ):
         export_grasps([tmp_path / "a"], tmp_path / "out", format="xml")
     with pytest.raises(SystemExit):

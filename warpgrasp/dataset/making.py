@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.base.atomic_file import OutputError, write_text
+from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.dataset.generations import Cell, Generation
 from warpgrasp.dataset.items import WorkItem
+from warpgrasp.dataset.object_assets import object_record, write_object_asset
 from warpgrasp.dataset.outcomes import Made, Tested, selected_verdicts
 from warpgrasp.dataset.plan import SIMULATED, ProtocolEntry
 from warpgrasp.dataset.planned_objects import PlannedObject
-from warpgrasp.dataset.primitives import obj_text
 from warpgrasp.dataset.simulated import simulated_grasps
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.registry import Engine, load_engine
@@ -31,7 +31,6 @@ from warpgrasp.eval.protocol.verdict import FailureReason
 from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.sharded.columns import Columns
-from warpgrasp.grasps.sharded.folder import object_file_name
 from warpgrasp.grasps.sharded.rows import Lineage, VerdictColumns, grasp_table
 from warpgrasp.grasps.usd_assets import hand_asset
 from warpgrasp.hands import HandModel, load_hand
@@ -121,7 +120,7 @@ class Maker:
         sets = self._synthesize(cell, generation, hand, item.objects, models, rows)
         for entry in item.objects:
             if entry.key in models:
-                rows.objects.append(self._described(entry, models[entry.key]))
+                rows.objects.append(self.described(entry, models[entry.key]))
             if entry.key in sets:
                 self._add(rows, cell, generation, hand, entry, models[entry.key], sets[entry.key])
         return rows
@@ -136,7 +135,9 @@ class Maker:
 
     def described(self, entry: PlannedObject, model: ObjectModel) -> dict[str, Any]:
         """What ``objects.parquet`` says of an object."""
-        return self._described(entry, model)
+        return object_record(
+            model, name=entry.name, licence=entry.licence, category=entry.category, split=entry.split
+        )
 
     # --------------------------------------------------------------------------------------------------- stages
 
@@ -154,30 +155,8 @@ class Maker:
 
     def _object(self, entry: PlannedObject) -> ObjectModel:
         model = load_object(entry.path, scale=entry.scale, target_size=entry.target_size)
-        path = self.folder / "assets" / "objects" / object_file_name(model.mesh_hash)
-        if not path.exists():
-            write_text(path, obj_text(model.vertices, model.faces))
+        write_object_asset(model, self.folder)
         return dataclasses.replace(model, name=entry.name)
-
-    def _described(self, entry: PlannedObject, model: ObjectModel) -> dict[str, Any]:
-        return {
-            "object": entry.name,
-            "object_hash": model.mesh_hash,
-            "file": Path(entry.path).name,
-            "file_hash": entry.file_hash,
-            "scale": model.scale,
-            "extent": model.extent.tolist(),
-            "volume": model.volume,
-            "center_of_mass": model.center_of_mass.tolist(),
-            "inertia_unit_density": model.inertia_unit_density.tolist(),
-            "face_count": len(model.faces),
-            "watertight": model.watertight,
-            "repairs": list(model.repairs),
-            "licence": entry.licence,
-            "category": entry.category,
-            "split": entry.split,
-            "asset": f"assets/objects/{object_file_name(model.mesh_hash)}",
-        }
 
     def _synthesize(
         self,

@@ -22,9 +22,10 @@ import yaml
 from warpgrasp.base.ranges import NumberRange, check_numbers
 from warpgrasp.base.user_module import is_reference
 from warpgrasp.eval.protocol.protocols import Protocol, find_protocol
+from warpgrasp.objects.views import ViewConfig
 from warpgrasp.synthesis.methods import DEFAULT_METHOD, method_names
 
-__all__ = ["SIMULATED", "MethodEntry", "ObjectEntry", "Plan", "ProtocolEntry", "ViewEntry", "read_plan"]
+__all__ = ["SIMULATED", "MethodEntry", "ObjectEntry", "Plan", "ProtocolEntry", "read_plan"]
 
 SIMULATED = "simulated"
 """Method that writes random poses without any synthesis: for trying a cluster, a file system or a loader."""
@@ -87,33 +88,6 @@ class ProtocolEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewEntry:
-    """Pictures of every object."""
-
-    count: int = 5
-    """Cameras per object."""
-    size: int = 128
-    """Pixels along each side."""
-    points: int = 1024
-    """Points of the partial cloud; at most 4096."""
-    distance: float = 1.0
-    """Radius of the sphere of cameras [m]."""
-    noise: bool = False
-    """Also depth with the noise of a depth camera."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(
-            self,
-            "views",
-            count=NumberRange(lower=1.0),
-            size=NumberRange(lower=8.0, upper=2048.0),
-            points=NumberRange(lower=1.0, upper=4096.0),
-            distance=NumberRange(lower=0.05, upper=100.0),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a data set is to hold.
 
@@ -152,7 +126,7 @@ class Plan:
     """Physics engine of the tests."""
     metrics: bool = True
     """Penetration, contact distance and contact area of the tested grasps."""
-    views: ViewEntry | None = None
+    views: ViewConfig | None = None
     """Pictures of every object."""
     test_share: float = 0.2
     """Share of the objects in the split ``test``; all scales of a file are on one side."""
@@ -248,7 +222,7 @@ def _plan(content: Mapping[str, Any], folder: Path) -> Plan:
     if isinstance(values.get("views"), int) and not isinstance(values["views"], bool):
         values["views"] = {"count": values["views"]} if values["views"] else None
     if isinstance(values.get("views"), Mapping):
-        values["views"] = _entry(ViewEntry, values["views"], "views")
+        values["views"] = _entry(ViewConfig, values["views"], "views")
     for name in ("hands", "grasp_types", "contact_counts", "seeds"):
         if name in values:
             values[name] = tuple(_listed(values[name]))

@@ -1,4 +1,4 @@
-"""``python -m warpgrasp.export RUN... --format dexgraspbench|graspqp|isaac_grasp|mjcf|usd -o DIR``: grasps for other tools.
+"""``python -m warpgrasp.export RUN... --format FORMAT -o DIR``: grasps for other tools.
 
 Frames and joint orders are those the reader expects for Allegro, Shadow and LEAP; other hands keep their own, and a file
 ``<hand>_<format>_joints.json`` beside the grasps says which. Exit codes: 0 all grasps written, 1 files or grasps had to be
@@ -29,9 +29,10 @@ class ExportOptions:
     """Write grasps in another tool's format."""
 
     inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """Grasp files (npz) or folders of python -m warpgrasp.generate."""
-    format: Literal["dexgraspbench", "graspqp", "isaac_grasp", "mjcf", "usd"]
-    """dexgraspbench: npy per grasp with object folders; graspqp: torch file per object; isaac_grasp: YAML per
+    """Grasp files (npz), folders of python -m warpgrasp.generate, or data sets of python -m warpgrasp.dataset."""
+    format: Literal["dexgraspbench", "dexgraspnet", "dexlearn", "graspqp", "isaac_grasp", "mjcf", "usd"]
+    """dexgraspbench: npy per grasp with object folders; dexgraspnet: npy per object; dexlearn: training folder with point
+    clouds; graspqp: torch file per object; isaac_grasp: YAML per
     object; mjcf: MuJoCo scene with keyframes
     per object; usd: stage per object."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from warpgrasp.base.atomic_file import write_bytes, write_text
 from warpgrasp.base.json_text import json_text
@@ -31,7 +32,7 @@ from warpgrasp.export.batch import ExportBatch
 from warpgrasp.export.peer_hands import dexgraspbench_hand, pose_xyz_wxyz
 from warpgrasp.objects.convex_pieces import ConvexPiece, convex_pieces
 
-__all__ = ["write_dexgraspbench", "write_object_folder"]
+__all__ = ["stage_poses", "write_dexgraspbench", "write_object_folder"]
 
 _DENSITY = 1000.0  # kg/m^3; the benchmark sets the mass itself
 _STAGES = ("pregrasp", "grasp", "squeeze")
@@ -47,18 +48,7 @@ def write_dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
     peer = dexgraspbench_hand(batch.hand)
     object_folder = folder / "object" / batch.name
     write_object_folder(object_folder, batch, convex_pieces(batch.model))
-    qpos = {}
-    for stage in _STAGES:
-        position, quaternion, joints = (
-            getattr(batch.targets, f"{stage}_{name}") for name in ("position", "quaternion", "joints")
-        )
-        if stage == "squeeze":  # where a wrist is part of the pose, it holds still
-            joints = batch.targets.grasp_joints
-        root = peer.root_poses(batch.hand, position, quaternion, joints)
-        values = peer.joint_values(batch.hand, joints)
-        if stage == "squeeze":
-            values = peer.squeeze_positions(batch.hand, joints, batch.torque, batch.stiffness)
-        qpos[stage] = np.concatenate([pose_xyz_wxyz(*root), values], axis=1)
+    qpos = stage_poses(batch)
     common: dict[str, Any] = {
         "obj_path": str(object_folder.resolve()),
         "obj_scale": float(batch.model.scale),
@@ -79,6 +69,24 @@ def write_dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
     description = json.dumps(peer.description(batch.hand), indent=2)
     write_text(folder / f"{batch.hand.name}_dexgraspbench_joints.json", description + "\n")
     return paths
+
+
+def stage_poses(batch: ExportBatch) -> dict[str, NDArray[np.float64]]:
+    """Poses of the reader's hand at pregrasp, grasp and squeeze: x y z, w x y z, joints, each of shape [N, 7 + K]."""
+    peer = dexgraspbench_hand(batch.hand)
+    qpos = {}
+    for stage in _STAGES:
+        position, quaternion, joints = (
+            getattr(batch.targets, f"{stage}_{name}") for name in ("position", "quaternion", "joints")
+        )
+        if stage == "squeeze":  # where a wrist is part of the pose, it holds still
+            joints = batch.targets.grasp_joints
+        root = peer.root_poses(batch.hand, position, quaternion, joints)
+        values = peer.joint_values(batch.hand, joints)
+        if stage == "squeeze":
+            values = peer.squeeze_positions(batch.hand, joints, batch.torque, batch.stiffness)
+        qpos[stage] = np.concatenate([pose_xyz_wxyz(*root), values], axis=1)
+    return qpos
 
 
 def write_object_folder(folder: Path, batch: ExportBatch, pieces: Sequence[ConvexPiece]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.export.batch import ExportBatch, select_grasps
-from warpgrasp.grasps.case import grasp_files, load_case
+from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
+from warpgrasp.grasps.sharded.folder import DataSetFolder, is_data_set
 from warpgrasp.objects.names import object_name
 
 __all__ = ["EXPORT_FORMATS", "ExportResult", "export_grasps"]
@@ -21,6 +23,18 @@ def _dexgraspbench(batch: ExportBatch, folder: Path) -> list[Path]:
     from warpgrasp.export.dexgraspbench import write_dexgraspbench
 
     return write_dexgraspbench(batch, folder)
+
+
+def _dexgraspnet(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.dexgraspnet import write_dexgraspnet
+
+    return write_dexgraspnet(batch, folder)
+
+
+def _dexlearn(batch: ExportBatch, folder: Path) -> list[Path]:
+    from warpgrasp.export.dexlearn import write_dexlearn
+
+    return write_dexlearn(batch, folder)
 
 
 def _graspqp(batch: ExportBatch, folder: Path) -> list[Path]:
@@ -49,6 +63,8 @@ def _usd(batch: ExportBatch, folder: Path) -> list[Path]:
 
 EXPORT_FORMATS: Mapping[str, Writer] = {
     "dexgraspbench": _dexgraspbench,
+    "dexgraspnet": _dexgraspnet,
+    "dexlearn": _dexlearn,
     "graspqp": _graspqp,
     "isaac_grasp": _isaac_grasp,
     "mjcf": _mjcf,
@@ -57,7 +73,12 @@ EXPORT_FORMATS: Mapping[str, Writer] = {
 """Name of each format and what writes the grasps of one object; imported when used."""
 
 
-_SERVO_FORMATS = ("dexgraspbench", "graspqp", "isaac_grasp")  # hold targets for servos of the reader
+_SERVO_FORMATS = (
+    "dexgraspbench",
+    "dexlearn",
+    "graspqp",
+    "isaac_grasp",
+)  # hold targets for servos of the reader
 
 
 @dataclass(frozen=True)
@@ -90,7 +111,7 @@ def export_grasps(
     """Write grasp files in another tool's format.
 
     Args:
-        inputs: Grasp files (npz) or folders of them.
+        inputs: Grasp files (npz), folders of them, or data sets of ``python -m warpgrasp.dataset``.
         output: Folder, created when missing. Where files of several runs have the same name, each run gets a folder of its
             name in it.
         format: One of :data:`EXPORT_FORMATS`.
@@ -116,14 +137,14 @@ def export_grasps(
         raise ValueError(
             f"format {format!r} carries its own servos: a stiffness (got {stiffness:g}) is for {', '.join(_SERVO_FORMATS)}"
         )
-    files = grasp_files([Path(path) for path in inputs])
-    folders = _folders(files, Path(output))
+    sources = _sources([Path(path) for path in inputs], hand)
+    folders = _folders(list(sources), Path(output))
     paths: list[Path] = []
     failures: dict[str, str] = {}
     grasp_count = flagged_count = 0
-    for file in files:
+    for file, load in sources.items():
         try:
-            case = load_case(file, hand=hand)
+            case = load()
             batch = select_grasps(case, every_status=every_status, best=best, stiffness=stiffness)
         except (ImportError, OutputError):
             raise
@@ -151,6 +172,18 @@ def export_grasps(
             continue
         grasp_count += len(batch)
     return ExportResult(tuple(paths), grasp_count, flagged_count, failures)
+
+
+def _sources(inputs: Sequence[Path], hand: str | None) -> dict[Path, Callable[[], GraspCase]]:
+    """What reads the grasps of each file, or of each object of a data set."""
+    sources: dict[Path, Callable[[], GraspCase]] = {}
+    others = [path for path in inputs if not is_data_set(path)]
+    for path in inputs:
+        if path not in others:
+            sources.update(DataSetFolder(path).cases(hand=hand))
+    if others or not inputs:
+        sources.update({file: functools.partial(load_case, file, hand=hand) for file in grasp_files(others)})
+    return sources
 
 
 def _folders(files: Sequence[Path], output: Path) -> dict[Path, Path]:

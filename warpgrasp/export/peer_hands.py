@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, invert, rotate
 from warpgrasp.hands import HandModel
 
-__all__ = ["PeerDrives", "PeerHand", "PeerJoint", "dexgraspbench_hand", "graspqp_hand", "pose_xyz_wxyz"]
+__all__ = [
+    "PeerDrives",
+    "PeerHand",
+    "PeerJoint",
+    "dexgraspbench_hand",
+    "dexgraspnet_hand",
+    "graspqp_hand",
+    "pose_xyz_wxyz",
+]
 
 FloatArray = NDArray[np.float64]
 _HALF = float(np.sqrt(0.5))
@@ -156,6 +164,11 @@ def dexgraspbench_hand(hand: HandModel) -> PeerHand:
     return _known(_DEXGRASPBENCH, hand)
 
 
+def dexgraspnet_hand(hand: HandModel) -> PeerHand:
+    """The hand as DexGraspNet knows it; with its own root link and joint names where it does not."""
+    return _known(_DEXGRASPNET, hand)
+
+
 def graspqp_hand(hand: HandModel) -> PeerHand:
     """The hand as GraspQP knows it; with its own root link and joint names where it does not."""
     return _known(_GRASPQP, hand)
@@ -281,3 +294,18 @@ _GRASPQP: dict[str, PeerHand] = {
         root="root link of GraspQP's Allegro Hand",
     ),
 }
+
+
+# ------------------------------------------------------------------------------------------------------- DexGraspNet
+
+_SHADOW_WRIST_FREE = PeerHand(
+    anchor="palm",
+    position=(0.0, 0.0, 0.0),
+    quaternion=IDENTITY_QUATERNION,
+    joints=tuple(
+        PeerJoint(f"robot0:{name[:3]}{int(name[3]) - 1}", name, -1.0 if name in _SHADOW_TURNED else 1.0)
+        for name in _SHADOW_JOINTS
+    ),
+    root="palm of DexGraspNet's Shadow Hand (shadow_hand_wrist_free.xml); the wrist itself is part of the pose",
+)
+_DEXGRASPNET: dict[str, PeerHand] = {"shadow": _SHADOW_WRIST_FREE, "shadow_wristless": _SHADOW_WRIST_FREE}

@@ -14,13 +14,14 @@ Layout::
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warpgrasp.grasps.case import CaseError, GraspCase
+from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.sharded.columns import Columns, import_pyarrow, read_footer
 from warpgrasp.grasps.sharded.rows import list_values, read_grasps
 from warpgrasp.hands import HandModel, hand_names, load_hand
@@ -172,12 +173,12 @@ class DataSetFolder:
         self._hands[key] = model
         return model
 
-    def cases(self, *, hand: str | None = None) -> Iterator[tuple[Path, GraspCase | CaseError]]:
-        """The grasps of every object as :class:`~warpgrasp.grasps.case.GraspCase`, object by object.
+    def cases(self, *, hand: str | None = None) -> dict[Path, Callable[[], GraspCase]]:
+        """The grasps of every object as :class:`~warpgrasp.grasps.case.GraspCase`, each read when it is called.
 
-        Each comes with a path that names it, ``<data set>/<hand>/<grasp type>/<object>.npz``, which does not exist. Grasps
-        of several methods, seeds and files lie together where their contact counts and energy terms agree; otherwise
-        the name of the object carries the method. What cannot be read comes as the error.
+        Each has a path that names it, ``<data set>/<hand>/<grasp type>/<object>.npz``, which does not exist. Grasps of several
+        seeds and files lie together; where an object has grasps of several methods or contact counts, its name carries
+        both. A call raises ``ValueError`` where an asset is missing or has changed.
 
         Args:
             hand: Name or path of the hand, where the data set does not find it.
@@ -196,13 +197,12 @@ class DataSetFolder:
         kinds: dict[tuple[str, str, str], int] = {}
         for key in groups:
             kinds[key[:3]] = kinds.get(key[:3], 0) + 1
+        found: dict[Path, Callable[[], GraspCase]] = {}
         for key, members in groups.items():
             name = key[2] if kinds[key[:3]] == 1 else f"{key[2]}_{key[4]}"
             path = self.path / key[0] / key[1] / f"{name}.npz"
-            try:
-                yield path, self._case(path, key, members, hand)
-            except (ValueError, OSError) as error:
-                yield path, CaseError(str(error))
+            found[path] = functools.partial(self._case, path, key, members, hand)
+        return found
 
     def _case(
         self,
