@@ -7,19 +7,22 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from cases import example_objects
 from generate_shell import SMALL, Shell, make_shell
 from rich.console import Console
 
 import warpgrasp.generate.__main__ as generate
 from warpgrasp.base.json_text import to_json
 from warpgrasp.generate.terminal import Report
+from warpgrasp.hands import load_hand
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import WrenchBalance
 from warpgrasp.synthesis.energy_terms import Distance, ForceClosure
 from warpgrasp.synthesis.methods import exchange_closure, find_method, method_config, method_names
 from warpgrasp.synthesis.optimizer import OptimizerMala
-from warpgrasp.synthesis.synthesize import SynthesisConfig
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 OWN_METHOD = """
 from warpgrasp.synthesis.methods import Method, method_config
@@ -102,3 +105,18 @@ def test_methods_are_listed_with_a_line_each(shell: Shell) -> None:
     lines = console.export_text().splitlines()
     assert [line.split()[0] for line in lines] == list(method_names())
     assert shell.synthesis.batches == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in method_names() if name.startswith(("dex", "gen", "graspqp-", "tdg", "qp", "fro"))],
+)
+def test_a_few_steps_of_each_method(name: str) -> None:
+    """Its terms are those of the file and finite, its torques within the efforts, and the file says its name."""
+    config = method_config(name, grasp_count=2, step_count=30, sample_count=60, device="cpu")
+    hand, (model,) = load_hand("allegro"), example_objects(1)
+    (grasps,) = synthesize(hand, [model], config)
+    assert grasps.energy_term_names == tuple(config.energy.active_terms())
+    assert np.isfinite(grasps.energy_terms).all()
+    assert np.abs(grasps.squeeze_torque).max() <= hand.dof_effort.max() * 1.001
+    assert grasps.metadata["config"]["method"] == name

@@ -48,9 +48,12 @@ class GraspState:
     def buffer(
         self, name: str, shape: tuple[int, ...], dtype: Any, *, requires_grad: bool = False
     ) -> wp.array:
-        """Scratch array of an energy term, made at its first use and kept."""
+        """Scratch array of an energy term, made at its first use and kept; its gradient is zero, its values are the last."""
         if name not in self.scratch:
             self.scratch[name] = wp.zeros(
                 shape, dtype=dtype, device=self.root_pose.device, requires_grad=requires_grad
             )
-        return self.scratch[name]
+        array: wp.array = self.scratch[name]
+        if array.requires_grad:
+            array.grad.zero_()  # a tape adds to it
+        return array

@@ -19,7 +19,7 @@ from warpgrasp.kernels.qp.adjoint import QpAdjoint, active_tape, qp_value
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.kernels.spatial import vec6
 
-__all__ = ["launch_force_closure_taped", "singular_value_taped"]
+__all__ = ["launch_closure_energy", "launch_force_closure_taped", "singular_value_taped"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -54,12 +54,20 @@ def _factor_adjoint(
         wrench_adjoint[grasp, column][row] += value_adjoint[grasp] * wp.float32(total)
 
 
-def singular_value_taped(wrench_matrix: wp.array, form: SingularValueForm) -> wp.array:
-    """S(W) of every grasp [B], recorded with its adjoint on the active tape."""
+def singular_value_taped(
+    wrench_matrix: wp.array,
+    form: SingularValueForm,
+    *,
+    value: wp.array | None = None,
+    gradient: wp.array | None = None,
+) -> wp.array:
+    """S(W) of every grasp [B], recorded with its adjoint on the active tape; arrays [B] that are not given are allocated."""
     device = wrench_matrix.device
     count = wrench_matrix.shape[0]
-    value = wp.zeros(count, dtype=wp.float32, device=device, requires_grad=wrench_matrix.requires_grad)
-    gradient = wp.zeros(count, dtype=mat66d, device=device)
+    if value is None:
+        value = wp.zeros(count, dtype=wp.float32, device=device, requires_grad=wrench_matrix.requires_grad)
+    if gradient is None:
+        gradient = wp.zeros(count, dtype=mat66d, device=device)
     wp.launch(
         _factor,
         dim=count,
@@ -127,10 +135,18 @@ def launch_force_closure_taped(
         torque_weight=torque_weight,
     )
     value = qp_value(wrench_matrix, config=qp, adjoint=adjoint).value
+    singular = singular_value_taped(wrench_matrix, factor)
+    launch_closure_energy(value, singular, gain=gain, offset=offset, decay=decay, energy=energy)
+
+
+def launch_closure_energy(
+    value: wp.array, factor: wp.array, *, gain: float, offset: float, decay: float, energy: wp.array
+) -> None:
+    """Add ``g (V + e0) exp(-v S)`` of every grasp to ``energy`` [B], from V [B] and S [B]; taped."""
     wp.launch(
         _energy,
         dim=energy.shape[0],
-        inputs=[gain, offset, decay, value, singular_value_taped(wrench_matrix, factor)],
+        inputs=[gain, offset, decay, value, factor],
         outputs=[energy],
         device=energy.device,
     )
