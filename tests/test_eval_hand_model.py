@@ -62,6 +62,9 @@ def moved(hand: HandModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
             low, high = str(position.get("ctrlrange")).split()
             position.set("ctrlrange", f"{-float(high)} {-float(low)}")
     ElementTree.SubElement(world, "geom", {"type": "plane", "size": "1 1 1"})
+    ElementTree.SubElement(
+        tree.getroot(), "option", {"cone": "pyramidal", "impratio": "77", "timestep": "0.001"}
+    )
     for index, joint in enumerate(hand.joint_names):
         for element in tree.iter():
             for attribute in ("name", "joint"):
@@ -97,6 +100,8 @@ def test_a_moved_and_renamed_model_stands_where_the_hand_does(
     joints = rng.uniform(hand.dof_lower, hand.dof_upper)
     np.testing.assert_allclose(link_points(other, joints, root), link_points(own, joints, root), atol=1.0e-5)
     assert not np.any(other.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+    for name in ("timestep", "impratio", "cone"):
+        assert getattr(other.model.opt, name) == getattr(own.model.opt, name)
     # Friction and softness are the protocol's, stiffness is the file's.
     colliding = other.hand_geom & (other.model.geom_contype > 0)
     assert np.all(other.model.geom_friction[colliding, 0] == protocol.friction)

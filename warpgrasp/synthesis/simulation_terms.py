@@ -214,5 +214,3 @@ def _add_level(
     level: wp.array(dtype=wp.float32),
 ):
     level[0] = dilation[0] + own
-
-

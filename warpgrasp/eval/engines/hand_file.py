@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,11 +183,11 @@ def attach_hand(
     joints = [names[index] for index in match.joint]
     if not _has_position_servos(mujoco, child):
         _give_servos(mujoco, child, hand, joints, drives)
+    for name in (name for name in dir(spec.option) if not name.startswith("_")):
+        setattr(child.option, name, getattr(spec.option, name))  # the protocol's: MuJoCo warns of others
     position, quaternion = invert(match.position, match.quaternion)
     frame = root.add_frame(pos=position, quat=quaternion_to_wxyz(quaternion))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of options of the file, which are the protocol's here
-        frame.attach_body(child.worldbody, _PREFIX, "")
+    frame.attach_body(child.worldbody, _PREFIX, "")
     for actuator in spec.actuators:
         spec.add_sensor(
             name=actuator.name,

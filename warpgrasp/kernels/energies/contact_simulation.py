@@ -63,7 +63,9 @@ class SurfaceDistance:
 class ContactSimulation:
     """Constants of the simulation."""
 
-    motion: wp.array(dtype=vec6)  #: [M] motion of the object in a step: translation [m], rotation vector [rad]
+    motion: wp.array(
+        dtype=vec6
+    )  #: [M] motion of the object in a step: translation [m], rotation vector [rad]
     level: wp.array(dtype=wp.float32)  #: [1] m, dilation of the object
     radius: wp.array(dtype=wp.float32)  #: [O] m, R of the inertia; mass is 1 kg
     friction: float
@@ -73,7 +75,9 @@ class ContactSimulation:
 
 
 @wp.func
-def _phong(mesh: wp.uint64, face: int, u: float, v: float, normals: wp.array2d(dtype=wp.vec3), row: int, blend: float):
+def _phong(
+    mesh: wp.uint64, face: int, u: float, v: float, normals: wp.array2d(dtype=wp.vec3), row: int, blend: float
+):
     """Closest point drawn towards the tangent planes of the vertices, and the interpolated normal."""
     w = 1.0 - u - v
     plain = wp.mesh_eval_position(mesh, face, u, v)
@@ -182,9 +186,7 @@ def push_kernel(
     arm = point - objects.center_of_mass[obj]
     motion = simulation.motion[test]
     rho = wp.dot(normal, point - distance.place[grasp, i])
-    depth = _leaky_depth(
-        simulation.level[0] - _moved_distance(rho, motion, arm, normal), simulation.leak
-    )
+    depth = _leaky_depth(simulation.level[0] - _moved_distance(rho, motion, arm, normal), simulation.leak)
     inertia = 0.4 * simulation.radius[obj] * simulation.radius[obj]
     lever = wp.cross(arm, normal)
     pressure = depth / (1.0 + wp.dot(lever, lever) / inertia)
