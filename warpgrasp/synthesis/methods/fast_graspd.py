@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import warp as wp
 
 from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers

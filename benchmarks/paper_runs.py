@@ -1,0 +1,150 @@
+"""Grasps of a method on some objects and what became of them, made once and kept as files; for ``paper_tables.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.engines.registry import load_engine
+from warpgrasp.eval.evaluation import grasp_metrics, simulation_displacement
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
+from warpgrasp.eval.protocol.squeeze_rules import hand_targets
+from warpgrasp.grasps.case import GraspCase, load_case
+from warpgrasp.hands import load_hand
+from warpgrasp.objects import load_object
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.synthesis.methods import method_config
+from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
+
+__all__ = ["Columns", "Run", "judge", "judged", "load", "make"]
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One method on one hand; what is ``None`` is the method's own."""
+
+    method: str
+    hand: str = "allegro"
+    grasps: int = 32
+    steps: float = 1.0
+    """Share of the method's own number of steps."""
+    grasp_type: str | None = None
+    contacts: int | None = None
+    changes: tuple[tuple[str, Any], ...] = ()
+    """Fields of ``SynthesisConfig`` changed, by name."""
+    title: str = ""
+    """Name of the folder where ``changes`` would not tell it apart."""
+
+    def config(self) -> SynthesisConfig:
+        """The configuration of the synthesis."""
+        own = method_config(self.method, grasp_count=self.grasps, device="cpu", **dict(self.changes))
+        own = dataclasses.replace(own, step_count=max(1, round(self.steps * own.step_count)))
+        if self.grasp_type is not None:
+            own = dataclasses.replace(own, grasp_type=self.grasp_type)
+        return own if self.contacts is None else dataclasses.replace(own, contact_count=self.contacts)
+
+    def folder(self, out: Path) -> Path:
+        """Where its files lie."""
+        config = self.config()
+        kind = f"{config.grasp_type}-{config.contact_count}c-{self.grasps}g-{config.step_count}s"
+        return out / f"{self.title or self.method}-{self.hand}-{kind}"
+
+
+def make(run: Run, path: Path, out: Path) -> Path:
+    """Grasp file of one object, synthesised where it is missing; its CPU time is kept beside it."""
+    file = run.folder(out) / f"{path.stem}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        hand, model = load_hand(run.hand), load_object(path)
+        warm = dataclasses.replace(run.config(), grasp_count=1, step_count=3)
+        synthesize(hand, [model], warm)  # compiles what is not compiled yet
+        started = time.process_time()
+        (grasps,) = synthesize(hand, [model], run.config())
+        seconds = (time.process_time() - started) / run.grasps
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        _update(run, path, out, {"seconds": np.array(seconds), "commit": np.array(commit.stdout.strip())})
+        grasps.save(file)
+    return file
+
+
+def judge(
+    run: Run,
+    path: Path,
+    out: Path,
+    *,
+    forces: Iterable[float] = (5.0,),
+    dexgraspbench: bool = True,
+    metrics: bool = True,
+    slow: bool = False,
+) -> Columns:
+    """Columns of one object's grasps, those that are missing computed: success under the protocols, geometry.
+
+    Columns: ``graspqp_F_success`` [N, 3], ``dexgraspbench_success`` [N, 6], the metrics of ``python -m warpgrasp.evaluate``
+    [N], ``status`` [N], ``seconds`` of CPU time per grasp, ``commit``.
+    """
+    case = load_case(make(run, path, out))
+    known = judged(run, path, out)
+    if "status" not in known:
+        known = _update(run, path, out, {"status": case.grasps.status, "energy": case.grasps.energy})
+    trials = {f"graspqp_{force:g}": PROTOCOLS["graspqp"].with_force(force) for force in forces}
+    if dexgraspbench:
+        trials["dexgraspbench"] = PROTOCOLS["dexgraspbench"]
+    for name, protocol in trials.items():
+        if f"{name}_success" not in known:
+            scene = build_scene(case.hand, case.model, convex_pieces(case.model), protocol)
+            targets = hand_targets(case.hand, case.grasps, stiffness=scene.drives.stiffness)
+            verdict = load_engine("mujoco").evaluate(scene, targets)
+            known = _update(run, path, out, {f"{name}_success": verdict.trial_success})
+    wanted = "epsilon_quality" if slow else "penetration_depth"
+    if (metrics or slow) and wanted not in known:
+        known = _update(run, path, out, _metrics(case, slow))
+    return known
+
+
+def judged(run: Run, path: Path, out: Path) -> Columns:
+    """What is known of one object's grasps."""
+    file = _result(run, path, out)
+    if not file.exists():
+        return {}
+    with np.load(file) as stored:
+        return dict(stored)
+
+
+def load(run: Run, path: Path, out: Path) -> GraspCase:
+    """Grasps of one object with hand and object."""
+    return load_case(run.folder(out) / f"{path.stem}.npz")
+
+
+def _metrics(case: GraspCase, slow: bool) -> Columns:
+    every = np.ones(len(case.grasps), dtype=bool)
+    measured: Columns = dict(grasp_metrics(case, every, all_metrics=slow))
+    if slow:
+        scene = build_scene(case.hand, case.model, convex_pieces(case.model), PROTOCOLS["graspqp"])
+        targets = hand_targets(case.hand, case.grasps, stiffness=scene.drives.stiffness)
+        measured["simulation_displacement"] = simulation_displacement(load_engine("mujoco"), scene, targets)
+    return measured
+
+
+def _result(run: Run, path: Path, out: Path) -> Path:
+    return run.folder(out) / "results" / f"{path.stem}.npz"
+
+
+def _update(run: Run, path: Path, out: Path, columns: Columns) -> Columns:
+    file = _result(run, path, out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    known = judged(run, path, out) | columns
+    partial = file.with_suffix(".partial.npz")
+    np.savez(partial, **known)
+    partial.replace(file)
+    return known
