@@ -45,6 +45,7 @@ class FakeSynthesis:
         *,
         progress: Callable[[Progress], None] | None = None,
         clock: StageClock | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> list[GraspSet]:
         self.before(objects)
         self.batches.append([model.name for model in objects])
@@ -52,7 +53,10 @@ class FakeSynthesis:
         assert progress is not None
         for step in range(1, config.step_count + 1, max(config.step_count // 3, 1)):
             progress(Progress(step, config.step_count, 3.0, 1.0, 0.5))
-        return [self._grasps(hand, model, config) for model in objects]
+        sets = [self._grasps(hand, model, config) for model in objects]
+        if stop is None or not stop():
+            return sets
+        return [dataclasses.replace(one, metadata={**one.metadata, "stopped_at_step": 2}) for one in sets]
 
     def _grasps(self, hand: HandModel, model: ObjectModel, config: SynthesisConfig) -> GraspSet:
         grasps = make_grasp_set(

@@ -226,14 +226,45 @@ def test_unwritable_places_give_one_sentence(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_killed_runs_are_removed_but_not_those_of_living_ones(tmp_path: Path) -> None:
+    """Nor those of another host: nothing is known of its processes. A process number may have been given away again."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(timeout=60)
-    dead = tmp_path / f".warpgrasp-{process.pid}-grasps.npz"
-    alive = tmp_path / f".warpgrasp-{os.getpid()}-grasps.npz"
-    dead.touch()
-    alive.touch()
-    folder = tmp_path / f".warpgrasp-{process.pid}-allegro"
+    own = atomic_file.temporary_path(tmp_path / "grasps.npz")
+    host, me, _, _ = own.name.removeprefix(".warpgrasp-").split("-", 3)
+    assert me == str(os.getpid())
+    kept = [own, tmp_path / f".warpgrasp-elsewhere-{process.pid}-00000000-grasps.npz", tmp_path / "mug.npz"]
+    dead = tmp_path / f".warpgrasp-{host}-{process.pid}-00000000-grasps.npz"
+    namesake = tmp_path / f".warpgrasp-{host}-{me}-00000000-grasps.npz"
+    for path in (*kept, dead, namesake):
+        path.touch()
+    folder = tmp_path / f".warpgrasp-{host}-{process.pid}-00000000-allegro"
     folder.mkdir()
     (folder / "hand.usda").touch()
-    assert atomic_file.remove_temporary_files(tmp_path) == 2
-    assert list(tmp_path.iterdir()) == [alive]
+    assert atomic_file.remove_temporary_files(tmp_path) == 3
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib\n"
+        "from warpgrasp.base.atomic_file import replace_file, scratch_folder\n"
+        f"with scratch_folder() as scratch, replace_file(r'{tmp_path / 'out' / 'a.txt'}') as path:\n"
+        "    path.write_text('half'); print(scratch, flush=True); os.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(tmp_path)}
+    killed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert killed.returncode == -9
+    assert Path(killed.stdout.strip()).is_dir()
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    again = code.replace("os.kill(os.getpid(), 9)", "pass")
+    subprocess.run([sys.executable, "-c", again], env=environment, check=True, timeout=60)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_name_of_any_length_has_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 125 + ".txt")
+    atomic_file.write_text(path, "whole")
+    assert path.read_text() == "whole"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from generate_shell import SMALL, Shell, make_shell
 
 import warpgrasp.generate.__main__ as generate
 from warpgrasp.base import atomic_file
+from warpgrasp.base.command import run_command
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.objects import ObjectModel
 
@@ -123,16 +126,48 @@ def test_interrupt_keeps_finished_objects(shell: Shell) -> None:
     assert not (shell.folder / "out" / "b.npz").exists()
 
 
+def test_sigterm_keeps_the_best_grasps_so_far_and_the_next_call_makes_them_anew(shell: Shell) -> None:
+    def terminate(models: Sequence[ObjectModel]) -> None:
+        if models[0].name == "b":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    shell.synthesis.before = terminate
+    meshes = [shell.mesh(f"{name}.stl", 0.02 + 0.001 * i) for i, name in enumerate("abc")]
+    arguments = (*meshes, "--grasps", "20", "--steps", "9", "--out", "out")
+    assert run_command(lambda: shell(*arguments)) == 143
+    assert "b: its best grasps after 2 of 9 steps" in shell.output
+    assert "ended by SIGTERM; 1 finished objects are kept in out" in shell.output
+    out = shell.folder / "out"
+    assert GraspSet.load(out / "b.npz").metadata["stopped_at_step"] == 2
+    rows = {row["name"]: row for row in json.loads((out / "summary.json").read_text())["objects"]}
+    assert {name: row["stopped_step"] for name, row in rows.items()} == {"a": 0, "b": 2}
+    shell.synthesis.before = lambda models: None
+    assert shell(*arguments) == 0
+    assert shell.synthesis.names == ["a", "b", "b", "c"]
+    assert "stopped_at_step" not in GraspSet.load(out / "b.npz").metadata
+
+
+def test_a_folder_that_is_deleted_while_the_command_runs_is_one_sentence(shell: Shell) -> None:
+    shell.synthesis.before = lambda models: shutil.rmtree(shell.folder / "out")
+    ball = shell.mesh("ball.stl")
+    assert shell(ball, *SMALL) == 1
+    assert (
+        "out was deleted or moved while the command ran; the same command starts over there" in shell.output
+    )
+    shell.synthesis.before = lambda models: None
+    assert shell(ball, *SMALL) == 0
+
+
 _REAL = """
 import sys, time
 import warpgrasp.generate.__main__ as generate
 if {slow!r}:
     inner = generate.synthesize
-    def slow(hand, models, config, progress):
+    def slow(hand, models, config, **others):
         if models[0].name == "b":
             print("READY", flush=True)
             time.sleep(60)
-        return inner(hand, models, config, progress=progress)
+        return inner(hand, models, config, **others)
     generate.synthesize = slow
 sys.exit(generate.main(sys.argv[1:]))
 """

@@ -7,6 +7,7 @@ OpenUSD. Everything else is imported from its module.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from warpgrasp.base.version import VERSION
@@ -40,6 +41,11 @@ __all__ = [
 ]
 
 __version__ = VERSION
+
+if sys.argv[:1] == ["-m"]:  # one of the commands begins, and will import for a second or two
+    from warpgrasp.base.command import quiet_interrupts
+
+    quiet_interrupts()
 
 _MODULES = {
     "EnergyConfig": "synthesis.energy_config",

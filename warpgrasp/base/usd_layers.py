@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from pxr import Sdf, Tf, Usd
 
-from warpgrasp.base.atomic_file import OutputError, replace_file, write_bytes
+from warpgrasp.base.atomic_file import OutputError, replace_file, scratch_folder, write_bytes
 
 __all__ = ["mesh_layers", "write_layers"]
 
@@ -79,8 +78,8 @@ def _own_mesh_layers(path: Path) -> set[Path]:
 
 def _crate_bytes(layer: Sdf.Layer) -> bytes:
     """Content of a crate file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "meshes.usdc"
+    with scratch_folder() as folder:
+        file = folder / "meshes.usdc"
         _export(layer, file, file)
         return file.read_bytes()
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.command import end_of, run_command
+from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.eval.config import EvaluationConfig
@@ -124,15 +126,25 @@ def main(arguments: Sequence[str] | None = None, *, report: EvaluationReport | N
         return 2
     try:
         run.all_files()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, code = end_of(error)
         report.error(
-            f"interrupted; {len(run.finished)} finished files are kept. The same command continues there."
+            f"{word}; {len(run.finished)} finished files are kept. The same command continues there."
         )
-        return 130
+        return code
     except OutputError as error:
         report.error(f"{error} {len(run.finished)} finished files are kept; the same command continues.")
         return 1
     return 1 if run.failures or run.bad_grasps else 0
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be evaluated, as a sentence."""
+    if is_memory_error(error):
+        return memory_sentence(
+            error, "pass fewer --workers, evaluate fewer grasps at once, or give the process more"
+        )
+    return str(error) or type(error).__name__
 
 
 class _Run:
@@ -187,7 +199,7 @@ class _Run:
                 except ImportError:
                     raise  # a package is missing for all files alike
                 except Exception as error:  # whatever it is, the other files finish
-                    self._fail(path, str(error) or type(error).__name__)
+                    self._fail(path, _reason(error))
         overviews = self._write_tables()
         rows = [row for stored in self.finished for row in stored.rows(self.forces)]
         self.report.table(rows)
@@ -354,4 +366,4 @@ class _Run:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -17,6 +17,7 @@ import tyro
 from rich.console import Console
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.command import run_command
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.export import export_grasps
@@ -84,4 +85,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.command import run_command
 from warpgrasp.export.isaac_grasp import read_isaac_grasps
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import example_object_names, example_object_path, load_object
@@ -73,4 +74,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from warpgrasp.base.atomic_file import OutputError, write_text
+from warpgrasp.base.command import end_of, run_command, stop_requested
 from warpgrasp.base.file_hash import file_hash
 from warpgrasp.base.json_text import json_text, to_json
+from warpgrasp.base.memory import free_memory, is_memory_error, memory_sentence
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.warp_device import choose_device
@@ -76,14 +78,15 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
         return 2
     try:
         run.all_objects()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, code = end_of(error)
         report.error(
-            f"interrupted; {len(run.rows)} finished objects are kept in {run.folder.path}. "
+            f"{word}; {len(run.rows)} finished objects are kept in {run.folder.path}. "
             "The same command continues there."
         )
         with suppress(OutputError):
             run.folder.write_summary()
-        return 130
+        return code
     except OutputError as error:  # a full disk fails for every object alike
         report.error(f"{error} {len(run.rows)} finished objects are kept; the same command continues.")
         return 1
@@ -206,25 +209,40 @@ class _Run:
         names = models[0].name if len(models) == 1 else f"{len(models)} objects"
         title = f"{names} ({done + 1}-{done + len(models)} of {self.total})" if self.total > 1 else names
         started = time.perf_counter()
-        try:
-            with self.report.batch(title, self.config.step_count) as batch:
-                sets = synthesize(self.hand, models, self.config, progress=batch.step, clock=self.clock)
-        except OutputError:
-            raise
-        except Exception as error:  # whatever it is, the other objects finish
-            if len(models) > 1:
-                for model in models:
-                    self._synthesize([model])
+        with stop_requested() as stop:  # the best grasps so far are written before the command ends
+            try:
+                with self.report.batch(title, self.config.step_count) as batch:
+                    sets = synthesize(
+                        self.hand, models, self.config, progress=batch.step, clock=self.clock, stop=stop
+                    )
+            except OutputError:
+                raise
+            except Exception as error:  # whatever it is, the other objects finish
+                if len(models) == 1:
+                    self._fail(models[0].path, _reason(error))
+                    return
             else:
-                self._fail(models[0].path, str(error) or type(error).__name__)
-            return
-        seconds = (time.perf_counter() - started) / len(models)
+                self._store(models, sets, names, time.perf_counter() - started)
+                return
+        for model in models:
+            self._synthesize([model])
+
+    def _store(
+        self, models: Sequence[ObjectModel], sets: Sequence[GraspSet], names: str, seconds: float
+    ) -> None:
         for model, grasps in zip(models, sets, strict=True):
             with self.clock.stage("files"):
-                self.rows.append(self.folder.store(model.name, grasps, self.hand, model, seconds=seconds))
+                row = self.folder.store(model.name, grasps, self.hand, model, seconds=seconds / len(models))
+            if row.stopped_step:
+                self.report.say(
+                    f"{model.name}: its best grasps after {row.stopped_step} of {self.config.step_count} steps are in "
+                    f"{self.folder.npz_path(model.name)}; the same command makes it anew"
+                )
+                continue
+            self.rows.append(row)
             if len(self._models) < _GALLERY_TILES:
                 self._models[model.name] = model
-        self.report.say(f"{names}: {seconds * len(models):.1f} s")
+        self.report.say(f"{names}: {seconds:.1f} s")
 
     def _finish(self) -> None:
         with self.clock.stage("summary"):
@@ -336,14 +354,15 @@ def _content_hash(path: Path) -> str:
 
 def _free_memory(device: Any) -> int | None:
     """Bytes a batch may take, or None where that is not known."""
-    if device.is_cuda:
-        return int(_MEMORY_SHARE * device.free_memory)
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return None
-    return int(_MEMORY_SHARE * 1024 * kibibytes)
+    free = device.free_memory if device.is_cuda else free_memory()
+    return None if free is None else int(_MEMORY_SHARE * free)
+
+
+def _reason(error: Exception) -> str:
+    """Why a batch failed, as a sentence."""
+    if is_memory_error(error):
+        return memory_sentence(error, "pass fewer --grasps or --samples, or give the process more")
+    return str(error) or type(error).__name__
 
 
 def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:
@@ -354,4 +373,4 @@ def _memory_sentence(model: ObjectModel, needed: int, available: int, config: Sy
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

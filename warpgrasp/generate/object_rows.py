@@ -27,6 +27,10 @@ _NAN = float("nan")
 _PATIENCE = 0.5  # s for another process to fill the file that it has just created
 
 
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
 @dataclass(frozen=True)
 class ObjectRow:
     """What the summary says about one object."""
@@ -46,6 +50,8 @@ class ObjectRow:
     seconds: float
     """Wall time of the object's share of its batch [s]; NaN where it is not known."""
     settings_hash: str
+    stopped_step: int = 0
+    """Step after which the process was asked to end; 0 where all steps were done. A stopped object is not finished."""
 
     @classmethod
     def from_grasps(cls, name: str, grasps: GraspSet, *, seconds: float = _NAN) -> ObjectRow:
@@ -71,6 +77,7 @@ class ObjectRow:
             },
             seconds=seconds,
             settings_hash=str(grasps.metadata.get("settings_hash", "")),
+            stopped_step=_whole(grasps.metadata.get("stopped_at_step", 0)),
         )
 
     @classmethod
@@ -80,7 +87,8 @@ class ObjectRow:
         Raises:
             KeyError: It is no row of a finished object.
         """
-        values = {entry.name: content[entry.name] for entry in fields(cls)}
+        values = {entry.name: content[entry.name] for entry in fields(cls) if entry.name != "stopped_step"}
+        values["stopped_step"] = _whole(content.get("stopped_step", 0))
         for name in ("energy_best", "energy_median"):
             values[name] = {
                 key: _NAN if value is None else float(value) for key, value in values[name].items()

@@ -26,7 +26,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warpgrasp.base.atomic_file import remove_temporary_files, write_text
+from warpgrasp.base.atomic_file import OutputError, remove_temporary_files, write_text
 from warpgrasp.base.json_text import json_mapping, json_text, to_json
 from warpgrasp.base.version import VERSION
 from warpgrasp.generate.object_rows import ObjectRow, RowFiles
@@ -170,6 +170,7 @@ class RunFolder:
             row
             for row in self._rows.values()
             if row.settings_hash == self.settings_hash
+            and not row.stopped_step
             and row.file_hash == file_hash
             and row.name not in taken
         ]
@@ -221,8 +222,9 @@ class RunFolder:
         """Write the stage, then the npz file, which marks the object as finished, then its row, and return that.
 
         Raises:
-            OutputError: A file cannot be written.
+            OutputError: A file cannot be written, or the folder was deleted while the command ran.
         """
+        self.check()
         metadata = {**grasps.metadata, "settings_hash": self.settings_hash}
         grasps = dataclasses.replace(grasps, metadata=metadata)
         self.path.mkdir(parents=True, exist_ok=True)
@@ -232,6 +234,17 @@ class RunFolder:
         self._rows[name] = row
         self._files.write(row)
         return row
+
+    def check(self) -> None:
+        """Refuse to go on in a folder that was deleted or moved: what was finished in it is not there any more.
+
+        Raises:
+            OutputError: ``config.json`` is gone.
+        """
+        if not (self.path / "config.json").is_file():
+            raise OutputError(
+                f"{self.path} was deleted or moved while the command ran; the same command starts over there."
+            )
 
     def fail(self, path: Path, sentence: str) -> None:
         """Keep the reason why an object file gave no grasps, for the summary.
@@ -246,6 +259,7 @@ class RunFolder:
 
         Other processes may finish objects meanwhile: whoever finishes last lists all.
         """
+        self.check()
         path = self.path / "summary.json"
         state = None
         while state != (now := self._files.state()):

@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from warpgrasp.base.command import run_command
 from warpgrasp.hands import HandModel, hand_names, load_hand
 
 THUMBNAIL = "thumbnail.png"
@@ -90,4 +91,4 @@ def _complain(message: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

@@ -21,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from warpgrasp.base.atomic_file import OutputError, write_text
+from warpgrasp.base.command import end_of, run_command
 from warpgrasp.base.json_text import json_text
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
@@ -108,9 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, ImportError) as error:
         complain(str(error))
         return 2
-    except KeyboardInterrupt:
-        complain(f"interrupted; {len(rows)} finished assets are kept")
-        return 130
+    except KeyboardInterrupt as error:
+        word, code = end_of(error)
+        complain(f"{word}; {len(rows)} finished assets are kept. The same command makes the others.")
+        return code
     if rows:
         _print_table(console, rows)
         console.print(escape(f"assets and objects.json  {options.output}"), soft_wrap=True)
@@ -164,4 +166,4 @@ def _print_table(console: Console, rows: Sequence[AssetReport]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from warpgrasp.base.atomic_file import scratch_folder
 from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.base.usd_layers import mesh_layers
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
@@ -159,8 +159,8 @@ def make_object_asset(
 
 def _read_back(asset: ObjectAsset, model: ObjectModel, file_name: str) -> ObjectModel:
     """The object as synthesis and evaluation will read it, float32; it must be the same solid."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file_name
+    with scratch_folder() as folder:
+        path = folder / file_name
         write_object_asset(path, asset)
         again = load_object(path)
     same_size = np.allclose(again.extent, model.extent, rtol=1.0e-4, atol=1.0e-6)

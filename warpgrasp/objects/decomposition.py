@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.atomic_file import scratch_folder
 from warpgrasp.base.ranges import NumberRange, check_numbers
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import signed_volumes
@@ -71,8 +71,7 @@ def decompose(
     """
     reason = ""
     for vertices, faces, preprocess in _surfaces(model):
-        with tempfile.TemporaryDirectory(prefix="warpgrasp-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             np.savez(
                 folder / "mesh.npz",
                 vertices=vertices,
@@ -119,9 +118,12 @@ def _run(folder: Path, time_limit: float) -> str:
             process.wait()
     if code == 0 and Path(f"{target}.done").exists():
         return ""
+    said = (folder / "errors").read_bytes().decode("utf-8", "replace").strip()
+    if code and any(word in said for word in ("bad_alloc", "MemoryError", "allocate memory")):
+        return "ran out of memory"
     if code == -getattr(signal, "SIGXCPU", 0):
         return f"was stopped after {CPU_LIMIT} s of processor time"
     if code < 0:
         return f"crashed with {signal.Signals(-code).name}"
-    lines = (folder / "errors").read_bytes().decode("utf-8", "replace").strip().splitlines()
+    lines = said.splitlines()
     return f"failed: {lines[-1][:160].rstrip('.')}" if lines else f"failed with exit code {code}"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.objects.bodies import winding_distance
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import farthest_point_indices, feature_normals, sample_surface
@@ -176,6 +177,10 @@ def load_object(
     except ObjectError:
         raise
     except Exception as error:  # no mesh may end the run of the others
+        if is_memory_error(error):
+            raise ObjectError(
+                f"{path}: {memory_sentence(error, 'simplify the mesh, or give the process more')}"
+            ) from error
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(".")
         raise ObjectError(
             f"{path}: cannot be mended ({reason}); repair the mesh in a mesh editor."

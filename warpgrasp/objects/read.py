@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats.obj import read_obj
 from warpgrasp.objects.formats.off import read_off
@@ -47,6 +48,10 @@ def read_mesh(path: Path) -> RawMesh:
     except ObjectError:
         raise
     except (Exception, RecursionError) as error:  # readers raise anything from KeyError to struct.error
+        if is_memory_error(error):
+            raise ObjectError(
+                f"{path}: {memory_sentence(error, 'simplify the mesh, or give the process more')}"
+            ) from error
         lines = f"{type(error).__name__}: {error}".splitlines()
         reason = lines[0][:200].rstrip(".")
         raise ObjectError(f"{path}: cannot be read as {kind} ({reason}); export the mesh again.") from error

@@ -118,6 +118,7 @@ def synthesize(
     *,
     progress: Callable[[Progress], None] | None = None,
     clock: StageClock | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> list[GraspSet]:
     """Synthesise grasps of ``hand`` on every object, all in one batch on the device.
 
@@ -129,15 +130,17 @@ def synthesize(
         progress: Called a few times a second.
         clock: Counts the stages ``upload``, ``seeds``, ``kernels`` (compiled or loaded, and the first step), ``loop``,
             ``closing`` and ``finishing``.
+        stop: Asked after every step whether to end with the best grasps so far.
 
     Returns:
-        One grasp set per object, grasps in the order of their seeds.
+        One grasp set per object, grasps in the order of their seeds. Where ``stop`` ended the steps, the entry
+        ``stopped_at_step`` of the metadata says after which.
 
     Raises:
         ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
     """
     with warp_is_quiet():
-        return _synthesize(hand, objects, config or SynthesisConfig(), progress, clock or StageClock())
+        return _synthesize(hand, objects, config or SynthesisConfig(), progress, clock or StageClock(), stop)
 
 
 def _synthesize(
@@ -146,6 +149,7 @@ def _synthesize(
     config: SynthesisConfig,
     progress: Callable[[Progress], None] | None,
     clock: StageClock,
+    stop: Callable[[], bool] | None,
 ) -> list[GraspSet]:
     with clock.stage("upload"):
         problem = GraspProblem(
@@ -174,7 +178,8 @@ def _synthesize(
         optimizer.step(problem, state)
         wp.synchronize_device(problem.device)
     with clock.stage("loop"):
-        run_steps(problem, optimizer, state, config.step_count, done=1, progress=progress)
+        count = config.step_count
+        taken = run_steps(problem, optimizer, state, count, done=1, progress=progress, stop=stop)
         wp.synchronize_device(problem.device)
     finish = getattr(optimizer, "finish", None)
     if finish is not None:
@@ -183,7 +188,8 @@ def _synthesize(
     own = getattr(optimizer, "own_columns", None)
     if own is not None:
         columns |= own(problem, state)
-    return [_grasp_set(problem, columns, index, config) for index in range(len(problem.objects))]
+    stopped = {"stopped_at_step": taken} if taken < count else {}
+    return [_grasp_set(problem, columns, index, config, stopped) for index in range(len(problem.objects))]
 
 
 def run_steps(
@@ -194,10 +200,11 @@ def run_steps(
     *,
     done: int = 0,
     progress: Callable[[Progress], None] | None = None,
-) -> None:
+    stop: Callable[[], bool] | None = None,
+) -> int:
     """Advance ``state`` to step ``step_count``: the first as plain launches, the others as one captured graph.
 
-    ``done`` steps, at most one, have been taken before.
+    ``done`` steps, at most one, have been taken before. Returns the steps taken in all: fewer where ``stop`` said so.
     """
     if done == 0:
         optimizer.step(problem, state)
@@ -209,12 +216,15 @@ def run_steps(
         advance = functools.partial(wp.capture_launch, capture.graph)
     reported = time.perf_counter()
     for step in range(2, step_count + 1):
+        if stop is not None and stop():
+            return step - 1
         advance()
         if progress is not None and time.perf_counter() - reported > _PROGRESS_PERIOD:
             progress(_progress(state, step, step_count))
             reported = time.perf_counter()
     if progress is not None:
         progress(_progress(state, step_count, step_count))
+    return step_count
 
 
 def _progress(state: OptimizerState, step: int, step_count: int) -> Progress:
@@ -266,7 +276,7 @@ def _columns(
         status = np.where(judged & behind, int(GraspStatus.HAND_BEHIND_WALL), status)
     inside = hand_depth(problem, final) > TOO_DEEP
     status = np.where(judged & inside, int(GraspStatus.HAND_INSIDE_OBJECT), status)
-    columns = {
+    return {
         "root_position": root[:, :3],
         "root_quaternion": root[:, 3:],
         "joint_position": joints,
@@ -283,22 +293,27 @@ def _columns(
         "contact_force": targets.squeeze.force,
         "energy": final.energy.numpy(),
         "energy_terms": final.energy_terms.numpy().T,
+        "status": status,
     }
-    finite = [np.isfinite(column).reshape(len(status), -1).all(axis=1) for column in columns.values()]
-    broken = (status == GraspStatus.OK) & ~np.all(finite, axis=0)
-    return {**columns, "status": np.where(broken, int(GraspStatus.NONFINITE_ENERGY), status)}
 
 
 def _grasp_set(
-    problem: GraspProblem, columns: dict[str, np.ndarray], index: int, config: SynthesisConfig
+    problem: GraspProblem,
+    columns: dict[str, np.ndarray],
+    index: int,
+    config: SynthesisConfig,
+    stopped: dict[str, int],
 ) -> GraspSet:
     start = index * problem.grasp_count
     own = {name: column[start : start + problem.grasp_count].copy() for name, column in columns.items()}
+    finite = [np.isfinite(column).all(axis=tuple(range(1, column.ndim))) for column in own.values()]
+    broken = (own["status"] == GraspStatus.OK) & ~np.all(finite, axis=0)
+    own["status"] = np.where(broken, int(GraspStatus.NONFINITE_ENERGY), own["status"])
     return GraspSet(
         **own,
         joint_names=problem.hand.joint_names,
         energy_term_names=problem.term_names,
-        metadata=_metadata(problem, problem.objects[index], config),
+        metadata={**_metadata(problem, problem.objects[index], config), **stopped},
     )
 
 

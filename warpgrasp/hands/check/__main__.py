@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from warpgrasp.base.atomic_file import scratch_folder
+from warpgrasp.base.command import run_command
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.check.asset import Finding, check_hand
 from warpgrasp.hands.check.trial import run_trial
@@ -45,10 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     findings = check_hand(hand)
     if options.trials:
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             for grasp_type in hand.grasp_types:
                 with errors.status(f"{grasp_type} grasps on five shapes"):
-                    findings.append(_trial(options, grasp_type, Path(folder)))
+                    findings.append(_trial(options, grasp_type, folder))
     table = Table(box=None, pad_edge=False, title=hand.name, title_justify="left")
     for column in ("check", "", "found"):
         table.add_column(column, no_wrap=column != "found")
@@ -76,4 +77,4 @@ def _trial(options: Options, grasp_type: str, folder: Path) -> Finding:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import tyro
 
+from warpgrasp.base.command import run_command
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.hands.convert import Conversion, ConvertConfig, convert_hand
 from warpgrasp.hands.convert.mirror import mirror_hand
@@ -84,4 +85,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

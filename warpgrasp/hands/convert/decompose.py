@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.atomic_file import scratch_folder
 from warpgrasp.geometry.shapes import TriMesh
 
 __all__ = ["decompose_all"]
@@ -53,17 +52,21 @@ def decompose_all(
     found: dict[str, list[FloatArray]] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         jobs = {key: pool.submit(_decompose, *row) for key, row in meshes.items()}
-        for number, (key, job) in enumerate(jobs.items(), start=1):
-            progress(f"splitting meshes into convex pieces, {number} of {len(jobs)}")
-            pieces = job.result()
-            if pieces:
-                found[key] = pieces
+        try:
+            for number, (key, job) in enumerate(jobs.items(), start=1):
+                progress(f"splitting meshes into convex pieces, {number} of {len(jobs)}")
+                pieces = job.result()
+                if pieces:
+                    found[key] = pieces
+        except BaseException:  # an interrupt: what has not begun never does
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return found
 
 
 def _decompose(mesh: TriMesh, threshold: float, limit: int) -> list[FloatArray]:
-    with tempfile.TemporaryDirectory() as name:
-        given, result = Path(name) / "mesh.npz", Path(name) / "pieces.npz"
+    with scratch_folder() as folder:
+        given, result = folder / "mesh.npz", folder / "pieces.npz"
         np.savez(given, vertices=mesh.vertices, faces=mesh.faces, threshold=threshold, limit=limit)
         command = [sys.executable, "-c", _SCRIPT, str(given), str(result), str(_CPU_LIMIT)]
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from warpgrasp.base.atomic_file import scratch_folder
 from warpgrasp.hands.authoring.author import write_hand
 from warpgrasp.hands.authoring.description import HandDescription
 from warpgrasp.hands.convert.annotation_file import (
@@ -128,8 +128,8 @@ def _annotation(
     """Kept sections as they stand, the others proposed on a hand written without annotation; sentences about efforts."""
     if not set(SECTIONS) - set(OPTIONAL) - set(kept):
         return HandAnnotation(**kept), [], []  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory() as folder:
-        bare = _write_and_load(base, Path(folder) / "hand.usda")
+    with scratch_folder() as folder:
+        bare = _write_and_load(base, folder / "hand.usda")
     vendor_names = tuple(link.name for link in source.links)
     bare = dataclasses.replace(bare, link_names=vendor_names)  # the annotation speaks the file's names
     proposed, guesses, efforts = propose(bare, source)
@@ -139,9 +139,9 @@ def _annotation(
 
 
 def _write_and_load(description: HandDescription, path: Path) -> HandModel:
-    """Write the asset beside its final place, check that it loads and can be sampled, then write it there."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".convert-") as folder:
-        trial = Path(folder) / path.name
+    """Write the asset, check that it loads and can be sampled, then write it at its final place."""
+    with scratch_folder() as folder:
+        trial = folder / path.name
         write_hand(description, trial)
         hand = load_hand(trial)
         for grasp_type in hand.grasp_types:

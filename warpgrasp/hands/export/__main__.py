@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from warpgrasp.base.command import run_command
 from warpgrasp.hands.export import export_hand
 
 __all__ = ["main"]
@@ -43,4 +44,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))
