@@ -142,4 +142,5 @@ def launch_signed_distance(
         inputs=[meshes, object_index, points],
         outputs=[distance, normal, closest],
         device=points.device,
+        record_tape=False,
     )

@@ -7,8 +7,8 @@ joints and contact indices into a ``GraspState``, call ``problem.evaluate(state)
 candidates from ``problem.slot_start[i]`` on, ``problem.slot_count[i]`` of them.
 
 Four members are optional: ``capturable = False`` for a ``step`` that reads arrays back to the host or decides anything there;
-``resolved(problem)``, which returns the optimiser with what it leaves to the problem filled in; ``finish(problem, state)``, called
-once after the last step, to change ``state.best`` on the host; and
+``resolved(problem)``, which returns the optimiser with what it leaves to the problem filled in; ``finish(problem, state)``,
+called once after the last step, to change ``state.best`` on the host; and
 ``own_columns(problem, state)``, columns of the results by name [B, ...] for a method that makes its pregrasps, squeezes,
 contacts or status itself.
 """

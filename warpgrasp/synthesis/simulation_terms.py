@@ -19,6 +19,7 @@ from warpgrasp.kernels.energies.contact_simulation import (
     HandSurface,
     SurfaceDistance,
     freeze_surface_kernel,
+    level_kernel,
     push_kernel,
     remaining_motion_kernel,
     touching_kernel,
@@ -143,7 +144,7 @@ class SimulatedPush:
             state.scratch[key] = simulation
         result: ContactSimulation = state.scratch[key]
         wp.launch(
-            _add_level,
+            level_kernel,
             dim=1,
             inputs=[dilation_of(state), self.dilation],
             outputs=[result.level],
@@ -204,13 +205,3 @@ class JointMiddle:
             outputs=[energy, state.joint_force],
             device=problem.device,
         )
-
-
-@wp.kernel(enable_backward=False)
-def _add_level(
-    dilation: wp.array(dtype=wp.float32),
-    own: float,
-    # outputs
-    level: wp.array(dtype=wp.float32),
-):
-    level[0] = dilation[0] + own

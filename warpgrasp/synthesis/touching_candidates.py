@@ -24,13 +24,13 @@ def touching_candidates(
 ) -> NDArray[np.int32]:
     """Contacts [B, C]: in turn the candidate that is nearest to the surface and farthest from those chosen.
 
-    A candidate is worth ``spread`` times its way to the nearest chosen one, less its distance to the object. Every slot keeps to
-    its own candidates, as the grasp type asks.
+    A candidate is worth ``spread`` times its way to the nearest chosen one, less its distance to the object. Every slot keeps
+    to its own candidates, as the grasp type asks.
 
     Args:
         problem: Hand and objects.
         state: Grasps whose link poses are up to date.
-        spread: Millimetres of distance that a centimetre of way is worth, over ten.
+        spread: Distance to the object that a unit of way is worth.
     """
     shape = (problem.batch_size, problem.host_candidates.count)
     position = wp.empty(shape, dtype=wp.vec3, device=problem.device)

@@ -1,4 +1,4 @@
-"""A contact simulation of one step that a tape can differentiate: does the hand stop the object? (Turpin et al. 2023)
+"""A contact simulation of one step that a tape can differentiate, to ask whether the hand stops the object (Turpin et al. 2023).
 
 The hand is thousands of points on its surface and stands still; the object is free, of mass m and inertia ``I = 2/5 m R^2``. In
 each of M tests it starts with another velocity, moves for a time ``h``, and is pushed back by position-based dynamics (Müller
@@ -11,9 +11,9 @@ and against its sliding by at most mu times as much. The pushes of all points th
 motion over ``h`` is the velocity after the step, and the energy is its mean size over the tests.
 
 The distance is that to a smoothed surface: the closest point of the mesh is drawn towards the planes of the vertex normals
-(Boubekeur and Alexa 2008, Phong tessellation). ``level`` dilates the object, so that a hand far away touches it. Points that do not touch have
-no influence on the motion, and would have no gradient; they are given a part of it (leak) where more contact is asked for.
-Closest points and their normals are frozen.
+(Boubekeur and Alexa 2008, Phong tessellation). ``level`` dilates the object, so that a hand far away touches it. Points that
+do not touch have no influence on the motion, and would have no gradient; they are given a part of it (leak) where more
+contact is asked for. Closest points and their normals are frozen.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "HandSurface",
     "SurfaceDistance",
     "freeze_surface_kernel",
+    "level_kernel",
     "push_kernel",
     "remaining_motion_kernel",
     "touching_kernel",
@@ -72,6 +73,17 @@ class ContactSimulation:
     leak: float
     step: float  #: s
     squared: int  #: 1: sum of squares (released program); 0: mean of lengths (paper)
+
+
+@wp.kernel(enable_backward=False)
+def level_kernel(
+    dilation: wp.array(dtype=wp.float32),  # [1] m
+    own: float,
+    # outputs
+    level: wp.array(dtype=wp.float32),  # [1] m
+):
+    """Dilation of the object: that of a schedule and a constant one."""
+    level[0] = dilation[0] + own
 
 
 @wp.func
