@@ -1,4 +1,4 @@
-"""A contact simulation of one step that a tape can differentiate, to ask whether the hand stops the object (Turpin et al. 2023).
+"""A contact simulation of one step that a tape can differentiate (Turpin et al. 2023).
 
 The hand is thousands of points on its surface and stands still; the object is free, of mass m and inertia ``I = 2/5 m R^2``. In
 each of M tests it starts with another velocity, moves for a time ``h``, and is pushed back by position-based dynamics (Müller
