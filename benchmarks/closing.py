@@ -17,7 +17,8 @@ from machine import machine_name
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.eval.metrics.geometry import penetration_depth
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
-from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
+from warpgrasp.synthesis.closing import close_gaps
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.state import GraspState

@@ -12,7 +12,8 @@ from eval_factory import offset_box, pad_hand
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.eval.metrics.geometry import penetration_depth
-from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
+from warpgrasp.synthesis.closing import close_gaps
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.problem import GraspProblem
 

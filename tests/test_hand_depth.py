@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.hands import load_hand
-from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.hand_depth import hand_depth
 from warpgrasp.synthesis.problem import GraspProblem

@@ -10,7 +10,7 @@ import warp as wp
 from cases import example_objects
 
 from warpgrasp.hands import load_hand
-from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.optimizer import OptimizerMalaStar
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import SeedGrasps, seed_grasps

@@ -257,6 +257,7 @@ def test_nearest_points_are_the_nearest() -> None:
         problem.object_index,
         state.link_pose,
         reach,
+        running=wp.ones(problem.batch_size, dtype=wp.int32, device="cpu"),
         distance=distance,
         position=position,
         normal=normal,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from warpgrasp.base.user_module import is_reference, load_reference
-from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.methods import (

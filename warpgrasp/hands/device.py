@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import warp as wp
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from warpgrasp.geometry.clusters import bounding_sphere, clusters_of
 from warpgrasp.geometry.shapes import GeometryType
 from warpgrasp.hands.contact_sampling import ContactCandidates, spread_over_mesh
 from warpgrasp.hands.model import HandModel
@@ -23,6 +25,7 @@ __all__ = ["candidate_set", "hand_geometry", "hand_spheres", "kinematic_tree", "
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 
+_CLUSTER_SIZE = 12  # surface points of the hand in a cluster
 _GEOMETRY_LIMIT = 64  # geometries per hand, one bit each in the mask of a cluster of samples
 
 
@@ -159,9 +162,39 @@ def candidate_set(candidates: ContactCandidates, device: Any) -> CandidateSet:
 
 
 def surface_points(hand: HandModel, device: Any, *, spacing: float = 0.005) -> SurfacePoints:
-    """Points all over the hand's collision surface, one in every square of ``spacing`` [m], and the corners of its shapes."""
-    start, points = [0], []
+    """Points all over the hand's collision surface, one in every square of ``spacing`` [m], and the corners of its shapes.
+
+    The last few results are kept.
+    """
+    return _surface_points(hand, str(device), spacing)
+
+
+@functools.lru_cache(maxsize=8)
+def _surface_points(hand: HandModel, device: str, spacing: float) -> SurfacePoints:
+    points: list[FloatArray] = []
+    spheres: list[FloatArray] = []
+    start, cluster_start, link_start = [0], [0], [0]
+    for own in _points_of_links(hand, spacing):
+        for cluster in clusters_of(own, _CLUSTER_SIZE):
+            points.append(own[cluster])
+            spheres.append(bounding_sphere(own[cluster]))
+            cluster_start.append(cluster_start[-1] + len(cluster))
+        start.append(cluster_start[-1])
+        link_start.append(len(spheres))
+    result = SurfacePoints()
+    result.start = wp.array(start, dtype=wp.int32, device=device)
+    result.position = wp.array(np.concatenate(points), dtype=wp.vec3, device=device)
+    result.link_cluster = wp.array(link_start, dtype=wp.int32, device=device)
+    result.cluster_start = wp.array(cluster_start, dtype=wp.int32, device=device)
+    result.cluster_sphere = wp.array(np.array(spheres), dtype=wp.vec4, device=device)
+    return result
+
+
+def _points_of_links(hand: HandModel, spacing: float) -> list[FloatArray]:
+    """Points on the surface of every link, link frame, each of shape [P, 3]."""
+    links = []
     for link in range(hand.link_count):
+        points = [np.zeros((0, 3))]
         shapes = hand.link_shapes(link)
         for own in shapes:
             triangles = own.mesh.vertices[own.mesh.faces]
@@ -175,8 +208,5 @@ def surface_points(hand: HandModel, device: Any, *, spacing: float = 0.005) -> S
                 if other is not own:
                     hidden |= other.inner_distance(spread) < -1.0e-4
             points.append(spread[~hidden])
-        start.append(sum(len(part) for part in points))
-    result = SurfacePoints()
-    result.start = wp.array(start, dtype=wp.int32, device=device)
-    result.position = wp.array(np.concatenate(points), dtype=wp.vec3, device=device)
-    return result
+        links.append(np.concatenate(points))
+    return links

@@ -50,6 +50,33 @@ def _nearest_node(bound: DistanceBound, object_index: int, p: wp.vec3) -> wp.vec
 
 
 @wp.func
+def _corner_bounds(bound: DistanceBound, object_index: int, p: wp.vec3) -> wp.vec2:
+    """Lower bound of the signed and upper bound of the unsigned distance [m], from all corners of the cell of ``p``.
+
+    A corner that lies from ``p`` in the direction in which the distance grows gives a sharp lower bound, one that lies towards
+    the surface a sharp upper one; some corner is near to either.
+    """
+    low = bound.lower[object_index]
+    step = bound.spacing[object_index]
+    count = bound.node_count[object_index]
+    i = wp.clamp(int(wp.floor((p[0] - low[0]) / step)), 0, count[0] - 2)
+    j = wp.clamp(int(wp.floor((p[1] - low[1]) / step)), 0, count[1] - 2)
+    k = wp.clamp(int(wp.floor((p[2] - low[2]) / step)), 0, count[2] - 2)
+    offset = p - (low + step * wp.vec3(float(i), float(j), float(k)))
+    first = bound.start[object_index] + (i * count[1] + j) * count[2] + k
+    lower = float(-wp.inf)
+    upper = float(wp.inf)
+    for a in range(2):
+        for b in range(2):
+            for c in range(2):
+                way = wp.length(offset - step * wp.vec3(float(a), float(b), float(c)))
+                distance = bound.distance[first + (a * count[1] + b) * count[2] + c]
+                lower = wp.max(lower, distance - way)
+                upper = wp.min(upper, wp.abs(distance) + way)
+    return wp.vec2(lower - _SLACK, upper + _SLACK)
+
+
+@wp.func
 def surely_farther(bound: DistanceBound, object_index: int, p: wp.vec3, reach: float) -> bool:
     """Whether the signed distance of ``p`` to object ``object_index`` is known to exceed ``reach`` [m]."""
     # Outside the bounding box the way to it is a bound, for most points the better one and without a look at the grid.
@@ -57,11 +84,14 @@ def surely_farther(bound: DistanceBound, object_index: int, p: wp.vec3, reach: f
     if wp.length_sq(p - nearest) > reach * reach:  # positive, so beyond a negative reach as well
         return True
     node = _nearest_node(bound, object_index, p)
-    return node[0] - node[1] > reach
+    if node[0] - node[1] > reach:
+        return True
+    if node[0] + node[1] < reach:  # surely nearer: no need to look closer
+        return False
+    return _corner_bounds(bound, object_index, p)[0] > reach
 
 
 @wp.func
 def largest_distance(bound: DistanceBound, object_index: int, p: wp.vec3) -> float:
     """A number [m] not below the unsigned distance of ``p`` to object ``object_index``."""
-    node = _nearest_node(bound, object_index, p)
-    return wp.abs(node[0]) + node[1]
+    return _corner_bounds(bound, object_index, p)[1]

@@ -9,6 +9,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from warpgrasp.geometry.clusters import bounding_sphere, clusters_of
 from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound
 from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet, launch_signed_distance
 from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet
@@ -76,12 +77,12 @@ def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) 
     total = 0
     for model in objects:
         points = model.surface_samples(sample_count)[0]
-        clusters = _clusters(points, np.arange(len(points)))
+        clusters = clusters_of(points, _CLUSTER_SIZE)
         positions.append(points[np.concatenate(clusters)])
         starts.append(total + np.concatenate([[0], np.cumsum([len(c) for c in clusters])]))
-        spheres.append([_bounding_sphere(points[c]) for c in clusters])
+        spheres.append([bounding_sphere(points[c]) for c in clusters])
         groups = [np.concatenate(clusters[k : k + GROUP_SIZE]) for k in range(0, len(clusters), GROUP_SIZE)]
-        group_spheres.append([_bounding_sphere(points[c]) for c in groups])
+        group_spheres.append([bounding_sphere(points[c]) for c in groups])
         total += len(points)
     result = SampleSet()
     result.position = wp.array(np.concatenate(positions), dtype=wp.vec3, device=device)
@@ -89,22 +90,6 @@ def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) 
     result.cluster_sphere = wp.array(np.array(spheres), dtype=wp.vec4, device=device)
     result.group_sphere = wp.array(np.array(group_spheres), dtype=wp.vec4, device=device)
     return result
-
-
-def _clusters(points: np.ndarray, index: np.ndarray) -> list[np.ndarray]:
-    """Split at the median of the longest axis until a cluster has at most ``_CLUSTER_SIZE`` samples."""
-    if len(index) <= _CLUSTER_SIZE:
-        return [index]
-    axis = int(np.argmax(np.ptp(points[index], axis=0)))
-    order = index[np.argsort(points[index, axis], kind="stable")]
-    half = len(order) // 2
-    return _clusters(points, order[:half]) + _clusters(points, order[half:])
-
-
-def _bounding_sphere(points: np.ndarray) -> np.ndarray:
-    center = 0.5 * (points.min(axis=0) + points.max(axis=0))
-    radius = np.linalg.norm(points - center, axis=1).max()
-    return np.append(center, radius * (1.0 + 1e-6) + 1e-7)
 
 
 def distance_bound(objects: Sequence[Solid], meshes: MeshSet, device: Any) -> DistanceBound:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from warpgrasp.synthesis.problem import GraspProblem
     from warpgrasp.synthesis.state import GraspState
 
-__all__ = ["closed_by_touching", "is_force_closed", "touches_enough"]
+__all__ = ["are_force_closed", "closed_by_touching", "is_force_closed", "touches_enough"]
 
 EDGE_COUNT = 8
 """Edges of the friction pyramids; they lie on the Coulomb cone."""
@@ -24,10 +24,7 @@ _RESIDUAL = 1.0e-6  # of the wrench that remains, as a share of all
 def is_force_closed(
     position: NDArray[np.float64], normal: NDArray[np.float64], center: NDArray[np.float64], friction: float
 ) -> bool:
-    """Whether contacts can resist every wrench: their edge wrenches positively span R^6.
-
-    They do iff they have full rank and some ``g >= 0`` gives ``W g = -W 1``, that is ``W (1 + g) = 0`` with every edge pushing
-    (Zurbrügg et al. 2025, Theorem 3.1 (iii)); ``g`` is found by non-negative least squares (Lawson and Hanson 1974).
+    """Whether contacts can resist every wrench; :func:`are_force_closed` of one grasp whose contacts all touch.
 
     Args:
         position: Contact points [m], shape [C, 3].
@@ -35,24 +32,76 @@ def is_force_closed(
         center: Centre of mass [m], shape [3].
         friction: Coulomb coefficient.
     """
-    if len(position) < 2 or not (np.all(np.isfinite(position)) and np.all(np.isfinite(normal))):
-        return False
-    inward = -normal
-    helper = np.where(np.abs(inward[:, :1]) < 0.9, [[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]])
-    first = np.cross(inward, helper)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    second = np.cross(inward, first)
-    angle = 2.0 * np.pi * np.arange(EDGE_COUNT) / EDGE_COUNT
-    tangent = np.cos(angle)[:, None, None] * first + np.sin(angle)[:, None, None] * second
-    force = (inward + friction * tangent).reshape(-1, 3)
-    arm = np.tile(_TORQUE_WEIGHT * (position - center), (EDGE_COUNT, 1))
-    wrench = np.concatenate([force, np.cross(arm, force)], axis=1).T
-    values = np.linalg.svd(wrench, compute_uv=False)
-    if values[-1] < _RANK * values[0]:
-        return False
-    total = wrench.sum(axis=1)
-    _, residual = nnls(wrench, -total)
-    return bool(residual < _RESIDUAL * np.linalg.norm(wrench))
+    touches = np.ones((1, len(position)), dtype=bool)
+    return bool(are_force_closed(position[None], normal[None], touches, center[None], friction)[0])
+
+
+def are_force_closed(
+    position: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    touches: NDArray[np.bool_],
+    center: NDArray[np.float64],
+    friction: float,
+) -> NDArray[np.bool_]:
+    """Whether the contacts that touch can resist every wrench: their edge wrenches positively span R^6.
+
+    They do iff they have full rank and some ``g >= 0`` gives ``W g = -W 1``, that is ``W (1 + g) = 0`` with every edge pushing
+    (Zurbrügg et al. 2025, Theorem 3.1 (iii)); ``g`` is found by non-negative least squares (Lawson and Hanson 1974).
+
+    Args:
+        position: Contact points [m], shape [B, C, 3].
+        normal: Outward normals of the object, shape [B, C, 3].
+        touches: Contacts that count, shape [B, C]; what the others are does not matter.
+        center: Centres of mass [m], shape [B, 3].
+        friction: Coulomb coefficient.
+
+    Returns:
+        Shape [B].
+    """
+    result = np.zeros(len(position), dtype=bool)
+    used = touches[:, :, None]
+    finite = np.isfinite(np.where(used, position, 0.0)) & np.isfinite(np.where(used, normal, 0.0))
+    possible = np.flatnonzero((touches.sum(axis=1) >= 2) & finite.all(axis=(1, 2)))
+    if not len(possible):
+        return result
+    used = used[possible]
+    wrench = _edge_wrenches(
+        np.where(used, position[possible], 0.0),
+        np.where(used, -normal[possible], [1.0, 0.0, 0.0]),
+        center[possible],
+        friction,
+    )
+    wrench *= used[:, :, :, None]
+    columns = wrench.reshape(len(possible), -1, 6)
+    values = np.linalg.svd(columns, compute_uv=False)
+    full = values[:, -1] >= _RANK * values[:, 0]
+    for grasp, own in zip(possible[full], columns[full], strict=True):
+        matrix = own[own.any(axis=1)].T
+        _, residual = nnls(matrix, -matrix.sum(axis=1))
+        result[grasp] = residual < _RESIDUAL * np.linalg.norm(matrix)
+    return result
+
+
+def _edge_wrenches(
+    position: NDArray[np.float64], inward: NDArray[np.float64], center: NDArray[np.float64], friction: float
+) -> NDArray[np.float64]:
+    """Wrenches of the edges of the friction pyramids, shape [B, C, E, 6]."""
+    helper = np.where(np.abs(inward[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    first = _cross(inward, helper)
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    second = _cross(inward, first)
+    angle = 2.0 * np.pi * np.arange(EDGE_COUNT)[:, None] / EDGE_COUNT
+    tangent = np.cos(angle) * first[..., None, :] + np.sin(angle) * second[..., None, :]
+    force = inward[..., None, :] + friction * tangent
+    arm = _TORQUE_WEIGHT * (position - center[:, None])
+    return np.concatenate([force, _cross(arm[..., None, :], force)], axis=-1)
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross product along the last axis; ``numpy.cross`` takes several times as long."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
 
 
 def closed_by_touching(
@@ -61,22 +110,17 @@ def closed_by_touching(
     *,
     touching: float,
     friction: float,
-    only: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Whether the contacts within ``touching`` [m] of the object close each grasp of an evaluated state, shape [B].
-
-    ``only`` [B] are the grasps that are asked about; the others are called not closed.
-    """
-    position, normal = state.contact_position.numpy(), state.object_normal.numpy()
+    """Whether the contacts within ``touching`` [m] of the object close each grasp of an evaluated state, shape [B]."""
     touches = np.abs(state.contact_distance.numpy()) <= touching
-    result = np.zeros(problem.batch_size, dtype=bool)
-    for grasp in range(problem.batch_size) if only is None else np.flatnonzero(only):
-        near = touches[grasp]
-        center = problem.objects[grasp // problem.grasp_count].center_of_mass
-        result[grasp] = is_force_closed(
-            position[grasp, near].astype(np.float64), normal[grasp, near].astype(np.float64), center, friction
-        )
-    return result
+    center = np.array([model.center_of_mass for model in problem.objects])
+    return are_force_closed(
+        state.contact_position.numpy().astype(np.float64),
+        state.object_normal.numpy().astype(np.float64),
+        touches,
+        np.repeat(center, problem.grasp_count, axis=0),
+        friction,
+    )
 
 
 def touches_enough(problem: GraspProblem, state: GraspState, *, touching: float) -> NDArray[np.bool_]:

@@ -75,11 +75,11 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     distance = wp.empty(shape, dtype=wp.float32, device=device)
     position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
     points = surface_points(hand, device)
-    damping, largest = _unknowns(hand)
-    scratch = step_scratch(batch, len(damping), device)
-    damping_array: wp.array = wp.array(damping, dtype=wp.float32, device=device)
-    largest_array: wp.array = wp.array(largest, dtype=wp.float32, device=device)
-    for _ in range(config.opening_steps):
+    running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
+    damping, largest = (wp.array(values, dtype=wp.float32, device=device) for values in _unknowns(hand))
+    scratch = step_scratch(batch, damping.shape[0], device)
+
+    def look() -> None:
         launch_nearest_points(
             points,
             problem.meshes,
@@ -87,10 +87,14 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
             problem.object_index,
             link_pose,
             config.clearance,
+            running=running,
             distance=distance,
             position=position,
             normal=normal,
         )
+
+    def step() -> None:
+        look()
         launch_opening_step(
             problem.tree,
             problem.spheres,
@@ -99,28 +103,26 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
             position,
             normal,
             state.root_pose,
-            damping_array,
-            largest_array,
+            damping,
+            largest,
             clearance=config.clearance,
             sphere_gap=_SPHERE_GAP,
             longest=_LENGTH_STEP,
             root_reach=config.root_reach,
             scratch=scratch,
+            running=running,
             root_pose=root,
             joint_position=joints,
         )
         launch_forward_kinematics(problem.tree, root, joints, link_pose=link_pose)
-    launch_nearest_points(
-        points,
-        problem.meshes,
-        problem.distance_bound,
-        problem.object_index,
-        link_pose,
-        config.clearance,
-        distance=distance,
-        position=position,
-        normal=normal,
-    )
+
+    step()
+    with wp.ScopedCapture(device=device) as capture:  # recorded, not run
+        step()
+    for _ in range(1, config.opening_steps):
+        wp.capture_launch(capture.graph)
+    running.fill_(1)
+    look()
     clearance = distance.numpy().min(axis=(1, 2)).astype(np.float64)
     clear = clearance >= _ENOUGH * config.clearance
     return Pregrasp(root.numpy().astype(np.float64), joints.numpy().astype(np.float64), clearance, clear)

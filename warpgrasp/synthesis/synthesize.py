@@ -21,7 +21,8 @@ from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
+from warpgrasp.synthesis.closing import close_gaps
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.closure import touches_enough
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig

@@ -26,11 +26,12 @@ from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet, geometries_n
 from warpgrasp.kernels.targets.least_squares import (
     StepScratch,
     add_motion,
+    add_push,
     add_row,
     add_spheres,
     clear_system,
     move_joints,
-    solve_within_limits,
+    solve_with_pushes,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ _TOUCHING_GAIN = wp.constant(
 class ClosingInputs:
     """What a step looks at, at the hand's present pose."""
 
+    allowance: wp.array(dtype=wp.float32)  #: [B] m, depth that asks for nothing
     link_pose: wp.array2d(dtype=wp.transform)  #: [B, L]
     contact_index: wp.array2d(dtype=wp.int32)  #: [B, C]
     contact_position: wp.array2d(dtype=wp.vec3)  #: [B, C] m
@@ -74,11 +76,13 @@ class ClosingLimits:
     """Hyper-parameters of a step; lengths in metres."""
 
     reach: float  #: contacts within it are brought to the object
-    allowance: float  #: depth that asks for nothing
+    near: float  #: points at this signed distance, and nearer ones, are looked after
+    still: float  #: a grasp whose contacts move less in a step is left as it is
     sphere_gap: float
     longest: float  #: way that a row asks for
     length_step: float  #: largest way of the root, and of a sliding joint
     angle_step: float  #: rad, largest turn of the root
+    hand_length: float  #: arm by which turns count as ways
 
 
 @wp.kernel
@@ -93,12 +97,16 @@ def closing_step(
     largest: wp.array(dtype=wp.float32),  # [6 + J]
     scratch: StepScratch,
     # outputs
+    running: wp.array(dtype=wp.int32),  # [B] in place; 0 where the hand has come to rest
     root_pose: wp.array(dtype=wp.transform),  # [B] in place
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J] in place
 ):
-    """One step of every grasp, in place."""
+    """One step of every grasp that is still running, in place."""
     grasp = wp.tid()
+    if running[grasp] == 0:
+        return
     clear_system(scratch, grasp, damping)
+    allowance = inputs.allowance[grasp]
     for c in range(inputs.contact_distance.shape[1]):
         d = inputs.contact_distance[grasp, c]
         if wp.abs(d) < limits.reach:
@@ -110,23 +118,24 @@ def closing_step(
             add_row(scratch, grasp, 1.0, wp.clamp(-d, -limits.longest, limits.longest))
     for link in range(inputs.point_distance.shape[1]):
         for slot in range(inputs.point_distance.shape[2]):
-            deep = -inputs.point_distance[grasp, link, slot] - limits.allowance
-            if deep > 0.0:
+            d = inputs.point_distance[grasp, link, slot]
+            if d < limits.near:
+                deep = -d - allowance
                 normal = inputs.point_normal[grasp, link, slot]
                 point = inputs.point_position[grasp, link, slot]
                 add_motion(tree, inputs.link_pose, grasp, link, point, normal, 6, scratch.row)
-                add_row(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
+                add_push(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
     for g in range(inputs.sample_depth.shape[1]):
-        deep = inputs.sample_depth[grasp, g] - limits.allowance
+        deep = inputs.sample_depth[grasp, g] - allowance
         if deep > 0.0:
             link = geometry.link[g]
             point = inputs.sample_position[grasp, g]
             add_motion(
                 tree, inputs.link_pose, grasp, link, point, -inputs.sample_normal[grasp, g], 6, scratch.row
             )
-            add_row(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
+            add_push(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
     add_spheres(tree, spheres, inputs.link_pose, grasp, limits.sphere_gap, limits.longest, 6, scratch)
-    solve_within_limits(tree, scratch, grasp, 6, joint_position)
+    solve_with_pushes(tree, scratch, grasp, 6, joint_position)
     way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
     way = way * wp.min(1.0, limits.length_step / wp.max(wp.length(way), 1.0e-12))
     turn = wp.vec3(scratch.step[grasp, 3], scratch.step[grasp, 4], scratch.step[grasp, 5])
@@ -137,6 +146,12 @@ def closing_step(
         wp.normalize(rotation_from_vector(turn) * wp.transform_get_rotation(pose)),
     )
     move_joints(tree, scratch, grasp, 6, largest, joint_position)
+    # joints move a point by at most a hand's length times their turn
+    moved = wp.length(way) + limits.hand_length * wp.length(turn)
+    for dof in range(joint_position.shape[1]):
+        moved = wp.max(moved, limits.hand_length * wp.abs(scratch.step[grasp, 6 + dof]))
+    if moved < limits.still:
+        running[grasp] = 0
 
 
 @wp.kernel
@@ -144,18 +159,21 @@ def deepest_samples(
     geometry: HandGeometry,
     samples: SampleSet,
     object_index: wp.array(dtype=wp.int32),  # [B]
+    running: wp.array(dtype=wp.int32),  # [B]
     poses: GeometryPoses,
-    allowance: float,
+    allowance: wp.array(dtype=wp.float32),  # [B] m
     # outputs
-    depth: wp.array2d(dtype=wp.float32),  # [B, G] m; ``allowance`` where none is deeper
+    depth: wp.array2d(dtype=wp.float32),  # [B, G] m; the allowance where none is deeper
     position: wp.array2d(dtype=wp.vec3),  # [B, G]
     normal: wp.array2d(dtype=wp.vec3),  # [B, G]
 ):
     """The sample of the object's surface that lies deepest in each shape of the hand; culled as the penetration energy."""
     grasp = wp.tid()
+    if running[grasp] == 0:
+        return
     obj = object_index[grasp]
     for g in range(depth.shape[1]):
-        depth[grasp, g] = allowance
+        depth[grasp, g] = allowance[grasp]
     near_group = wp.uint64(0)
     for cluster in range(samples.cluster_sphere.shape[1]):
         if cluster % GROUP_SIZE == 0:
@@ -207,6 +225,7 @@ def distance_of_candidates(
 def slide_contacts(
     position: wp.array2d(dtype=wp.vec3),  # [B, N]
     distance: wp.array2d(dtype=wp.float32),  # [B, N]
+    slides: wp.array(dtype=wp.int32),  # [B] whether the contacts of a grasp slide
     slot_start: wp.array(dtype=wp.int32),  # [C] first candidate that a contact may take
     slot_count: wp.array(dtype=wp.int32),  # [C]
     touching: float,
@@ -216,6 +235,8 @@ def slide_contacts(
 ):
     """Contacts further than ``touching`` [m] move to the candidate nearest to the object that keeps ``spacing`` [m]."""
     grasp = wp.tid()
+    if slides[grasp] == 0:
+        return
     for c in range(contact_index.shape[1]):
         own = wp.abs(distance[grasp, contact_index[grasp, c]])
         if own > touching:

@@ -6,7 +6,7 @@ along a direction with each unknown, and which way it should go; the step is
 
     min sum_rows w (row . u - way)^2 + sum_i D_i u_i^2
 
-(Wampler 1986; Nakamura and Hanafusa 1986, damped least squares).
+(Wampler 1986; Nakamura and Hanafusa 1986, damped least squares). A one-sided row counts ``w max(0, way - row . u)^2``.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from warpgrasp.kernels.kinematics import KinematicTree
 __all__ = [
     "StepScratch",
     "add_motion",
+    "add_push",
     "add_row",
     "add_spheres",
     "clear_system",
     "move_joints",
+    "solve_with_pushes",
     "solve_within_limits",
     "step_scratch",
 ]
 
 wp.set_module_options({"enable_backward": False})
 
+_SWITCHES = wp.constant(6)  # solutions for which one-sided rows are switched
 _PAIRS = wp.constant(6)  # of spheres that a step looks at
 _PAIR_WEIGHT = wp.constant(2.0)
 _FIXED = wp.constant(0)
@@ -41,15 +44,25 @@ class StepScratch:
 
     row: wp.array2d(dtype=wp.float32)  #: [B, N]
     right: wp.array2d(dtype=wp.float32)  #: [B, N]
+    push: wp.array3d(dtype=wp.float32)  #: [B, P, N] one-sided rows
+    push_way: wp.array2d(dtype=wp.float32)  #: [B, P] which way each wants to go at least
+    push_weight: wp.array2d(dtype=wp.float32)  #: [B, P]
+    push_acts: wp.array2d(dtype=wp.int32)  #: [B, P] 1 where the row is part of the system
+    push_count: wp.array(dtype=wp.int32)  #: [B]
     matrix: wp.array3d(dtype=wp.float32)  #: [B, N, N]
     factor: wp.array3d(dtype=wp.float32)  #: [B, N, N]
     held: wp.array2d(dtype=wp.int32)  #: [B, N]
     step: wp.array2d(dtype=wp.float32)  #: [B, N]
 
 
-def step_scratch(batch: int, count: int, device: wp.DeviceLike) -> StepScratch:
-    """Working memory of steps of ``batch`` hands with ``count`` unknowns."""
+def step_scratch(batch: int, count: int, device: wp.DeviceLike, *, pushes: int = 0) -> StepScratch:
+    """Working memory of steps of ``batch`` hands with ``count`` unknowns and up to ``pushes`` one-sided rows."""
     scratch = StepScratch()
+    scratch.push = wp.empty((batch, pushes, count), dtype=wp.float32, device=device)
+    for name in ("push_way", "push_weight"):
+        setattr(scratch, name, wp.empty((batch, pushes), dtype=wp.float32, device=device))
+    scratch.push_acts = wp.empty((batch, pushes), dtype=wp.int32, device=device)
+    scratch.push_count = wp.zeros(batch, dtype=wp.int32, device=device)
     for name in ("row", "right", "step"):
         setattr(scratch, name, wp.zeros((batch, count), dtype=wp.float32, device=device))
     for name in ("matrix", "factor"):
@@ -61,6 +74,7 @@ def step_scratch(batch: int, count: int, device: wp.DeviceLike) -> StepScratch:
 @wp.func
 def clear_system(scratch: StepScratch, grasp: int, damping: wp.array(dtype=wp.float32)):
     """Start anew with the damping alone."""
+    scratch.push_count[grasp] = 0
     for i in range(damping.shape[0]):
         scratch.row[grasp, i] = 0.0
         scratch.right[grasp, i] = 0.0
@@ -117,6 +131,41 @@ def add_row(scratch: StepScratch, grasp: int, weight: float, way: float):
                 )
     for i in range(scratch.row.shape[1]):
         scratch.row[grasp, i] = 0.0
+
+
+@wp.func
+def add_push(scratch: StepScratch, grasp: int, weight: float, way: float):
+    """Keep the row as a one-sided one, ``weight max(0, way - row . u)^2``, and clear it; for ``solve_with_pushes``."""
+    number = scratch.push_count[grasp]
+    scratch.push_count[grasp] = number + 1
+    scratch.push_way[grasp, number] = way
+    scratch.push_weight[grasp, number] = weight
+    scratch.push_acts[grasp, number] = 0
+    for i in range(scratch.row.shape[1]):
+        scratch.push[grasp, number, i] = scratch.row[grasp, i]
+        scratch.row[grasp, i] = 0.0
+
+
+@wp.func
+def _switch_pushes(scratch: StepScratch, grasp: int) -> int:
+    """Take in the one-sided rows that ``step`` would violate and leave out the others; how many have changed."""
+    changed = int(0)
+    count = scratch.row.shape[1]
+    for number in range(scratch.push_count[grasp]):
+        lack = scratch.push_way[grasp, number]
+        for i in range(count):
+            lack -= scratch.push[grasp, number, i] * scratch.step[grasp, i]
+        acts = wp.where(lack > 0.0, 1, 0)
+        if acts != scratch.push_acts[grasp, number]:
+            changed += 1
+            scratch.push_acts[grasp, number] = acts
+            for i in range(count):
+                scratch.row[grasp, i] = scratch.push[grasp, number, i]
+            sign = wp.where(acts == 1, 1.0, -1.0)
+            add_row(
+                scratch, grasp, sign * scratch.push_weight[grasp, number], scratch.push_way[grasp, number]
+            )
+    return changed
 
 
 @wp.func
@@ -224,6 +273,33 @@ def solve_within_limits(
             pressing += 1
     if pressing > 0:
         _solve(scratch, grasp)
+
+
+@wp.func
+def solve_with_pushes(
+    tree: KinematicTree,
+    scratch: StepScratch,
+    grasp: int,
+    first_joint: int,
+    joint_position: wp.array2d(dtype=wp.float32),
+):
+    """Solve for ``step`` with the one-sided rows that act at the solution, and without joints that would pass their limits.
+
+    Rows are switched by the last solution until none changes, a Newton method for the piecewise quadratic function.
+    """
+    for i in range(scratch.row.shape[1]):
+        scratch.step[grasp, i] = 0.0
+    solves = int(0)
+    switching = int(1)
+    while switching == 1:
+        changed = _switch_pushes(scratch, grasp)
+        if solves == 0 or changed > 0:
+            solve_within_limits(tree, scratch, grasp, first_joint, joint_position)
+        else:
+            switching = 0
+        solves += 1
+        if solves == _SWITCHES:
+            switching = 0
 
 
 @wp.func

@@ -39,6 +39,7 @@ NEAREST_COUNT = 3
 """Points of a link that a step looks at."""
 
 _NEAREST = wp.constant(NEAREST_COUNT)
+_DONE = wp.constant(0.99)  # of the clearance: the last hundredth takes as many steps as the rest
 
 
 @wp.struct
@@ -46,7 +47,34 @@ class SurfacePoints:
     """Points on the surface of a hand, ``P`` in all, those of a link side by side."""
 
     start: wp.array(dtype=wp.int32)  #: [L + 1]
-    position: wp.array(dtype=wp.vec3)  #: [P] m, link frame
+    position: wp.array(dtype=wp.vec3)  #: [P] m, link frame, neighbours side by side
+    link_cluster: wp.array(dtype=wp.int32)  #: [L + 1] first cluster of each link
+    cluster_start: wp.array(dtype=wp.int32)  #: [K + 1] first point of each cluster
+    cluster_sphere: wp.array(dtype=wp.vec4)  #: [K] center and radius [m], link frame
+
+
+@wp.func
+def _slot_of(
+    distance: wp.array3d(dtype=wp.float32),
+    position: wp.array3d(dtype=wp.vec3),
+    normal: wp.array3d(dtype=wp.vec3),
+    grasp: int,
+    link: int,
+    nearer: float,
+) -> int:
+    """Where a point at distance ``nearer`` belongs; those behind it move back by one and the last is dropped."""
+    slot = int(_NEAREST - 1)
+    moving = int(1)
+    while moving == 1:
+        moving = 0
+        if slot > 0:
+            if distance[grasp, link, slot - 1] > nearer:
+                distance[grasp, link, slot] = distance[grasp, link, slot - 1]
+                position[grasp, link, slot] = position[grasp, link, slot - 1]
+                normal[grasp, link, slot] = normal[grasp, link, slot - 1]
+                slot -= 1
+                moving = 1
+    return slot
 
 
 @wp.kernel
@@ -55,6 +83,7 @@ def _nearest_points(
     meshes: MeshSet,
     bound: DistanceBound,
     object_index: wp.array(dtype=wp.int32),  # [B]
+    running: wp.array(dtype=wp.int32),  # [B]
     link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     reach: float,
     # outputs
@@ -63,30 +92,27 @@ def _nearest_points(
     normal: wp.array3d(dtype=wp.vec3),  # [B, L, 3]
 ):
     grasp, link = wp.tid()
+    if running[grasp] == 0:
+        return
     obj = object_index[grasp]
     pose = link_pose[grasp, link]
     for slot in range(_NEAREST):
         distance[grasp, link, slot] = reach
-    for index in range(points.start[link], points.start[link + 1]):
-        point = wp.transform_point(pose, points.position[index])
+    for cluster in range(points.link_cluster[link], points.link_cluster[link + 1]):
+        sphere = points.cluster_sphere[cluster]
+        center = wp.transform_point(pose, wp.vec3(sphere[0], sphere[1], sphere[2]))
         limit = distance[grasp, link, _NEAREST - 1]
-        if not surely_farther(bound, obj, point, limit):
-            feature = query_closest_feature(meshes, obj, point, largest_distance(bound, obj, point))
-            if feature.distance < limit:
-                slot = int(_NEAREST - 1)
-                moving = int(1)
-                while moving == 1:
-                    moving = 0
-                    if slot > 0:
-                        if distance[grasp, link, slot - 1] > feature.distance:
-                            distance[grasp, link, slot] = distance[grasp, link, slot - 1]
-                            position[grasp, link, slot] = position[grasp, link, slot - 1]
-                            normal[grasp, link, slot] = normal[grasp, link, slot - 1]
-                            slot -= 1
-                            moving = 1
-                distance[grasp, link, slot] = feature.distance
-                position[grasp, link, slot] = point
-                normal[grasp, link, slot] = feature.normal
+        if not surely_farther(bound, obj, center, limit + sphere[3]):
+            for index in range(points.cluster_start[cluster], points.cluster_start[cluster + 1]):
+                point = wp.transform_point(pose, points.position[index])
+                limit = distance[grasp, link, _NEAREST - 1]
+                if not surely_farther(bound, obj, point, limit):
+                    feature = query_closest_feature(meshes, obj, point, largest_distance(bound, obj, point))
+                    if feature.distance < limit:
+                        slot = _slot_of(distance, position, normal, grasp, link, feature.distance)
+                        distance[grasp, link, slot] = feature.distance
+                        position[grasp, link, slot] = point
+                        normal[grasp, link, slot] = feature.normal
 
 
 def launch_nearest_points(
@@ -97,6 +123,7 @@ def launch_nearest_points(
     link_pose: wp.array,
     reach: float,
     *,
+    running: wp.array,
     distance: wp.array,
     position: wp.array,
     normal: wp.array,
@@ -105,11 +132,12 @@ def launch_nearest_points(
 
     Only what is nearer than ``reach`` [m] is looked for: where a link has fewer such points, ``distance`` is ``reach``.
     ``distance`` is signed [m], ``position`` the points in the object frame [m], ``normal`` the gradients of the distance.
+    Grasps whose ``running`` [B] is 0 are left out.
     """
     wp.launch(
         _nearest_points,
         dim=link_pose.shape,
-        inputs=[points, meshes, bound, object_index, link_pose, reach],
+        inputs=[points, meshes, bound, object_index, running, link_pose, reach],
         outputs=[distance, position, normal],
         device=link_pose.device,
         record_tape=False,
@@ -133,21 +161,29 @@ def _opening_step(
     root_reach: float,
     scratch: StepScratch,
     # outputs
+    running: wp.array(
+        dtype=wp.int32
+    ),  # [B] 0 where no point is nearer than the clearance, but for a hundredth of it
     root_pose: wp.array(dtype=wp.transform),  # [B] in place
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J] in place
 ):
     grasp = wp.tid()
+    if running[grasp] == 0:
+        return
     clear_system(scratch, grasp, damping)
-    rows = int(0)
+    done = int(1)
     for link in range(distance.shape[1]):
         for slot in range(_NEAREST):
             d = distance[grasp, link, slot]
+            if d < _DONE * clearance:
+                done = 0
             if d < clearance:
                 g = normal[grasp, link, slot]
                 add_motion(tree, link_pose, grasp, link, position[grasp, link, slot], g, 3, scratch.row)
                 add_row(scratch, grasp, 1.0, wp.min(clearance - d, longest))
-                rows += 1
-    if rows > 0:
+    if done == 1:
+        running[grasp] = 0
+    else:
         add_spheres(tree, spheres, link_pose, grasp, sphere_gap, longest, 3, scratch)
         solve_within_limits(tree, scratch, grasp, 3, joint_position)
         way = wp.vec3(scratch.step[grasp, 0], scratch.step[grasp, 1], scratch.step[grasp, 2])
@@ -175,10 +211,11 @@ def launch_opening_step(
     longest: float,
     root_reach: float,
     scratch: StepScratch,
+    running: wp.array,
     root_pose: wp.array,
     joint_position: wp.array,
 ) -> None:
-    """One opening step of every hand, in place; hands that are clear of the object stay.
+    """One opening step of every hand that is still running, in place; hands that are clear of the object stay.
 
     Args:
         tree: Joint tree; joints stay inside its limits.
@@ -195,6 +232,7 @@ def launch_opening_step(
         longest: Largest way that a row asks for [m].
         root_reach: The root stays within this distance of ``start`` [m].
         scratch: Working memory.
+        running: 0 for hands that are clear, which are left out, shape [B], in place.
         root_pose: Roots, shape [B], in place.
         joint_position: Joints, shape [B, J], in place.
     """
@@ -217,7 +255,7 @@ def launch_opening_step(
             root_reach,
             scratch,
         ],
-        outputs=[root_pose, joint_position],
+        outputs=[running, root_pose, joint_position],
         device=link_pose.device,
         record_tape=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import WrenchBalance

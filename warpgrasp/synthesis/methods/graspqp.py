@@ -5,7 +5,7 @@ from __future__ import annotations
 from warpgrasp.hands.grasp_type import PUBLISHED_RESET_THRESHOLD
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.kernels.qp.dual_newton import QpConfig
-from warpgrasp.synthesis.closing import ClosingConfig
+from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import ForceClosure, SelfPenetration, SpherePenetration

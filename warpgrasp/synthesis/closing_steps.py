@@ -1,0 +1,303 @@
+"""The steps of the last stage on the device, for those grasps of a batch that are still to be closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from warpgrasp.hands.device import surface_points
+from warpgrasp.hands.model import JointType
+from warpgrasp.kernels.contact import Contacts, closest_features_kernel, contact_points_kernel
+from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
+from warpgrasp.kernels.kinematics import launch_forward_kinematics
+from warpgrasp.kernels.targets.closing import (
+    ClosingInputs,
+    ClosingLimits,
+    closing_step,
+    deepest_samples,
+    distance_of_candidates,
+    slide_contacts,
+)
+from warpgrasp.kernels.targets.least_squares import step_scratch
+from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_points
+from warpgrasp.synthesis.closure import are_force_closed
+
+if TYPE_CHECKING:
+    from warpgrasp.hands import HandModel
+    from warpgrasp.synthesis.closing_config import ClosingConfig
+    from warpgrasp.synthesis.problem import GraspProblem
+
+__all__ = ["CHUNK", "ClosingSteps"]
+
+CHUNK = 4096
+"""Grasps that are closed at a time, so that the memory of the steps does not grow with the batch."""
+
+_ROOT_DAMPING, _TURN_DAMPING, _ANGLE_DAMPING, _LENGTH_DAMPING = 3.0e-2, 1.0e-3, 1.0e-4, 3.0e-2
+_LENGTH_STEP, _ANGLE_STEP, _TURN_STEP = 0.002, 0.08, 0.05  # m, rad, rad
+_SPHERE_GAP = 0.003  # m
+_SLIDE_BEYOND = 0.8  # of the distance that counts as touching; contacts further off slide
+_MARGIN = 0.001  # m outside the object in which points are looked after
+_HAND_LENGTH = 0.1  # m, arm by which turns count as ways
+_LOOK_PERIOD = 2  # steps between looks whether a grasp is closed
+_STILL = 1.0e-5  # m, way of a step after which a hand is at rest
+
+
+class ClosingSteps:
+    """Steps of some grasps of a problem: their own copies of the variables, and buffers.
+
+    Args:
+        problem: Hand and objects.
+        config: Hyper-parameters.
+        grasps: Numbers of the grasps, shape [A]; one may occur several times, in different variants.
+        allowance: Depth that each accepts [m], shape [A].
+        slides: Whether the contacts of each slide, shape [A].
+        variables: Where they start: root_pose [A, 7], joint_position [A, J], contact_index [A, C], closest_point [A, C, 3].
+    """
+
+    variables: dict[str, wp.array]
+
+    def __init__(
+        self,
+        problem: GraspProblem,
+        config: ClosingConfig,
+        grasps: NDArray[np.int64],
+        variables: dict[str, NDArray[Any]],
+        *,
+        allowance: NDArray[np.float64],
+        slides: NDArray[np.bool_],
+    ) -> None:
+        self._problem, self._config, self._grasps = problem, config, grasps
+        device, batch = problem.device, len(grasps)
+        types = {"root_pose": wp.transform, "contact_index": wp.int32, "closest_point": wp.vec3}
+        self.variables = {
+            name: wp.array(values, dtype=types.get(name, wp.float32), device=device)
+            for name, values in variables.items()
+        }
+        self._contacts = self._make_contacts()
+        links, shapes = problem.hand.link_count, problem.geometry.type.shape[0]
+        self._link_pose: wp.array = wp.empty((batch, links), dtype=wp.transform, device=device)
+        objects = problem.object_index.numpy()[grasps]
+        self._object_index: wp.array = wp.array(objects, dtype=wp.int32, device=device)
+        self._running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
+        self._points = surface_points(problem.hand, device)
+        damping, largest = _unknowns(problem.hand)
+        self._damping: wp.array = wp.array(damping, dtype=wp.float32, device=device)
+        self._largest: wp.array = wp.array(largest, dtype=wp.float32, device=device)
+        self._scratch = step_scratch(batch, len(damping), device, pushes=NEAREST_COUNT * links + shapes)
+        self._limits = _limits(config)
+        self._poses = geometry_poses(problem.geometry, batch, device)
+        self._inputs = self._make_inputs(batch, links, shapes)
+        self._inputs.allowance = wp.array(allowance, dtype=wp.float32, device=device)
+        self._any_slides = bool(slides.any())
+        self._slides: wp.array = wp.array(slides, dtype=wp.int32, device=device)
+
+    def _make_contacts(self) -> Contacts:
+        index = self.variables["contact_index"]
+        contacts = Contacts()
+        contacts.index, contacts.closest_point = index, self.variables["closest_point"]
+        for name in ("position", "hand_normal", "object_normal"):
+            setattr(contacts, name, wp.empty(index.shape, dtype=wp.vec3, device=index.device))
+        contacts.distance = wp.empty(index.shape, dtype=wp.float32, device=index.device)
+        return contacts
+
+    def _make_inputs(self, batch: int, links: int, shapes: int) -> ClosingInputs:
+        inputs, device = ClosingInputs(), self._problem.device
+        for name, shape in (("point", (batch, links, NEAREST_COUNT)), ("sample", (batch, shapes))):
+            depth = "point_distance" if name == "point" else "sample_depth"
+            setattr(inputs, depth, wp.empty(shape, dtype=wp.float32, device=device))
+            for part in ("position", "normal"):
+                setattr(inputs, f"{name}_{part}", wp.empty(shape, dtype=wp.vec3, device=device))
+        inputs.link_pose = self._link_pose
+        inputs.contact_index = self._contacts.index
+        inputs.contact_position = self._contacts.position
+        inputs.object_normal = self._contacts.object_normal
+        inputs.contact_distance = self._contacts.distance
+        return inputs
+
+    def run(self, friction: float) -> NDArray[np.bool_]:
+        """Take all steps; grasps end at the last looked-at step at which the contacts that touch close them, if there is one.
+
+        Contacts wander a little from step to step while others are drawn nearer, so that a grasp may be closed at one step and
+        not at the next.
+
+        Returns:
+            Whether the contacts that touch close each grasp, shape [A].
+        """
+        config = self._config
+        period = max(config.steps // (config.slides + 1), 1)
+        looked_at = {config.steps - back for back in range(0, config.steps // 2, _LOOK_PERIOD)}
+        closed = np.zeros(len(self._grasps), dtype=bool)
+        kept = {name: array.numpy().copy() for name, array in self.variables.items()}
+        self._update()
+        self._move()
+        self._update()
+        with wp.ScopedCapture(device=self._problem.device) as capture:  # recorded, not run
+            self._move()
+            self._update()
+        for number in range(1, config.steps + 1):
+            if number > 1:
+                wp.capture_launch(capture.graph)
+            if number in looked_at:
+                now = self._closed(friction)
+                keep = now | ((number == config.steps) & ~closed & self._finite())
+                for name, values in kept.items():
+                    values[keep] = self.variables[name].numpy()[keep]
+                closed |= now
+            if self._any_slides and number % period == 0 and number < config.steps:
+                self._slide()
+                self._update()
+        for name, values in kept.items():
+            self.variables[name].assign(values)
+        return closed
+
+    def _closed(self, friction: float) -> NDArray[np.bool_]:
+        """Whether the contacts that touch close each grasp now, shape [A]."""
+        touches = np.abs(self._contacts.distance.numpy()) <= self._config.touching
+        center = np.array([model.center_of_mass for model in self._problem.objects])
+        return are_force_closed(
+            self._contacts.position.numpy().astype(np.float64),
+            self._contacts.object_normal.numpy().astype(np.float64),
+            touches,
+            center[self._object_index.numpy()],
+            friction,
+        )
+
+    def _finite(self) -> NDArray[np.bool_]:
+        """Whether the variables and the distances of the contacts are numbers, shape [A]."""
+        arrays = (self.variables["root_pose"], self.variables["joint_position"], self._contacts.distance)
+        result: NDArray[np.bool_] = np.all([np.isfinite(a.numpy()).all(axis=1) for a in arrays], axis=0)
+        return result
+
+    def _update(self) -> None:
+        """Links, contacts and their closest features at the present pose."""
+        problem, contacts = self._problem, self._contacts
+        root, joints = self.variables["root_pose"], self.variables["joint_position"]
+        launch_forward_kinematics(problem.tree, root, joints, link_pose=self._link_pose)
+        wp.launch(
+            contact_points_kernel,
+            dim=contacts.index.shape,
+            inputs=[problem.candidates, contacts.index, self._link_pose],
+            outputs=[contacts.position, contacts.hand_normal],
+            device=problem.device,
+        )
+        wp.launch(
+            closest_features_kernel,
+            dim=contacts.index.shape,
+            inputs=[problem.meshes, self._object_index],
+            outputs=[contacts],
+            device=problem.device,
+        )
+
+    def _move(self) -> None:
+        """One damped least-squares step."""
+        problem, inputs = self._problem, self._inputs
+        launch_nearest_points(
+            self._points,
+            problem.meshes,
+            problem.distance_bound,
+            self._object_index,
+            self._link_pose,
+            self._limits.near,
+            running=self._running,
+            distance=inputs.point_distance,
+            position=inputs.point_position,
+            normal=inputs.point_normal,
+        )
+        launch_geometry_poses(problem.geometry, self._link_pose, poses=self._poses)
+        wp.launch(
+            deepest_samples,
+            dim=len(self._grasps),
+            inputs=[
+                problem.geometry,
+                problem.samples,
+                self._object_index,
+                self._running,
+                self._poses,
+                self._inputs.allowance,
+            ],
+            outputs=[inputs.sample_depth, inputs.sample_position, inputs.sample_normal],
+            device=problem.device,
+        )
+        wp.launch(
+            closing_step,
+            dim=len(self._grasps),
+            inputs=[
+                problem.tree,
+                problem.spheres,
+                problem.geometry,
+                problem.candidates,
+                inputs,
+                self._limits,
+                self._damping,
+                self._largest,
+                self._scratch,
+            ],
+            outputs=[self._running, self.variables["root_pose"], self.variables["joint_position"]],
+            device=problem.device,
+        )
+
+    def _slide(self) -> None:
+        """Let contacts that do not touch move to candidates that do; hands at rest start again."""
+        problem, config = self._problem, self._config
+        shape = (len(self._grasps), problem.host_candidates.count)
+        position = wp.empty(shape, dtype=wp.vec3, device=problem.device)
+        distance = wp.empty(shape, dtype=wp.float32, device=problem.device)
+        slots: list[wp.array] = [
+            wp.array(values, dtype=wp.int32, device=problem.device)
+            for values in (problem.slot_start, problem.slot_count)
+        ]
+        wp.launch(
+            distance_of_candidates,
+            dim=shape,
+            inputs=[
+                problem.candidates,
+                problem.meshes,
+                problem.distance_bound,
+                self._object_index,
+                self._link_pose,
+                config.reach,
+            ],
+            outputs=[position, distance],
+            device=problem.device,
+        )
+        wp.launch(
+            slide_contacts,
+            dim=len(self._grasps),
+            inputs=[
+                position,
+                distance,
+                self._slides,
+                *slots,
+                _SLIDE_BEYOND * config.touching,
+                config.spacing,
+            ],
+            outputs=[self._contacts.index],
+            device=problem.device,
+        )
+        self._running.fill_(1)
+
+
+def _limits(config: ClosingConfig) -> ClosingLimits:
+    limits = ClosingLimits()
+    limits.reach = config.reach
+    limits.near = _MARGIN - config.allowance
+    limits.sphere_gap = _SPHERE_GAP
+    limits.longest = _LENGTH_STEP
+    limits.length_step = _LENGTH_STEP
+    limits.angle_step = _TURN_STEP
+    limits.hand_length = _HAND_LENGTH
+    limits.still = _STILL
+    return limits
+
+
+def _unknowns(hand: HandModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Damping and largest step of the unknowns [way (3), turn (3), joints (J)]."""
+    damping = np.full(6 + hand.dof_count, _ANGLE_DAMPING)
+    largest = np.full(6 + hand.dof_count, _ANGLE_STEP)
+    sliding = 6 + hand.joint_dof[np.asarray(hand.joint_type) == JointType.PRISMATIC]
+    damping[:3], damping[3:6], damping[sliding] = _ROOT_DAMPING, _TURN_DAMPING, _LENGTH_DAMPING
+    largest[sliding] = _LENGTH_STEP
+    return damping, largest
