@@ -76,7 +76,8 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
     points = surface_points(hand, device)
     running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
-    damping, largest = (wp.array(values, dtype=wp.float32, device=device) for values in _unknowns(hand))
+    arrays: list[wp.array] = [wp.array(values, dtype=wp.float32, device=device) for values in _unknowns(hand)]
+    damping, largest = arrays
     scratch = step_scratch(batch, damping.shape[0], device)
 
     def look() -> None:

@@ -123,7 +123,7 @@ def launch_nearest_points(
     link_pose: wp.array,
     reach: float,
     *,
-    running: wp.array,
+    running: wp.array | None = None,
     distance: wp.array,
     position: wp.array,
     normal: wp.array,
@@ -132,8 +132,10 @@ def launch_nearest_points(
 
     Only what is nearer than ``reach`` [m] is looked for: where a link has fewer such points, ``distance`` is ``reach``.
     ``distance`` is signed [m], ``position`` the points in the object frame [m], ``normal`` the gradients of the distance.
-    Grasps whose ``running`` [B] is 0 are left out.
+    Grasps whose ``running`` [B] is 0 are left out; by default none.
     """
+    if running is None:
+        running = wp.ones(link_pose.shape[0], dtype=wp.int32, device=link_pose.device)
     wp.launch(
         _nearest_points,
         dim=link_pose.shape,
