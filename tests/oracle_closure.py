@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from oracle_forces import wrench_matrix
+from oracle_forces import solve_box_qp, wrench_matrix
 from scipy.optimize import linprog, nnls
 
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
 from warpgrasp.objects import ObjectModel
 from warpgrasp.synthesis.energy_closure import IteratedClosure, MinimumNorm, MinimumWeight, WrenchBoundary
+from warpgrasp.synthesis.energy_released import ReleasedClosure
 
-__all__ = ["closure_energy", "iterate", "least_sum_weights", "minimum_weight"]
+__all__ = ["closure_energy", "iterate", "least_sum_weights", "minimum_weight", "released_columns"]
 
 FloatArray = NDArray[np.float64]
 
@@ -28,6 +29,13 @@ def closure_energy(
     """Energy of one grasp; ``start`` are weights from which only the differentiated iterations are taken."""
     if isinstance(term, WrenchBoundary):
         return _wrench_boundary(term, model, position, normal)
+    if isinstance(term, ReleasedClosure):
+        columns = released_columns(position, normal, model.center_of_mass)
+        force, _ = solve_box_qp(columns, term.qp.lower, term.qp.upper, term.qp.ridge, None)
+        singular = np.linalg.svd(columns, compute_uv=False)
+        factor = float(np.exp(np.sum(np.log(singular**2 + 1e-8)) / 12.0))
+        value = 0.5 * np.sum((columns @ force) ** 2)
+        return float(term.gain * (value + term.offset) * np.exp(-term.decay * factor))
     columns = wrench_matrix(
         position, normal, model.center_of_mass, term.friction, term.edge_count, term.torque_weight
     )
@@ -99,6 +107,17 @@ def iterate(
                 bend = bend + np.diag(np.where(inside, term.sharpness / safe**2, 0.0) + 1e-3)
             x = x - term.step * np.linalg.solve(bend, slope)
     return np.asarray(x)
+
+
+def released_columns(position: FloatArray, normal: FloatArray, center: FloatArray) -> FloatArray:
+    """Wrench matrix [6, 4 C] of the released program of GraspQP, whose tangents are not of unit length."""
+    b = np.full_like(normal, 1.0 / np.sqrt(3.0))
+    b[np.einsum("ij,ij->i", b, normal) > 0.9, 1] -= 2.0
+    t1 = np.cross(normal, b)
+    t2 = np.cross(normal, t1)
+    edge = np.stack([s * 0.2 * t + np.sqrt(0.96) * normal for s in (1, -1) for t in (t1, t2)], axis=1) / 4
+    torque = 5.0 * np.cross((position - center)[:, None], edge)
+    return np.asarray(np.concatenate([edge, torque], axis=-1).reshape(-1, 6).T)
 
 
 def _softmax(logit: FloatArray) -> FloatArray:

@@ -25,6 +25,7 @@ from warpgrasp.synthesis.energy_closure import (
     MinimumWeight,
     WrenchBoundary,
 )
+from warpgrasp.synthesis.energy_released import ReleasedClosure
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.state import GraspState
 
@@ -45,6 +46,7 @@ TERMS: dict[str, Any] = {
     ),
     "weight": MinimumWeight(torque_weight=5.0, floor=-1e3),
     "weight_hinge": MinimumWeight(sharpness=0.0, floor=-1e3),
+    "released": ReleasedClosure(),
     "softmax": IteratedClosure(),
     "barrier": IteratedClosure(form="barrier"),
 }

@@ -8,6 +8,7 @@ from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.energy_released import ReleasedClosure
 from warpgrasp.synthesis.energy_terms import ForceClosure, SelfPenetration, SpherePenetration
 from warpgrasp.synthesis.methods.registry import Method
 from warpgrasp.synthesis.optimizer import OptimizerMalaStar
@@ -27,7 +28,8 @@ _PAPER = SynthesisConfig(
 )
 _CODE = SynthesisConfig(
     energy=EnergyConfig(
-        force_closure=ForceClosure(qp=QpConfig(upper=21.0)),
+        force_closure=ForceClosure(weight=0.0, qp=QpConfig(upper=21.0)),
+        extra={"released_closure": ReleasedClosure()},
         sphere_penetration=SpherePenetration(weight=0.0),
         self_penetration=SelfPenetration(weight=10.0, margin=0.0),
     ),
