@@ -12,7 +12,7 @@ from eval_factory import EFFORT, PALM, STIFFNESS, closing_pads, grasps_of, offse
 
 from warpgrasp.eval.engines import mujoco as mujoco_engine
 from warpgrasp.eval.engines.mujoco_scene import build_scene
-from warpgrasp.eval.engines.mujoco_state import mocap_targets
+from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_positions
 from warpgrasp.eval.evaluation import simulation_displacement
 from warpgrasp.eval.protocol import trial
 from warpgrasp.eval.protocol.drives import joint_drives
@@ -43,12 +43,11 @@ def run(
     *,
     hand: HandModel | None = None,
     workers: int = 1,
-    chunk: int = 32,
 ) -> Verdict:
     hand = hand or pad_hand()
     scene = build_scene(hand, model, convex_pieces(model), protocol)
     targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
-    return mujoco_engine.MujocoEngine(workers=workers, chunk=chunk).evaluate(scene, targets)
+    return mujoco_engine.MujocoEngine(workers=workers).evaluate(scene, targets)
 
 
 @pytest.mark.parametrize("friction", [1.0, 0.4])
@@ -152,12 +151,10 @@ def columns(verdict: Verdict) -> dict[str, np.ndarray]:
 def test_verdict_depends_on_neither_workers_nor_batch_nor_time(box: ObjectModel) -> None:
     hand, grasps = load_hand("allegro"), allegro_grasps(box, 7)
     reference = columns(run(box, grasps, GRASPQP, hand=hand))
-    for workers, chunk in ((1, 32), (2, 32), (3, 2), (1, 1)):
-        again = columns(run(box, grasps, GRASPQP, hand=hand, workers=workers, chunk=chunk))
+    for workers in (1, 2, 3):
+        again = columns(run(box, grasps, GRASPQP, hand=hand, workers=workers))
         for name, value in reference.items():
-            np.testing.assert_array_equal(
-                again[name], value, err_msg=f"{name}, {workers} workers, chunk {chunk}"
-            )
+            np.testing.assert_array_equal(again[name], value, err_msg=f"{name}, {workers} workers")
 
 
 def test_invalid_grasps_are_named_and_leave_the_others_alone(box: ObjectModel) -> None:
@@ -291,14 +288,13 @@ def test_scene_starts_where_our_kinematics_put_the_hand(box: ObjectModel, name: 
     )
     scene = build_scene(hand, box, convex_pieces(box), protocol)
     targets = hand_targets(hand, grasps, stiffness=scene.drives.stiffness)
-    engine = mujoco_engine.MujocoEngine(workers=1)
     data = mujoco.MjData(scene.model)
     mocap = mocap_targets(protocol, targets, np.array([0.0]))[:, 0]
-    states = engine._start_states(scene, targets, mocap, data)
+    positions = scene_positions(scene, trial.start_joints(protocol, targets), mocap)
     bodies = [scene.model.body("hand_root").id]
     bodies += [scene.model.body(f"link_{link}").id for link in range(1, hand.link_count)]
     for i in range(2):
-        data.qpos[:] = states[i, 1 : 1 + scene.model.nq]
+        data.qpos[:] = positions[i]
         data.mocap_pos[0], data.mocap_quat[0] = mocap[i, :3], mocap[i, 3:]
         mujoco.mj_fwdPosition(scene.model, data)
         position, turned = hand.forward_kinematics(

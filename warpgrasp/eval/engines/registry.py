@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from warpgrasp.base.user_module import is_reference, load_reference
 from warpgrasp.base.warp_device import choose_device
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from warpgrasp.eval.protocol.squeeze_rules import HandTargets
     from warpgrasp.eval.protocol.verdict import Verdict
 
-__all__ = ["ENGINES", "Engine", "automatic_engine", "load_engine"]
+__all__ = ["ENGINES", "Engine", "automatic_engine", "first_failures", "load_engine"]
 
 
 class Engine(Protocol):
@@ -31,8 +32,21 @@ class Engine(Protocol):
     def evaluate(
         self, scene: Scene, targets: HandTargets, *, progress: Callable[[int], None] | None = None
     ) -> Verdict:
-        """Verdict of every grasp; ``progress`` hears the number of grasps done so far."""
+        """Verdict of every grasp; ``progress`` hears the number of grasps done so far.
+
+        An engine may also take ``until_failure=True``: a grasp is simulated no further than its first failure, as by
+        :class:`~warpgrasp.eval.engines.mujoco.MujocoEngine`. Who asks only whether grasps hold passes it to engines that do.
+        """
         ...
+
+
+def first_failures(engine: Engine, scene: Scene, targets: HandTargets) -> Verdict:
+    """Verdict of every grasp, simulated no further than its first failure where the engine can stop there."""
+    if "until_failure" in inspect.signature(engine.evaluate).parameters:
+        stopping: Any = engine
+        verdict: Verdict = stopping.evaluate(scene, targets, until_failure=True)
+        return verdict
+    return engine.evaluate(scene, targets)
 
 
 ENGINES: dict[str, str] = {

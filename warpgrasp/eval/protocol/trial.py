@@ -6,6 +6,7 @@ and hand back a :class:`Recording`; how a hand or an object is moved is theirs. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,14 @@ __all__ = [
     "RESET_TIME",
     "Recording",
     "joint_targets",
+    "look_ends",
     "push_forces",
     "root_targets",
     "settle_step_count",
     "start_joints",
     "step_count",
     "step_times",
+    "still_holds",
     "trial_verdict",
 ]
 
@@ -58,6 +61,43 @@ class Recording:
     def __len__(self) -> int:
         """Number of runs."""
         return len(self.position)
+
+    @classmethod
+    def unknown(cls, step_count: int) -> Recording:
+        """One run of which nothing is known: NaN, no effort."""
+        nan = np.full((1, step_count, 4), np.nan)
+        return cls(nan[:, :, :3], nan, np.zeros(1), np.ones(1, dtype=bool))
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Recording], step_count: int) -> Recording:
+        """Successive pieces of the same runs; NaN after the last up to ``step_count``."""
+        position = np.concatenate([piece.position for piece in pieces], axis=1)
+        quaternion = np.concatenate([piece.quaternion for piece in pieces], axis=1)
+        rest = ((0, 0), (0, step_count - position.shape[1]), (0, 0))
+        return cls(
+            np.pad(position, rest, constant_values=np.nan),
+            np.pad(quaternion, rest, constant_values=np.nan),
+            np.max([piece.effort_ratio for piece in pieces], axis=0),
+            np.all([piece.stable for piece in pieces], axis=0),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Recording]) -> Recording:
+        """Runs of several recordings, in order; shorter ones stay where they ended."""
+        longest = max(part.position.shape[1] for part in parts)
+        padded = [
+            [
+                np.pad(value, ((0, 0), (0, longest - value.shape[1]), (0, 0)), mode="edge")
+                for value in (part.position, part.quaternion)
+            ]
+            for part in parts
+        ]
+        return cls(
+            np.concatenate([position for position, _ in padded]),
+            np.concatenate([quaternion for _, quaternion in padded]),
+            np.concatenate([part.effort_ratio for part in parts]),
+            np.concatenate([part.stable for part in parts]),
+        )
 
 
 def settle_step_count(protocol: Protocol) -> int:
@@ -181,6 +221,36 @@ def trial_verdict(
             start_penetration_limit=protocol.start_penetration_limit,
         ),
     )
+
+
+def still_holds(
+    protocol: Protocol, center_of_mass: FloatArray, piece: Recording, *, closing: bool = False
+) -> bool:
+    """Whether a grasp may still pass, judged by the last piece of its run, which ends at a look.
+
+    Args:
+        protocol: Limits.
+        center_of_mass: Of the object at the reset [m], shape [3].
+        piece: One run.
+        closing: Whether the piece lies before the first push, where only some protocols look at the object.
+    """
+    way, angle = _motion(piece, center_of_mass[None])
+    if protocol.check_period is not None:
+        way, angle = (value[:, :0] if closing else value[:, -1:] for value in (way, angle))
+    limit = np.inf if protocol.angle_limit is None else protocol.angle_limit
+    inside = (way < protocol.position_limit).all() and (angle < limit).all()
+    return bool(inside and piece.stable.all())
+
+
+def look_ends(protocol: Protocol, count: int, *, else_every: float) -> list[int]:
+    """Where a recording of ``count`` steps after the closing may be cut so that every piece ends at a look, ascending.
+
+    ``else_every`` is the length of the pieces [s] where the protocol looks at every step.
+    """
+    if protocol.check_period is not None:
+        return [int(step) + 1 for step in np.sort(_looks(protocol, protocol.check_period, count))]
+    length = max(round(else_every / protocol.time_step), 1)
+    return [*range(length, count, length), count]
 
 
 def _looks(protocol: Protocol, period: float, count: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,14 @@ class Verdict:
             contact_count=zero,
             reason=np.full(count, int(FailureReason.INVALID), dtype=np.int32),
         )
+
+    def without_infinite(self) -> Verdict:
+        """The same with NaN for displacements and rotations that are not finite."""
+        finite = {
+            name: np.where(np.isfinite(value), value, np.nan)
+            for name, value in (("displacement", self.displacement), ("rotation", self.rotation))
+        }
+        return replace(self, **finite)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Verdict]) -> Verdict:
