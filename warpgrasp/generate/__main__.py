@@ -11,7 +11,7 @@ import glob
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
 from warpgrasp.generate.run_folder import RunFolder
 from warpgrasp.generate.terminal import Report
+from warpgrasp.generate.valid_grasps import Judge
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import hand_asset
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
         quiet_warp()
         print_any_text()
         run = _Run(options, report, clock)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         report.error(str(error))
         return 2
     try:
@@ -108,6 +109,7 @@ class _Run:
             self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
         self.device = choose_device(options.device)
+        self.judge = Judge.of(options) if options.valid_only else None
         self.folder = RunFolder(
             options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
         )
@@ -129,6 +131,8 @@ class _Run:
             f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_title}, "
             f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
         )
+        if self.judge is not None:
+            report.say(self.judge.sentence(self.hand))
         for sentence in strength_warnings(self.hand):
             report.warn(sentence)
 
@@ -211,10 +215,7 @@ class _Run:
         started = time.perf_counter()
         with stop_requested() as stop:  # the best grasps so far are written before the command ends
             try:
-                with self.report.batch(title, self.config.step_count) as batch:
-                    sets = synthesize(
-                        self.hand, models, self.config, progress=batch.step, clock=self.clock, stop=stop
-                    )
+                sets = self._make(models, title, stop)
             except OutputError:
                 raise
             except Exception as error:  # whatever it is, the other objects finish
@@ -231,6 +232,10 @@ class _Run:
         self, models: Sequence[ObjectModel], sets: Sequence[GraspSet], names: str, seconds: float
     ) -> None:
         for model, grasps in zip(models, sets, strict=True):
+            if not len(grasps):
+                if "stopped_at_step" not in grasps.metadata:
+                    self._fail(model.path, f"no grasp is valid: {grasps.metadata['valid_only']['sentence']}")
+                continue
             with self.clock.stage("files"):
                 row = self.folder.store(model.name, grasps, self.hand, model, seconds=seconds / len(models))
             if row.stopped_step:
@@ -243,6 +248,28 @@ class _Run:
             if len(self._models) < _GALLERY_TILES:
                 self._models[model.name] = model
         self.report.say(f"{names}: {seconds:.1f} s")
+
+    def _make(self, models: list[ObjectModel], title: str, stop: Callable[[], bool]) -> list[GraspSet]:
+        """All grasps of a batch, or its valid ones; an object without any gets an empty set that says why."""
+
+        def run(title: str, models: list[ObjectModel], config: SynthesisConfig) -> list[GraspSet]:
+            with self.report.batch(title, config.step_count) as batch:
+                return synthesize(self.hand, models, config, progress=batch.step, clock=self.clock, stop=stop)
+
+        if self.judge is None:
+            return run(title, models, self.config)
+        sets = self.judge.valid_grasps(
+            lambda number, lacking, config: run(
+                f"{title}, round {number + 1}: {len(lacking)} of {len(models)} lack grasps", lacking, config
+            ),
+            self.hand,
+            models,
+            self.config,
+            clock=self.clock,
+        )
+        for grasps in sets:
+            self.report.say(grasps.metadata["valid_only"]["sentence"])
+        return sets
 
     def _finish(self) -> None:
         with self.clock.stage("summary"):
@@ -294,7 +321,7 @@ class _Run:
 
 def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
     """Everything that decides the grasps of an object, by option name; the device does not."""
-    elsewhere = (
+    elsewhere: tuple[str, ...] = (
         "objects",
         "hand",
         "device",
@@ -304,6 +331,8 @@ def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
         "energy_names",
         "optimizer_name",
     )
+    if not options.valid_only:
+        elsewhere = (*elsewhere, "valid_only", "protocol", "budget")
     names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
     cli_names = {"contact_count": "contacts", "grasp_count": "grasps", "step_count": "steps"}
     cli_names["sample_count"] = "samples"
