@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
+from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
+
 if TYPE_CHECKING:
     pass
 
-__all__ = ["BYTES_PER_OBJECT", "CELL_COUNT", "DistanceBound", "largest_distance", "surely_farther"]
+__all__ = [
+    "BYTES_PER_OBJECT",
+    "CELL_COUNT",
+    "DistanceBound",
+    "grid_distance_kernel",
+    "largest_distance",
+    "surely_farther",
+]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -33,6 +42,33 @@ class DistanceBound:
     lower: wp.array(dtype=wp.vec3)  #: [O] m, bounding box
     upper: wp.array(dtype=wp.vec3)  #: [O] m
     spacing: wp.array(dtype=wp.float32)  #: [O] m
+
+
+@wp.kernel
+def grid_distance_kernel(
+    meshes: MeshSet,
+    object_index: int,
+    lower: wp.vec3,
+    spacing: float,
+    node_count: wp.vec3i,
+    # outputs
+    distance: wp.array(dtype=wp.float32),  # [nodes] m
+):
+    """Signed distances at the nodes of one object's grid, a line of nodes along z per thread.
+
+    The closest point of one node is near that of the next, which makes the search short.
+    """
+    i, j = wp.tid()
+    first = (i * node_count[1] + j) * node_count[2]
+    closest = wp.vec3()
+    within = float(UNBOUNDED)
+    for k in range(node_count[2]):
+        node = lower + spacing * wp.vec3(float(i), float(j), float(k))
+        if k > 0:
+            within = wp.length(node - closest)
+        feature = query_closest_feature(meshes, object_index, node, within)
+        closest = feature.point
+        distance[first + k] = feature.distance
 
 
 @wp.func

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from scipy.spatial import ConvexHull, QhullError
 from warpgrasp.base.atomic_file import OutputError, write_bytes
 from warpgrasp.base.extras import install_extra
 from warpgrasp.base.npz import npz_bytes, read_npz
+from warpgrasp.objects.cache import cache_root
 from warpgrasp.objects.decomposition import ConvexPieceConfig, decompose
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class ConvexPiece:
 
 def cache_folder() -> Path:
     """Where decompositions are kept: ``$XDG_CACHE_HOME/warpgrasp/convex``, by default below ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "warpgrasp" / "convex"
+    return cache_root() / "convex"
 
 
 def convex_pieces(

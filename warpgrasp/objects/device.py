@@ -10,9 +10,10 @@ import warp as wp
 from numpy.typing import NDArray
 
 from warpgrasp.geometry.clusters import bounding_sphere, clusters_of
-from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound
-from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet, launch_signed_distance
+from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound, grid_distance_kernel
+from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet
 from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet
+from warpgrasp.objects.cache import cached_arrays
 from warpgrasp.objects.geometry import feature_normals
 
 __all__ = ["SampledSolid", "Solid", "distance_bound", "mesh_set", "sample_set"]
@@ -93,33 +94,50 @@ def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) 
 
 
 def distance_bound(objects: Sequence[Solid], meshes: MeshSet, device: Any) -> DistanceBound:
-    """Sample the signed distance of ``objects``, whose meshes are ``meshes``, on grids; 0.1 s per object on a CPU."""
+    """Sample the signed distance of ``objects``, whose meshes are ``meshes``, on grids.
+
+    It takes 0.07 s per object on a CPU, unless it is cached.
+    """
     lower = np.array([model.vertices.min(axis=0) for model in objects], dtype=np.float64)
     upper = np.array([model.vertices.max(axis=0) for model in objects], dtype=np.float64)
     spacing = np.max(upper - lower, axis=1) / CELL_COUNT
     count = np.ceil((upper - lower) / spacing[:, None] - 1e-6).astype(np.int64) + 1
-    end = np.cumsum(np.prod(count, axis=1))
-    start = end - np.prod(count, axis=1)
-    distance = wp.empty(int(end[-1]), dtype=wp.float32, device=device)
-    for number in range(
-        len(objects)
-    ):  # one by one: positions and normals of all nodes at once would need much memory
-        node = np.stack(np.meshgrid(*(np.arange(side) for side in count[number]), indexing="ij"), axis=-1)
-        position = lower[number] + spacing[number] * node.reshape(-1, 3)
-        points: wp.array = wp.array(position, dtype=wp.vec3, device=device)
-        launch_signed_distance(
-            meshes,
-            wp.full(len(position), number, dtype=wp.int32, device=device),
-            points,
-            distance=distance[start[number] : end[number]],
-            normal=wp.empty_like(points),
-            closest=wp.empty_like(points),
-        )
+    start = np.cumsum(np.prod(count, axis=1)) - np.prod(count, axis=1)
+    grids = []
+    for number, model in enumerate(objects):
+        grids.append(_grid(model, meshes, number, lower[number], float(spacing[number]), count[number]))
     result = DistanceBound()
-    result.distance = distance
+    result.distance = wp.array(np.concatenate(grids), dtype=wp.float32, device=device)
     result.start = wp.array(start, dtype=wp.int32, device=device)
     result.node_count = wp.array(count, dtype=wp.vec3i, device=device)
     result.lower = wp.array(lower, dtype=wp.vec3, device=device)
     result.upper = wp.array(upper, dtype=wp.vec3, device=device)
     result.spacing = wp.array(spacing, dtype=wp.float32, device=device)
     return result
+
+
+def _grid(
+    model: Solid,
+    meshes: MeshSet,
+    number: int,
+    lower: NDArray[np.float64],
+    spacing: float,
+    node_count: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Signed distances at the nodes of one object's grid [m], from the cache where the mesh has a hash."""
+
+    def compute() -> dict[str, NDArray[Any]]:
+        distance = wp.empty(int(np.prod(node_count)), dtype=wp.float32, device=meshes.mesh.device)
+        wp.launch(
+            grid_distance_kernel,
+            dim=(int(node_count[0]), int(node_count[1])),
+            inputs=[meshes, number, wp.vec3(*lower), spacing, wp.vec3i(*(int(side) for side in node_count))],
+            outputs=[distance],
+            device=distance.device,
+        )
+        return {"distance": distance.numpy()}
+
+    mesh_hash = getattr(model, "mesh_hash", None)
+    if mesh_hash is None:
+        return compute()["distance"]
+    return cached_arrays("grid", f"{mesh_hash} {CELL_COUNT}", ("distance",), compute)["distance"]

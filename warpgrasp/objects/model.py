@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.objects.bodies import winding_distance
+from warpgrasp.objects.cache import cached_arrays
 from warpgrasp.objects.error import ObjectError
-from warpgrasp.objects.geometry import farthest_point_indices, feature_normals, sample_surface
+from warpgrasp.objects.geometry import (
+    MassProperties,
+    farthest_point_indices,
+    feature_normals,
+    sample_surface,
+)
 from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import read_mesh
-from warpgrasp.objects.repair import SignMethod, mend
+from warpgrasp.objects.repair import SignMethod, Solid, mend
 from warpgrasp.objects.sizes import unit_advice
 
 __all__ = [
@@ -96,20 +102,25 @@ class ObjectModel:
         if count < 1:
             raise ValueError(f"count must be at least 1 (got {count})")
         if count not in self._cache:
-            random = np.random.default_rng(int(self.mesh_hash[:16], 16))
-            points, face = sample_surface(
-                self.vertices, self.faces, count=OVERSAMPLING * count, random=random
+            arrays = cached_arrays(
+                "samples", f"{self.mesh_hash} {count}", ("points", "normals"), lambda: self._sample(count)
             )
-            if self.sign_method == SignMethod.WINDING:
-                outer = ~self._buried(points, face)
-                if outer.sum() >= count:
-                    points, face = points[outer], face[outer]
-            selected = farthest_point_indices(points, count)
-            samples = points[selected], self.face_pseudo_normals[face[selected], 0].astype(np.float64)
+            samples = arrays["points"], arrays["normals"]
             for array in samples:
                 array.setflags(write=False)
             self._cache[count] = samples
         return self._cache[count]
+
+    def _sample(self, count: int) -> dict[str, NDArray[Any]]:
+        random = np.random.default_rng(int(self.mesh_hash[:16], 16))
+        points, face = sample_surface(self.vertices, self.faces, count=OVERSAMPLING * count, random=random)
+        if self.sign_method == SignMethod.WINDING:
+            outer = ~self._buried(points, face)
+            if outer.sum() >= count:
+                points, face = points[outer], face[outer]
+        selected = farthest_point_indices(points, count)
+        normals = self.face_pseudo_normals[face[selected], 0].astype(np.float64)
+        return {"points": points[selected], "normals": normals}
 
     def _buried(self, points: NDArray[np.float64], face: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether surface points lie within another of several overlapping bodies, shape [N]."""
@@ -173,7 +184,7 @@ def load_object(
         raise ObjectError(f"{path}: lies {far:.3g} m from the origin of its file; move it to the origin.")
 
     try:
-        solid = mend(vertices, raw.faces, str(path), join_gap=join_gap)
+        solid = _mended(vertices, raw.faces, str(path), join_gap)
     except ObjectError:
         raise
     except Exception as error:  # no mesh may end the run of the others
@@ -205,6 +216,39 @@ def load_object(
         repairs=raw.notes + solid.repairs,
         mesh_hash=hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest(),
     )
+
+
+def _mended(vertices: NDArray[np.float64], faces: NDArray[Any], name: str, join_gap: float) -> Solid:
+    """:func:`mend`, from the cache where the same mesh was there before."""
+
+    def compute() -> dict[str, NDArray[Any]]:
+        solid = mend(vertices, faces, name, join_gap=join_gap)
+        return {
+            "vertices": np.ascontiguousarray(solid.vertices),
+            "faces": np.ascontiguousarray(solid.faces),
+            "sign_method": np.array(int(solid.sign_method)),
+            "volume": np.array(solid.mass.volume),
+            "center_of_mass": solid.mass.center_of_mass,
+            "inertia": solid.mass.inertia,
+            "repairs": np.array(list(solid.repairs) or [" "]),
+        }
+
+    header = f"{join_gap!r} {faces.dtype} {vertices.shape} {_can_unite()} "
+    source = header.encode() + vertices.tobytes() + faces.tobytes()
+    names = ("vertices", "faces", "sign_method", "volume", "center_of_mass", "inertia", "repairs")
+    found = cached_arrays("solid", source, names, compute)
+    mass = MassProperties(float(found["volume"]), found["center_of_mass"], found["inertia"])
+    repairs = tuple(str(text) for text in found["repairs"] if text != " ")
+    return Solid(found["vertices"], found["faces"], SignMethod(int(found["sign_method"])), mass, repairs)
+
+
+def _can_unite() -> bool:
+    """Whether manifold3d is there, without which overlapping bodies stay as they are."""
+    try:
+        import manifold3d  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _check_size(path: Path, extent: NDArray[np.float64], scale: float) -> None:
