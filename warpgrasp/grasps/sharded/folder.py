@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.sharded.columns import Columns, import_pyarrow, read_footer
 from warpgrasp.grasps.sharded.rows import list_values, read_grasps
@@ -190,10 +192,10 @@ class DataSetFolder:
                 head = file.read_row_group(
                     number, columns=["object", "object_hash", "method", "contact_count"]
                 )
-                row = head.slice(0, 1).to_pylist()[0]
-                kind = f"{row['method']}_{row['contact_count']}"
-                key = (shard.hand, shard.grasp_type, row["object"], row["object_hash"], kind)
-                groups.setdefault(key, []).append((shard, number))
+                kinds_here = sorted({tuple(row.values()) for row in head.to_pylist()})
+                for name, mesh_hash, method, contacts in kinds_here:
+                    key = (shard.hand, shard.grasp_type, name, mesh_hash, f"{method}_{contacts}")
+                    groups.setdefault(key, []).append((shard, number))
         kinds: dict[tuple[str, str, str], int] = {}
         for key in groups:
             kinds[key[:3]] = kinds.get(key[:3], 0) + 1
@@ -214,9 +216,15 @@ class DataSetFolder:
         pa = import_pyarrow()
         tables = [shard.open().read_row_group(number) for shard, number in members]
         footer = members[0][0].footer()
+        configs = {name: config for shard, _ in members for name, config in shard.footer()["configs"].items()}
+        footer = {**footer, "configs": configs}
         table = pa.concat_tables(
             [table.replace_schema_metadata(None) for table in tables], promote_options="default"
         ).unify_dictionaries()
+        method, _, contacts = key[4].rpartition("_")
+        ours = np.asarray(table["method"].to_pylist()) == method
+        ours &= np.asarray(table["object_hash"].to_pylist()) == key[3]
+        table = table.filter(ours & (list_values(table["contact_count"]) == int(contacts)))
         known = footer["hand"]
         model_of_hand = load_hand(hand) if hand else self.hand(known["name"], known["asset_hash"])
         if model_of_hand.name != known["name"]:
