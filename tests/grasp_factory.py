@@ -34,6 +34,7 @@ def make_grasp_set(
     columns["energy"] = rng.uniform(1.0, 10.0, count)
     columns["energy_terms"] = rng.uniform(0.0, 1.0, (count, 2))
     columns["status"] = np.zeros(count)
+    columns["quality"] = np.where(np.arange(count) == 1, np.nan, rng.uniform(0.0, 1.0, count))
     metadata = {
         "seed": seed,
         "hand": {"name": "fake", "asset_hash": "00"},

@@ -38,6 +38,7 @@ COLUMNS = {  # the documented columns (docs/reference/files.md), with N = 5, J =
     "energy_terms": (5, 2),
     "energy_term_names": (2,),
     "status": (5,),
+    "quality": (5,),
 }
 
 
@@ -97,6 +98,7 @@ def test_round_trip_is_exact_and_bytes_are_deterministic(tmp_path: Path) -> None
             r"contact_force of a grasp with status OK must be finite",
         ),
         ({"joint_position": np.full((5, 3), 1.0e39)}, r"joint_position of a grasp with status OK"),
+        ({"quality": np.array([0.2, np.nan, 1.1, 0, 1])}, r"quality must be in \[0, 1\] or NaN \(got 1.1\)"),
         ({"squeeze_torque": np.full((5, 3), np.inf)}, r"squeeze_torque of a grasp with status OK"),
         ({"contact_index": np.full((5, 4), -1)}, r"contact_index must not be negative \(got -1\)"),
         ({"contact_index": np.full((5, 4), 0.5)}, r"contact_index must hold whole numbers"),

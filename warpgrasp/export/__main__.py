@@ -41,7 +41,7 @@ class ExportOptions:
     hand: str | None = None
     """Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused."""
     best: int | None = None
-    """At most this many grasps per file, those of least energy."""
+    """At most this many grasps per file, those most likely to hold."""
     every_status: bool = False
     """Also write grasps whose status is not OK."""
     stiffness: float | None = None

@@ -55,7 +55,7 @@ def select_grasps(
     Args:
         case: The grasp file with its hand and object.
         every_status: Also those whose status is not OK.
-        best: At most this many, by energy; all by default.
+        best: At most this many, by quality; all by default.
         stiffness: Stiffness of the reader's servos [Nm/rad or N/m]; by default what the format knows of them.
     """
     grasps = case.grasps

@@ -117,7 +117,7 @@ def export_grasps(
         format: One of :data:`EXPORT_FORMATS`.
         hand: Name or path of the hand, where the grasp files do not find it; grasps of another hand are refused.
         every_status: Also write grasps whose status is not OK.
-        best: At most this many grasps per file, those of least energy.
+        best: At most this many grasps per file, those most likely to hold.
         stiffness: Stiffness of the position servos that will read the squeeze targets [Nm/rad or N/m]; by default what the
             format knows of its reader. Of ``dexgraspbench`` and ``graspqp`` only.
 

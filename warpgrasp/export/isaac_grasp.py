@@ -54,7 +54,7 @@ def write_isaac_grasps(batch: ExportBatch, folder: Path) -> list[Path]:
     """Write the grasps of one object as ``<object>.yaml``; returns the file.
 
     The gripper frame is the root link of the hand, joints have the names of the USD asset's prims, and the confidence is
-    the rank by energy: 1 for the best of the file, then evenly down. Squeeze targets are for drives of the hand asset's
+    the rank by quality: 1 for the best of the file, then evenly down. Squeeze targets are for drives of the hand asset's
     stiffness or that of ``batch``.
 
     Raises:

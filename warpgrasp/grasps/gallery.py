@@ -302,6 +302,8 @@ def _label(tile: GalleryTile, size: int) -> Image.Image:
     draw.text((margin, strip.height // 2), title[:40], fill=_INK, font=_font(size // 22), anchor="ld")
     energy, status = tile.grasps.energy[tile.index], GraspStatus(int(tile.grasps.status[tile.index]))
     text, font = f"grasp {tile.index}   energy {energy:.3g}", _font(size // 28)
+    if np.isfinite(quality := tile.grasps.quality[tile.index]):
+        text += f"   quality {quality:.2f}"
     warning = "" if status == GraspStatus.OK else status.name.lower().replace("_", " ")
     room = size - 3 * margin - draw.textlength(warning, font=font)
     if not warning or draw.textlength(text, font=font) <= room:  # on a small tile only the warning

@@ -49,8 +49,9 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "energy_terms": ("N", "K"),
     "energy_term_names": ("K",),
     "status": ("N",),
+    "quality": ("N",),
 }
-_LATER_COLUMNS = ("squeeze_torque",)  # files of older versions lack them
+_LATER_COLUMNS = ("squeeze_torque", "quality")  # files of older versions lack them
 _NAME_COLUMNS = ("joint_names", "energy_term_names")
 _INT_COLUMNS = ("contact_index", "status")
 _MAPPINGS = (
@@ -114,6 +115,8 @@ class GraspSet:
     squeeze_torque: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     """Joint torques that press the contacts [Nm or N], shape [N, J]; position targets of any controller follow from them and
     its stiffness. NaN where nobody said, as in files of older versions: there ``squeeze_joint_position`` tells them."""
+    quality: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    """Estimated probability to hold, see :mod:`warpgrasp.grasps.success_estimate`, shape [N]; NaN where nobody said."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device."""
 
@@ -121,6 +124,8 @@ class GraspSet:
         if np.size(self.squeeze_torque) == 0:
             unknown = np.full(np.shape(self.joint_position), np.nan, dtype=np.float32)
             object.__setattr__(self, "squeeze_torque", unknown)
+        if np.size(self.quality) == 0:
+            object.__setattr__(self, "quality", np.full(np.shape(self.energy), np.nan, dtype=np.float32))
         sizes: dict[str, tuple[int, str]] = {}
         for name, shape in _SHAPES.items():
             value = getattr(self, name)
@@ -154,6 +159,9 @@ class GraspSet:
             raise ValueError(f"status must be a GraspStatus in {known} (got {int(unknown[0])})")
         if self.contact_index.size and self.contact_index.min() < 0:
             raise ValueError(f"contact_index must not be negative (got {int(self.contact_index.min())})")
+        strange = np.flatnonzero(np.isinf(self.quality) | (self.quality < 0.0) | (self.quality > 1.0))
+        if strange.size:
+            raise ValueError(f"quality must be in [0, 1] or NaN (got {self.quality[strange[0]]:g})")
         ok = self.status == GraspStatus.OK
         for prefix in ("", "pregrasp_", "squeeze_"):
             with np.errstate(invalid="ignore", over="ignore"):
@@ -186,10 +194,12 @@ class GraspSet:
     def order(self) -> npt.NDArray[np.int64]:
         """Return the grasp indices from best to worst, shape [N].
 
-        Grasps with status OK come first, then the others; within each by ascending energy, not finite last.
+        Grasps with status OK come first, then the others; within each by descending quality, where it is not known by
+        ascending energy, not finite last.
         """
         energy = np.where(np.isfinite(self.energy), self.energy, np.inf)
-        return np.lexsort((energy, self.status != GraspStatus.OK)).astype(np.int64)
+        quality = np.where(np.isfinite(self.quality), self.quality, -np.inf)
+        return np.lexsort((energy, -quality, self.status != GraspStatus.OK)).astype(np.int64)
 
     def best(self, count: int) -> GraspSet:
         """Return the ``count`` best grasps, best first (see :meth:`order`); fewer when there are not so many."""
@@ -284,7 +294,9 @@ class GraspSet:
 
 
 _ROW_FLOATS = tuple(
-    name for name, shape in _SHAPES.items() if shape[0] == "N" and name not in (*_INT_COLUMNS, *_NAME_COLUMNS)
+    name
+    for name, shape in _SHAPES.items()
+    if shape[0] == "N" and name not in (*_INT_COLUMNS, *_NAME_COLUMNS, "quality")
 )
 
 

@@ -42,10 +42,11 @@ GRASP_ATTRIBUTES: dict[str, Sdf.ValueTypeName] = {
     "energy": _TYPES.Float,
     "energy_terms": _TYPES.FloatArray,
     "status": _TYPES.Int,
+    "quality": _TYPES.Float,
 }
 """Column -> attribute type of what belongs to one grasp."""
 
-LATER_ATTRIBUTES = ("squeeze_torque",)
+LATER_ATTRIBUTES = ("squeeze_torque", "quality")
 """Columns that stages of older versions lack."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.warp_device import choose_device
+from warpgrasp.grasps.success_estimate import with_estimate
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.problem import GraspProblem
@@ -85,4 +86,5 @@ def retarget(
         "contact_force": targets.squeeze.force,
         "status": np.where(judged, status, grasps.status),
     }
-    return dataclasses.replace(grasps, **columns)  # type: ignore[arg-type]  # converted as they are checked
+    made = dataclasses.replace(grasps, **columns)  # type: ignore[arg-type]  # converted as they are checked
+    return with_estimate(made)

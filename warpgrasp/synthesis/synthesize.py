@@ -21,6 +21,7 @@ from warpgrasp.base.version import VERSION
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.grasps.grasp_set import GraspSet
+from warpgrasp.grasps.success_estimate import with_estimate
 from warpgrasp.synthesis.closing import close_gaps
 from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.closure import touches_enough
@@ -310,12 +311,13 @@ def _grasp_set(
     finite = [np.isfinite(column).all(axis=tuple(range(1, column.ndim))) for column in own.values()]
     broken = (own["status"] == GraspStatus.OK) & ~np.all(finite, axis=0)
     own["status"] = np.where(broken, int(GraspStatus.NONFINITE_ENERGY), own["status"])
-    return GraspSet(
+    grasps = GraspSet(
         **own,
         joint_names=problem.hand.joint_names,
         energy_term_names=problem.term_names,
         metadata={**_metadata(problem, problem.objects[index], config), **stopped},
     )
+    return with_estimate(grasps)
 
 
 def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig) -> dict[str, Any]:
