@@ -19,6 +19,7 @@ from warpgrasp.eval.protocol.protocols import PROTOCOLS, Drive
 from warpgrasp.hands.convert.conversion import ConvertConfig
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.objects.assets import AssetConfig
+from warpgrasp.objects.views import ViewConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Approach, Wall
 from warpgrasp.synthesis.energy_terms import ForceClosure
@@ -30,6 +31,7 @@ ROOTS = (
     OptimizerMala(),
     AssetConfig(),
     ConvertConfig(),
+    ViewConfig(),
     *(EvaluationConfig(protocol=protocol) for protocol in PROTOCOLS.values()),
     Drive(stiffness=1.0, damping=1.0, effort=1.0, armature=1.0, friction=1.0),
 )

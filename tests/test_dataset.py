@@ -123,6 +123,7 @@ def test_a_failed_grasp_may_hold_any_numbers() -> None:
 def test_best_puts_ok_first_then_ascending_energy_then_not_finite() -> None:
     grasps = replace(
         _grasps(),
+        quality=np.full(5, np.nan),
         energy=np.array([3.0, -9.0, np.nan, 1.0, np.inf]),
         status=np.array([0, 1, 1, 0, 1]),
     )

@@ -33,6 +33,7 @@ COLUMNS = (
     "squeeze_root_quaternion",
     "squeeze_joint_position",
     "squeeze_torque",
+    "quality",
     "contact_index",
     "contact_position",
     "contact_normal",

@@ -47,7 +47,13 @@ def test_a_turned_grasp_is_as_good() -> None:
     grasps = make_grasp_set(count=4)
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
     turn *= np.linalg.det(turn)
-    vectors = ("contact_position", "contact_normal", "contact_force", "root_position", "pregrasp_root_position")
+    vectors = (
+        "contact_position",
+        "contact_normal",
+        "contact_force",
+        "root_position",
+        "pregrasp_root_position",
+    )
     turned = dataclasses.replace(grasps, **{name: getattr(grasps, name) @ turn.T for name in vectors})
     np.testing.assert_allclose(success_estimate(turned), success_estimate(grasps), atol=1e-5)
 
