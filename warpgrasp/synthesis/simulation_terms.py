@@ -193,15 +193,22 @@ class JointMiddle:
     """Factor in the total energy."""
     squared: bool = True
     """Squares (released program) instead of absolute values (paper)."""
+    opening: bool = False
+    """Distance from the hand's opening pose instead."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "joint_middle")
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        key = f"joint_middle {self.opening}"
+        if key not in state.scratch:
+            hand = problem.hand
+            place = hand.dof_opening if self.opening else 0.5 * (hand.dof_lower + hand.dof_upper)
+            state.scratch[key] = wp.array(place, dtype=wp.float32, device=problem.device)
         wp.launch(
             joint_middle_kernel,
             dim=problem.batch_size,
-            inputs=[problem.tree, state.joint_position, int(self.squared), self.weight],
+            inputs=[state.joint_position, state.scratch[key], int(self.squared), self.weight],
             outputs=[energy, state.joint_force],
             device=problem.device,
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warpgrasp.synthesis.problem import GraspProblem
     from warpgrasp.synthesis.state import GraspState
 
-__all__ = ["touching_candidates"]
+__all__ = ["nearest_candidates", "touching_candidates"]
 
 _REACH = 0.05  # m; candidates further off all count alike
 
@@ -62,3 +62,23 @@ def touching_candidates(
             free[chosen] = False
             way = np.minimum(way, np.linalg.norm(places[grasp] - places[grasp, chosen], axis=1))
     return result
+
+
+def nearest_candidates(problem: GraspProblem, state: GraspState, points: np.ndarray) -> np.ndarray:
+    """Contact candidates of the hand that are nearest to points in the object frame [B, F, 3], shape [B, F]."""
+    pose = state.link_pose.numpy()
+    candidates = problem.host_candidates
+    result = np.zeros(points.shape[:2], dtype=np.int32)
+    for grasp in range(len(points)):
+        poses = pose[grasp][candidates.link]
+        own = poses[:, :3] + _rotate_each(poses[:, 3:], candidates.position)
+        way = np.linalg.norm(points[grasp][:, None] - own, axis=2)
+        result[grasp] = np.argmin(way, axis=1)
+    return result
+
+
+def _rotate_each(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Vectors [N, 3] rotated by quaternions [N, 4] (xyzw)."""
+    axis, real = quaternion[:, :3], quaternion[:, 3:]
+    twice = 2.0 * np.cross(axis, vector)
+    return np.asarray(vector + real * twice + np.cross(axis, twice))

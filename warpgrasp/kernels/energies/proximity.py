@@ -85,19 +85,19 @@ def joint_margin_kernel(
 
 @wp.kernel
 def joint_middle_kernel(
-    tree: KinematicTree,
     joint_position: wp.array2d(dtype=wp.float32),  # [B, J]
+    reference: wp.array(dtype=wp.float32),  # [J]
     squared: int,
     weight: float,
     # outputs
     energy: wp.array(dtype=wp.float32),  # [B]
     joint_force: wp.array2d(dtype=wp.float32),  # [B, J]
 ):
-    """``sum |q - q_mid|`` or ``sum (q - q_mid)^2`` [rad or m]; its weighted derivative is added to ``joint_force``."""
+    """``sum |q - q_ref|`` or ``sum (q - q_ref)^2`` [rad or m]; its weighted derivative is added to ``joint_force``."""
     grasp = wp.tid()
     total = float(0.0)
     for dof in range(joint_position.shape[1]):
-        way = joint_position[grasp, dof] - 0.5 * (tree.dof_lower[dof] + tree.dof_upper[dof])
+        way = joint_position[grasp, dof] - reference[dof]
         if squared != 0:
             total += way * way
             joint_force[grasp, dof] = joint_force[grasp, dof] + 2.0 * weight * way

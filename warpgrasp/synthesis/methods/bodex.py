@@ -42,6 +42,7 @@ from warpgrasp.synthesis.fingertip_terms import (
 from warpgrasp.synthesis.methods.registry import Method
 from warpgrasp.synthesis.seeds import InitializeConfig
 from warpgrasp.synthesis.synthesize import SynthesisConfig
+from warpgrasp.synthesis.touching_candidates import nearest_candidates
 
 if TYPE_CHECKING:
     from warpgrasp.synthesis.problem import EnergyTerm, GraspProblem
@@ -261,26 +262,6 @@ def mirrored_rotation(middle: np.ndarray, first: np.ndarray) -> np.ndarray:
     back = first * np.array([-1.0, -1.0, -1.0, 1.0])
     result = multiply_quaternions(multiply_quaternions(middle, back), middle)
     return np.asarray(result / np.linalg.norm(result))
-
-
-def nearest_candidates(problem: GraspProblem, state: GraspState, points: np.ndarray) -> np.ndarray:
-    """Contact candidates of the hand that are nearest to points in the object frame [B, F, 3], shape [B, F]."""
-    pose = state.link_pose.numpy()
-    candidates = problem.host_candidates
-    result = np.zeros(points.shape[:2], dtype=np.int32)
-    for grasp in range(len(points)):
-        poses = pose[grasp][candidates.link]
-        own = poses[:, :3] + rotate_each(poses[:, 3:], candidates.position)
-        way = np.linalg.norm(points[grasp][:, None] - own, axis=2)
-        result[grasp] = np.argmin(way, axis=1)
-    return result
-
-
-def rotate_each(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Vectors [N, 3] rotated by quaternions [N, 4] (xyzw)."""
-    axis, real = quaternion[:, :3], quaternion[:, 3:]
-    twice = 2.0 * np.cross(axis, vector)
-    return np.asarray(vector + real * twice + np.cross(axis, twice))
 
 
 _SILENT: dict[str, Any] = {
