@@ -151,7 +151,7 @@ class OptimizerSpring:
     """First step of the root [m and rad]."""
     joint_step: float = 0.002
     """First step of the joints [rad or m]."""
-    target_step: float = 0.002
+    target_step: float = 0.004
     """First step of the targets [m]."""
     stiffness_step: float = 0.5
     """First step of the stiffnesses [N/m]."""
@@ -161,8 +161,8 @@ class OptimizerSpring:
     """Least stiffness of a spring [N/m]."""
     first_stiffness: float = 80.0
     """Stiffness of the springs at the start [N/m]; the thumb has twice that."""
-    first_depth: float = 0.01
-    """Depth of the targets at the start [m]."""
+    first_depth: float = 0.5
+    """Share of the way from the closest point to the centre of mass at which a target starts."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "optimizer", **dict.fromkeys(self.__dataclass_fields__, POSITIVE))
@@ -174,7 +174,7 @@ class OptimizerSpring:
     def init(
         self, problem: GraspProblem, seeds: SeedGrasps, resets: list[SeedGrasps], *, step_count: int
     ) -> SpringState:
-        """The seeds, with targets below the points of the object that are closest to the tips.
+        """The seeds, with targets between the centre of mass and the points of the object that are closest to the tips.
 
         Raises:
             ValueError: The energy lacks ``spring_equilibrium``.
@@ -188,8 +188,9 @@ class OptimizerSpring:
         springs = springs_of(problem, grasps)
         problem.evaluate(grasps)
         tips = tips_of(problem, grasps)
-        inside = tips.contacts.point.numpy() - self.first_depth * tips.contacts.normal.numpy()
-        springs.target.assign(inside)
+        center = problem.center_of_mass.numpy()[problem.object_index.numpy()][:, None]
+        point = tips.contacts.point.numpy()
+        springs.target.assign(point + self.first_depth * (center - point))
         thumb = np.array([finger == _THUMB for finger in tips.model.fingers])
         first = self.first_stiffness * (1.0 + thumb)
         springs.stiffness.assign(np.tile(first, (problem.batch_size, 1)).astype(np.float32))
@@ -227,7 +228,10 @@ class OptimizerSpring:
         problem.evaluate(grasps)
 
     def own_columns(self, problem: GraspProblem, state: SpringState) -> dict[str, np.ndarray]:
-        """The springs as squeeze: forces of the tips, joint torques, contacts and status."""
+        """The springs as squeeze: forces of the tips, joint torques, contacts and status.
+
+        ``NOT_CLOSED`` marks grasps with a spring that pulls outside its friction cone at rest.
+        """
         grasps = state.best
         problem.evaluate(grasps)
         tips = find_pairs(problem, grasps)
@@ -239,6 +243,8 @@ class OptimizerSpring:
         touches = (np.abs(tips.contacts.distance.numpy()) <= _TOUCHING).sum(axis=1) >= 2
         status = np.where(state.status.numpy() != 0, int(GraspStatus.NONFINITE_ENERGY), 0)
         status = np.where((status == 0) & ~touches, int(GraspStatus.NOT_TOUCHING), status)
+        outside = state.springs.margin.numpy() <= 0.0
+        status = np.where((status == 0) & outside, int(GraspStatus.NOT_CLOSED), status)
         return {
             "squeeze_joint_position": grasps.joint_position.numpy() + torque / problem.hand.dof_stiffness,
             "squeeze_torque": torque,
