@@ -13,6 +13,7 @@ from grasp_factory import make_grasp_set
 from rich.console import Console
 
 import warpgrasp.generate.__main__ as generate
+import warpgrasp.generate.batch as batch
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.generate.terminal import Report
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -84,7 +85,9 @@ class Shell:
 
     def __call__(self, *arguments: str) -> int:
         console = Console(record=True, width=500, file=io.StringIO())
-        code = generate.main([*arguments, "--device", "cpu"], report=Report(console, console))
+        code = generate.main(
+            [*arguments, "--device", "cpu", "--workers", "1"], report=Report(console, console)
+        )
         self.output = console.export_text()
         return code
 
@@ -98,7 +101,7 @@ class Shell:
 def make_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A command line in an empty folder, with the fake synthesis and no pictures."""
     synthesis = FakeSynthesis()
-    monkeypatch.setattr(generate, "synthesize", synthesis)
+    monkeypatch.setattr(batch, "synthesize", synthesis)
     monkeypatch.setattr(generate, "write_gallery", lambda path, tiles: path.touch() or path)
     monkeypatch.chdir(tmp_path)
     return Shell(tmp_path, synthesis)

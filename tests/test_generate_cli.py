@@ -14,6 +14,7 @@ import pytest
 from generate_shell import SMALL, Shell, make_shell
 
 import warpgrasp.generate.__main__ as generate
+import warpgrasp.generate.batch as batch
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd import read_grasp_usd
@@ -103,7 +104,7 @@ def test_failed_grasps_are_counted_by_status_and_explained(
         status = np.array([0, GraspStatus.QP_NOT_CONVERGED, GraspStatus.NONFINITE_ENERGY])
         return [dataclasses.replace(grasps, status=status) for grasps in inner(*arguments, **options)]
 
-    monkeypatch.setattr(generate, "synthesize", with_failures)
+    monkeypatch.setattr(batch, "synthesize", with_failures)
     assert shell(shell.mesh("a.stl"), *SMALL) == 0
     assert GraspStatus.QP_NOT_CONVERGED.sentence in shell.output
     assert "1 x nonfinite energy" in shell.output

@@ -161,14 +161,15 @@ def test_a_folder_that_is_deleted_while_the_command_runs_is_one_sentence(shell: 
 _REAL = """
 import sys, time
 import warpgrasp.generate.__main__ as generate
+import warpgrasp.generate.batch as batch
 if {slow!r}:
-    inner = generate.synthesize
+    inner = batch.synthesize
     def slow(hand, models, config, **others):
         if models[0].name == "b":
             print("READY", flush=True)
             time.sleep(60)
         return inner(hand, models, config, **others)
-    generate.synthesize = slow
+    batch.synthesize = slow
 sys.exit(generate.main(sys.argv[1:]))
 """
 
@@ -177,7 +178,8 @@ def test_real_run_in_a_fresh_process_survives_a_kill(shell: Shell, tmp_path: Pat
     meshes = [shell.mesh(f"{name}.stl", 0.03 + 0.005 * i) for i, name in enumerate("ab")]
     root = Path(generate.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [*meshes, "--grasps", "20", "--steps", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
+    command = [*meshes, "--grasps", "20", "--steps", "4", "--device", "cpu", "--workers", "1"]
+    command += ["--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-c", _REAL.format(slow=True), *command],
         stdout=subprocess.PIPE,

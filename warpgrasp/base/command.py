@@ -16,7 +16,7 @@ from typing import Any
 
 from warpgrasp.base.memory import is_memory_error, lacking_memory, memory_sentence
 
-__all__ = ["Terminated", "end_of", "quiet_interrupts", "run_command", "stop_requested"]
+__all__ = ["Terminated", "answer_requests", "end_of", "quiet_interrupts", "run_command", "stop_requested"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -54,6 +54,12 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
         _REQUEST.asked_for = False
     if _REQUEST.come:
         raise Terminated
+
+
+def answer_requests() -> None:
+    """Let ``SIGTERM`` raise :class:`Terminated`, or be asked for by :func:`stop_requested`, for the rest of the process."""
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _REQUEST.receive)
 
 
 def end_of(error: KeyboardInterrupt) -> tuple[str, int]:

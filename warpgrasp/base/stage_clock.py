@@ -43,6 +43,12 @@ class StageClock:
         """``{"wall": s, "cpu": s}`` of every stage, in the order in which they first began."""
         return {name: {"wall": self._wall[name], "cpu": self._cpu[name]} for name in self._wall}
 
+    def take(self) -> dict[str, dict[str, float]]:
+        """:meth:`seconds` so far, which count no more."""
+        seconds = self.seconds()
+        self._wall, self._cpu = {}, {}
+        return seconds
+
     @staticmethod
     def _now() -> tuple[float, float]:
         return time.perf_counter(), time.process_time()

@@ -7,29 +7,30 @@ Without objects it runs the demo: three shipped objects, 8 grasps each, 1000 ste
 from __future__ import annotations
 
 import dataclasses
-import glob
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.base.command import end_of, run_command, stop_requested
-from warpgrasp.base.file_hash import file_hash
 from warpgrasp.base.json_text import json_text, to_json
-from warpgrasp.base.memory import free_memory, is_memory_error, memory_sentence
+from warpgrasp.base.memory import free_memory
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.generate import STARTED
+from warpgrasp.generate.batch import BatchMaker, reason_of
 from warpgrasp.generate.diagnosis import diagnosis
+from warpgrasp.generate.object_paths import content_hash, object_paths
 from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
+from warpgrasp.generate.pool import WorkerPool, core_count
 from warpgrasp.generate.run_folder import RunFolder
+from warpgrasp.generate.side_by_side import SideBySide
 from warpgrasp.generate.terminal import Report
 from warpgrasp.generate.valid_grasps import Judge
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
@@ -42,14 +43,11 @@ from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
     ObjectError,
     ObjectModel,
-    example_object_names,
-    example_object_path,
     load_object,
 )
-from warpgrasp.objects.assets import mesh_files
 from warpgrasp.objects.sizes import reach_advice
 from warpgrasp.synthesis.methods import find_method, method_names
-from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp, synthesize
+from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
 
@@ -65,15 +63,16 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
     report = report or Report()
     clock = StageClock()
     clock.add("import", wall=time.perf_counter() - STARTED, cpu=time.process_time())
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        options = parse_options(sys.argv[1:] if arguments is None else arguments)
+        options = parse_options(arguments)
         if options.list_methods:
             for name in method_names():
                 report.say(f"{name:<24} {find_method(name).summary}")
             return 0
         quiet_warp()
         print_any_text()
-        run = _Run(options, report, clock)
+        run = _Run(options, arguments, report, clock)
     except (ValueError, OSError, ImportError) as error:
         report.error(str(error))
         return 2
@@ -97,19 +96,26 @@ def main(arguments: Sequence[str] | None = None, *, report: Report | None = None
 class _Run:
     """One command: the folder, the hand, and what became of every object so far."""
 
-    def __init__(self, options: GenerateOptions, report: Report, clock: StageClock) -> None:
+    def __init__(
+        self, options: GenerateOptions, arguments: Sequence[str], report: Report, clock: StageClock
+    ) -> None:
         self.options = options
         self.report = report
         self.clock = clock
         self.config = options.synthesis_config()
-        self.paths = _object_paths(options.objects)
+        if options.workers < 0:
+            raise ValueError(f"--workers must be at least 0 (got {options.workers})")
+        self.paths = object_paths(options.objects)
         self.total = len(self.paths)
         report.say(f"loading hand {options.hand}")
         with clock.stage("hand"):
             self.hand = load_hand(options.hand)
         _check_hand(self.hand, self.config)
         self.device = choose_device(options.device)
-        self.judge = Judge.of(options) if options.valid_only else None
+        judge = Judge.of(options) if options.valid_only else None
+        self._maker = BatchMaker(self.hand, self.config, judge, report, clock)
+        self._side_by_side: SideBySide | None = None
+        self._arguments = list(arguments)
         self.folder = RunFolder(
             options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
         )
@@ -131,24 +137,45 @@ class _Run:
             f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_title}, "
             f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
         )
-        if self.judge is not None:
-            report.say(self.judge.sentence(self.hand))
+        if judge is not None:
+            report.say(judge.sentence(self.hand))
         for sentence in strength_warnings(self.hand):
             report.warn(sentence)
 
     def all_objects(self) -> None:
         """Work through the objects batch by batch, then show what came out."""
+        if self._worker_count() == 1:
+            self._all_batches()
+        else:
+            with (
+                stop_requested() as stop,
+                self.report.side_by_side(),
+                WorkerPool(self._worker_count(), self._arguments) as pool,
+            ):
+                self._side_by_side = SideBySide(
+                    pool, self.report, self.clock, stop=stop, store=self._store, fail=self._fail_model
+                )
+                self._all_batches()
+                self._side_by_side.drain()
+        self._finish()
+
+    def _all_batches(self) -> None:
         for path in self.paths:
             self._take(path)
             if self._pending and self._batch_is_full():
                 self._flush()
         self._flush()
-        self._finish()
+
+    def _worker_count(self) -> int:
+        """Processes that make grasps; one, this one, where there is work for no more."""
+        wanted = self.options.workers or (1 if self.device.is_cuda else core_count())
+        return max(1, min(wanted, self.total))
 
     def _take(self, path: Path) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""
-        taken = {model.name for model in self._pending} | {row.name for row in self.rows}
-        row = self.folder.finished(path, _content_hash(path), taken)
+        elsewhere = self._side_by_side.models if self._side_by_side else []
+        taken = {model.name for model in (*self._pending, *elsewhere)} | {row.name for row in self.rows}
+        row = self.folder.finished(path, content_hash(path), taken)
         if row is None:
             self.report.say(f"loading {path.name}")
             try:
@@ -182,8 +209,13 @@ class _Run:
         self.report.error(self.failures[str(path)])
         self.folder.fail(path, self.failures[str(path)])
 
+    def _fail_model(self, model: ObjectModel, sentence: str) -> None:
+        self._fail(model.path, sentence)
+
     def _batch_is_full(self) -> bool:
         limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
+        if self._side_by_side:  # no process shall wait for the others
+            limit = min(limit, -(-self.total // self._worker_count()) * self.config.grasp_count)
         grasps = (len(self._pending) + 1) * self.config.grasp_count
         available = _free_memory(self.device)
         return grasps > limit or (available is not None and self._memory(len(self._pending) + 1) > available)
@@ -209,28 +241,31 @@ class _Run:
 
     def _synthesize(self, models: list[ObjectModel]) -> None:
         """Run one batch and write its files at once; where a batch fails, its objects are tried one by one."""
-        done = len(self.rows) + len(self.failures)
+        elsewhere = len(self._side_by_side.models) if self._side_by_side else 0
+        done = len(self.rows) + len(self.failures) + elsewhere
         names = models[0].name if len(models) == 1 else f"{len(models)} objects"
         title = f"{names} ({done + 1}-{done + len(models)} of {self.total})" if self.total > 1 else names
+        if self._side_by_side:
+            self._side_by_side.submit(models, title)
+            return
         started = time.perf_counter()
         with stop_requested() as stop:  # the best grasps so far are written before the command ends
             try:
-                sets = self._make(models, title, stop)
+                sets = self._maker.make(models, title, stop)
             except OutputError:
                 raise
             except Exception as error:  # whatever it is, the other objects finish
                 if len(models) == 1:
-                    self._fail(models[0].path, _reason(error))
+                    self._fail(models[0].path, reason_of(error))
                     return
             else:
-                self._store(models, sets, names, time.perf_counter() - started)
+                self._store(models, sets, time.perf_counter() - started)
                 return
         for model in models:
             self._synthesize([model])
 
-    def _store(
-        self, models: Sequence[ObjectModel], sets: Sequence[GraspSet], names: str, seconds: float
-    ) -> None:
+    def _store(self, models: Sequence[ObjectModel], sets: Sequence[GraspSet], seconds: float) -> None:
+        names = models[0].name if len(models) == 1 else f"{len(models)} objects"
         for model, grasps in zip(models, sets, strict=True):
             if not len(grasps):
                 if "stopped_at_step" not in grasps.metadata:
@@ -249,29 +284,9 @@ class _Run:
                 self._models[model.name] = model
         self.report.say(f"{names}: {seconds:.1f} s")
 
-    def _make(self, models: list[ObjectModel], title: str, stop: Callable[[], bool]) -> list[GraspSet]:
-        """All grasps of a batch, or its valid ones; an object without any gets an empty set that says why."""
-
-        def run(title: str, models: list[ObjectModel], config: SynthesisConfig) -> list[GraspSet]:
-            with self.report.batch(title, config.step_count) as batch:
-                return synthesize(self.hand, models, config, progress=batch.step, clock=self.clock, stop=stop)
-
-        if self.judge is None:
-            return run(title, models, self.config)
-        sets = self.judge.valid_grasps(
-            lambda number, lacking, config: run(
-                f"{title}, round {number + 1}: {len(lacking)} of {len(models)} lack grasps", lacking, config
-            ),
-            self.hand,
-            models,
-            self.config,
-            clock=self.clock,
-        )
-        for grasps in sets:
-            self.report.say(grasps.metadata["valid_only"]["sentence"])
-        return sets
-
     def _finish(self) -> None:
+        place = {str(path): number for number, path in enumerate(self.paths)}
+        self.rows.sort(key=lambda row: place.get(row.path, len(place)))
         with self.clock.stage("summary"):
             self.folder.write_summary()
             gallery = self._write_gallery()
@@ -328,6 +343,7 @@ def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
         "out",
         "resume",
         "list_methods",
+        "workers",
         "energy_names",
         "optimizer_name",
     )
@@ -359,39 +375,10 @@ def _check_hand(hand: HandModel, config: SynthesisConfig) -> None:
         raise ValueError(f"--grasps must be at least 1 (got {config.grasp_count})")
 
 
-def _object_paths(names: Sequence[str]) -> list[Path]:
-    """Absolute paths, each once; folders of meshes, shipped objects by name, wildcards for shells without them."""
-    paths: list[Path] = []
-    for name in names or example_object_names():
-        there = os.path.lexists(name)
-        if not there and name in example_object_names():
-            paths.append(example_object_path(name))
-        elif not there and glob.has_magic(name):
-            paths += [Path(match) for match in sorted(glob.glob(name))] or [Path(name)]
-        else:
-            paths.append(Path(name))
-    return mesh_files(paths)
-
-
-def _content_hash(path: Path) -> str:
-    """Hash of a file, or nothing where it cannot be read: why, is said when it is loaded."""
-    try:
-        return file_hash(path) if path.is_file() else ""
-    except OSError:
-        return ""
-
-
 def _free_memory(device: Any) -> int | None:
     """Bytes a batch may take, or None where that is not known."""
     free = device.free_memory if device.is_cuda else free_memory()
     return None if free is None else int(_MEMORY_SHARE * free)
-
-
-def _reason(error: Exception) -> str:
-    """Why a batch failed, as a sentence."""
-    if is_memory_error(error):
-        return memory_sentence(error, "pass fewer --grasps or --samples, or give the process more")
-    return str(error) or type(error).__name__
 
 
 def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:

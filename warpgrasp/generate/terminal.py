@@ -43,6 +43,7 @@ class Report:
     def __init__(self, console: Console | None = None, error_console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
         self.error_console = error_console or Console(highlight=False, stderr=True)
+        self._bars: Progress | None = None
 
     def say(self, text: str) -> None:
         """One line about what happens now."""
@@ -62,14 +63,29 @@ class Report:
         if not self.console.is_terminal:
             yield _LineReport(self.console, title)
             return
+        with self.side_by_side():
+            assert self._bars is not None
+            bar = _BarReport(self._bars, title, step_count)
+            yield bar
+            bar.close()
+
+    @contextmanager
+    def side_by_side(self) -> Iterator[None]:
+        """Show the bars of batches that run at the same time below each other."""
+        if self._bars is not None or not self.console.is_terminal:
+            yield
+            return
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(16),
             TextColumn("{task.fields[state]}"),
         )
-        with Progress(*columns, _ClockColumn(), console=self.console, transient=True) as progress:
-            yield _BarReport(progress, title, step_count)
+        with Progress(*columns, _ClockColumn(), console=self.console, transient=True) as self._bars:
+            try:
+                yield
+            finally:
+                self._bars = None
 
     def table(self, rows: Sequence[ObjectRow]) -> None:
         """Print one row per object: grasps by status, best and median energy per term, seconds."""
@@ -147,6 +163,10 @@ class _BarReport(BatchReport):
             self._progress.start_task(self._task)
             self._started = True
         self._progress.update(self._task, completed=progress.step, state=_state(progress))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
 
 
 class _LineReport(BatchReport):

@@ -1,0 +1,92 @@
+"""Several processes make the grasps of one, end with the command, and fail alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trimesh
+
+import warpgrasp.generate.__main__ as generate
+from warpgrasp.generate.pool import WorkerPool, core_count
+
+ROOT = Path(generate.__file__).parents[2]
+OPTIONS = ["--hand", "robotiq_2f140", "--contacts", "4", "--device", "cpu"]
+
+
+def mesh(folder: Path, name: str, radius: float) -> str:
+    trimesh.creation.icosphere(subdivisions=2, radius=radius).export(folder / name)
+    return str(folder / name)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "warpgrasp.generate", *arguments, *OPTIONS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_two_processes_make_the_grasps_of_one(tmp_path: Path) -> None:
+    """Bit by bit, and the table in the order of the command line, with an object that fails among them."""
+    (tmp_path / "bad.obj").write_text("no mesh")
+    names = [mesh(tmp_path, f"{name}.ply", 0.02 + 0.005 * i) for i, name in enumerate("cab")]
+    names.insert(1, str(tmp_path / "bad.obj"))
+    outputs = []
+    for workers in ("1", "2"):
+        process = start(
+            *names, "--grasps", "2", "--steps", "3", "--workers", workers, "--out", str(tmp_path / workers)
+        )
+        outputs.append(process.communicate(timeout=300)[0])
+        assert process.returncode == 1
+        assert "1 of 4 objects failed" in outputs[-1]
+    for name in "abc":
+        one, two = (tmp_path / workers / f"{name}.npz" for workers in ("1", "2"))
+        assert one.read_bytes() == two.read_bytes()
+    table = [line.split()[0] for line in outputs[1].splitlines() if line.split()[:1] in (["c"], ["a"], ["b"])]
+    assert table[-3:] == ["c", "a", "b"]
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    deadline = time.monotonic() + 300
+    while words not in process.stdout.readline():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are looked up in /proc")
+def test_a_process_that_is_killed_fails_alone_and_an_interrupt_ends_all(tmp_path: Path) -> None:
+    names = [mesh(tmp_path, f"{name}.ply", 0.02 + 0.005 * i) for i, name in enumerate("ab")]
+    process = start(
+        *names, "--grasps", "32", "--steps", "1000000", "--workers", "2", "--out", str(tmp_path / "out")
+    )
+    wait_for(process, "step ")
+    first = children(process)
+    assert len(first) == 2
+    os.kill(first[0], signal.SIGKILL)
+    wait_for(process, "ended with exit code -9")
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "interrupted" in output
+    assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_pool_without_jobs_starts_no_process() -> None:
+    with WorkerPool(2, []) as pool:
+        assert pool.jobs == []
+        assert not pool.is_full
+    assert core_count() >= 1
