@@ -23,7 +23,7 @@ FLOORS = (
     ("grasps",),
     ("synthesis",),
     ("eval",),
-    ("generate", "evaluate", "export"),
+    ("generate", "evaluate", "export", "refine"),
     ("dataset",),
 )
 # Inside two large rooms.

@@ -2,7 +2,8 @@
 
 The joints of a candidate follow one number, an eigengrasp that leads from the opening pose to the closed hand (Ciocarlie et al.
 2007; ours follows from the hand's kinematics, theirs from recorded human grasps). Annealing by heavy-tailed random steps
-(Ingber 1989) seeks poses whose contact points lie near the object and look at it. Then the hand goes forward along its palm until it
+(Ingber 1989) seeks poses whose contact points lie near the object and look at it. Then the hand goes forward along its palm
+until it
 touches, every joint closes until a link that it moves touches (Miller and Allen 2004), and the grasp is as good as the largest
 ball of wrenches that it resists, epsilon (Ferrari and Canny 1992). Several rounds make a pool; the grasps returned are
 spread by farthest points over those with a positive epsilon.

@@ -1,0 +1,1 @@
+"""Refinement of grasps by evolution in simulation (Zurbrügg et al. 2026): ``python -m warpgrasp.refine``."""
