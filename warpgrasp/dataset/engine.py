@@ -15,6 +15,7 @@ from warpgrasp.dataset.worker import Outcome, Worker, set_aside_items
 
 __all__ = ["RayEngine", "open_items", "run_here", "shard_of"]
 
+_START_LIMIT = 5  # workers that cannot start in a row
 Hear = Callable[[Outcome], None]
 
 
@@ -96,6 +97,7 @@ class RayEngine:
         )
         self._kind = remote(Worker)
         self._arguments = {"device": device, "threads": per_actor}
+        self._failed_starts = 0
         self.deaths = 0
         """Actors that ended while they were at an item."""
 
@@ -142,6 +144,9 @@ class RayEngine:
             ready, _ = self.ray.wait(list(busy), num_returns=1)
             actor, item = busy.pop(ready[0])
             outcome = self._outcome(ready[0], item)
+            if outcome is None:  # Ray does not start it again
+                actors[actors.index(actor)] = actor = self._kind.remote(self.folder, **self._arguments)
+                outcome = Outcome(item.id, "failed", sentence="its worker could not start")
             hear(outcome)
             if outcome.state == "failed":
                 again.append(item)
@@ -151,22 +156,28 @@ class RayEngine:
         for actor in actors:
             self.ray.kill(actor)
 
-    def _outcome(self, reference: Any, item: WorkItem) -> Outcome:
+    def _outcome(self, reference: Any, item: WorkItem) -> Outcome | None:
         """What an actor says of an item; one that died says nothing, and its attempt is on the disk.
+
+        ``None`` where the actor could not start, as on a machine that is just going down.
 
         Raises:
             OutputError: No worker can write.
-            ValueError: Workers cannot start.
+            ValueError: Workers could not start several times in a row.
         """
         errors = self.ray.exceptions
         try:
             result: Outcome = self.ray.get(reference)
+            self._failed_starts = 0
             return result
         except errors.RayTaskError as error:
             raise error.as_instanceof_cause() from None
         except errors.ActorDiedError as error:
             if "creation task" in str(error) or "__init__" in str(error):
-                raise ValueError(f"a worker cannot start: {str(error).splitlines()[-1]}") from error
+                self._failed_starts += 1
+                if self._failed_starts >= _START_LIMIT:
+                    raise ValueError(f"workers cannot start: {str(error).splitlines()[-1]}") from error
+                return None
             self.deaths += 1
             return Outcome(item.id, "failed", sentence="its worker died")
         except (errors.RayActorError, errors.NodeDiedError, errors.WorkerCrashedError):
