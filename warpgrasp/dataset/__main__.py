@@ -205,11 +205,19 @@ def _print_status(folder: Path, status: DataSetStatus, out: Console) -> None:
         lines += [f"          {text} ({count} times)" for text, count in status.sentences.most_common(5)]
     for item, sentence in list(status.set_aside.items())[:5]:
         lines.append(f"set aside {item}: {sentence}")
-    lines.append(f"cost      {status.cpu_seconds / 3600.0:.2f} CPU hours of the workers so far")
+    lines.append(f"cost      {_duration(status.cpu_seconds)} of CPU time of the workers so far")
     if status.open and status.last_finished is not None:
-        lines.append(f"last item finished {status.last_finished:.0f} s ago")
+        lines.append(f"last item finished {_duration(status.last_finished)} ago")
     for line in lines:
         out.print(line, markup=False)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever a person would say."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2.0 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _say_estimate(generations: list[Generation], options: RunOptions, out: Console) -> int:

@@ -86,8 +86,16 @@ def joint_figure(components: Mapping[str, FloatArray]) -> str:
     axes = figure.add_subplot()
     for number, (name, points) in enumerate(components.items()):
         color = _COLORS[number % len(_COLORS)]
+        size = float(np.clip(4000.0 / max(len(points), 1), 3.0, 25.0))
         axes.scatter(
-            points[:, 0], points[:, 1], s=4, alpha=0.4, color=color, label=name, rasterized=True, linewidths=0
+            points[:, 0],
+            points[:, 1],
+            s=size,
+            alpha=0.4,
+            color=color,
+            label=name,
+            rasterized=True,
+            linewidths=0,
         )
     axes.set_xlabel("first component [rad]")
     axes.set_ylabel("second component [rad]")
