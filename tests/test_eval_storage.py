@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from eval_runs import Run, change_metadata, count_engines, robotiq_grasps
 
 from warpgrasp.eval import evaluation
+from warpgrasp.eval.protocol.verdict import FailureReason
 from warpgrasp.eval.results.case_result import CaseResult
+from warpgrasp.evaluate.diagnosis import diagnosis
 from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.grasp_set import GraspSet
 
@@ -339,3 +342,23 @@ def test_no_spreadsheet_takes_a_name_for_a_formula(tmp_path: Path, monkeypatch: 
     rows = table(tmp_path / "run" / "evaluation" / "graspqp")
     assert [row["object"] for row in rows] == [*(f"'{name}" for name in names[:-1]), "mug"]
     assert rows[0]["entropy"][0].isdigit()
+
+
+def test_it_is_said_why_nothing_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, grasps = robotiq_grasps(tmp_path / "run")
+    count_engines(monkeypatch)
+    run = Run(path, "--force", 1000)
+    assert "nothing held at 1000 N: 4 of 4 let the object slip; evaluate with a smaller --force" in run.out
+    assert "nothing held" not in Run(path, "--force", 1).out
+    dataclasses.replace(grasps, status=np.full(4, 8)).save(path)
+    assert "no grasp of the file has status OK, so see what generate said" in Run(path, "--force", 1000).out
+
+
+@pytest.mark.parametrize("reason", [reason for reason in FailureReason if reason != FailureReason.HOLDS])
+def test_every_reason_has_a_remedy(reason: FailureReason) -> None:
+    row = {"succ1": 0.0, "grasps": 3, "force": 5.0, reason.name.lower(): 2, "holds": 1}
+    sentence = diagnosis("mug", row)
+    assert sentence.startswith("mug: nothing held at 5 N: 2 of 3 ")
+    assert sentence.endswith(".")
+    assert diagnosis("mug", row, size="is 3 m thick.").endswith("Its size: it is 3 m thick.")
+    assert diagnosis("mug", {**row, "succ1": 0.3}) == ""

@@ -12,6 +12,7 @@ from fake_models import FakeObject
 from generate_shell import SMALL, Shell, make_shell
 from grasp_factory import make_grasp_set
 
+from warpgrasp.generate.entries import Entry
 from warpgrasp.generate.object_rows import RowFiles
 from warpgrasp.generate.run_folder import ConfigurationMismatchError, RunFolder
 from warpgrasp.grasps.grasp_set import GraspSet
@@ -96,9 +97,9 @@ def test_a_failure_is_told_once_and_forgotten_when_the_object_is_done(shell: She
 
 def test_a_name_belongs_to_one_object_file(tmp_path: Path) -> None:
     first, second = RowFiles(tmp_path), RowFiles(tmp_path)
-    assert first.claim("mug", Path("/a/mug.stl"))
-    assert not second.claim("mug", Path("/b/mug.stl"))
-    assert second.claim("mug", Path("/a/mug.stl"))
+    assert first.claim("mug", Entry(Path("/a/mug.stl")))
+    assert not second.claim("mug", Entry(Path("/b/mug.stl")))
+    assert second.claim("mug", Entry(Path("/a/mug.stl")))
     assert first.read() == {}  # not finished
 
 
@@ -106,7 +107,7 @@ def _fill(folder: Path, files: list[Path], barrier: object) -> None:
     barrier.wait()  # type: ignore[attr-defined]
     run, hand = RunFolder(folder, {"seed": 0}, resume=True), load_hand("robotiq_2f140")
     for index, file in enumerate(files):
-        name = run.unique_name(file, set())
+        name = run.unique_name(Entry(file), set())
         grasps = make_grasp_set(count=2, joint_names=hand.joint_names, contact_count=3, seed=index)
         grasps.metadata["object"] = {"name": name, "path": str(file)}
         run.store(name, grasps, hand, FakeObject(), seconds=1.0)  # type: ignore[arg-type]

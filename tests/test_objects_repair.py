@@ -11,6 +11,7 @@ import trimesh
 from object_factory import SIDE, ball, box, load_arrays, load_mesh
 
 from warpgrasp.objects import ObjectError, ObjectModel, SignMethod, load_object
+from warpgrasp.objects.reading import Reading
 from warpgrasp.objects.repair import FACE_LIMIT, mend
 from warpgrasp.objects.topology import closed_bodies, count_defects, separate_sheets
 
@@ -174,14 +175,14 @@ def test_touching_bodies_are_one_object(tmp_path: Path, gap: float) -> None:
 
 def test_bodies_a_gap_apart_are_joined_when_asked(tmp_path: Path) -> None:
     pair = trimesh.util.concatenate([box(), box((SIDE + 5e-4, 0.0, 0.0), side=SIDE)])
-    model = load_mesh(tmp_path, pair, join_gap=1e-3)
+    model = load_mesh(tmp_path, pair, reading=Reading(join_gap=1e-3))
     assert "2 bodies that do not touch were joined by closing gaps up to" in model.repairs[0]
     assert model.watertight
     np.testing.assert_allclose(model.volume, 2 * SIDE**3, rtol=0.03)  # edges are rounded by half a cell
     np.testing.assert_allclose(model.extent, [2 * SIDE + 5e-4, SIDE, SIDE], rtol=0.02)
     far = trimesh.util.concatenate([box(), box((SIDE + 0.02, 0.0, 0.0), side=SIDE)])
     with pytest.raises(ObjectError, match="2 are left when gaps of"):
-        load_mesh(tmp_path, far, join_gap=1e-3)
+        load_mesh(tmp_path, far, reading=Reading(join_gap=1e-3))
 
 
 def test_cavity_is_kept(tmp_path: Path) -> None:

@@ -10,17 +10,19 @@ or grasps had to be skipped, 2 wrong usage, 130 interrupted; the same command co
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import tyro
 
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.command import end_of, run_command
 from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.base.output_text import print_any_text
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.registry import Engine, load_engine
@@ -40,8 +42,12 @@ from warpgrasp.eval.results.columns import counted
 from warpgrasp.eval.results.filtered import filtered_folder, write_filtered
 from warpgrasp.eval.results.overview import Overview, bad_sentences, stored_comparison
 from warpgrasp.eval.results.places import Places, StoredResult, check_places
+from warpgrasp.eval.results.rows import row_labels
+from warpgrasp.evaluate.diagnosis import diagnosis
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
+from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
+from warpgrasp.objects.sizes import reach_advice
 
 __all__ = ["EvaluateOptions", "main"]
 
@@ -180,6 +186,8 @@ class _Run:
         self.bad_grasps: dict[str, dict[str, int]] = {}
         self.kept: dict[Path, int] = {}
         self.strength: list[str] = []
+        self.reach: dict[str, tuple[float, float]] = {}  # of fingertips that face each other [m], by hand
+        self.advice: dict[str, str] = {}  # on the size of the object, by grasp file
         self.forces = self.config.push_forces()
         report.say(
             f"{protocol_sentence(self.config.protocols()[0], self.forces)}; engine {self.engine.name}; squeeze "
@@ -203,6 +211,7 @@ class _Run:
         overviews = self._write_tables()
         rows = [row for stored in self.finished for row in stored.rows(self.forces)]
         self.report.table(rows)
+        self._diagnose(rows)
         if self.options.all_metrics:
             self.report.metrics(rows)
         if self.second is not None and self.finished:
@@ -221,6 +230,19 @@ class _Run:
             self._write_reports(overviews)
         self._say_where(overviews)
 
+    def _diagnose(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Say of every file of which nothing held why, and what to do first."""
+        least = min(self.forces)
+        own = [row for row in rows if row["force"] == least]
+        ok = {
+            str(item.grasp_path): int(np.sum(item.grasps.status == GraspStatus.OK)) for item in self.finished
+        }
+        for row, label in zip(own, row_labels(own), strict=True):
+            size = self.advice.get(row["file"], "")
+            sentence = diagnosis(label, row, ok=ok.get(row["file"]), size=size)
+            if sentence:
+                self.report.say(sentence)
+
     def _warn_of_strength(self, case: GraspCase) -> None:
         """Say once for each hand that it is too weak for the strongest push, or stronger than any hand."""
         protocol = self.config.protocols()[0]
@@ -237,6 +259,9 @@ class _Run:
     def _file(self, case: GraspCase, progress: Callable[[float], None]) -> None:
         """Results of one file, of both engines if there are two."""
         self._warn_of_strength(case)
+        if case.hand.asset_hash not in self.reach:
+            self.reach[case.hand.asset_hash] = grasp_range(case.hand)
+        self.advice[str(case.path)] = reach_advice(case.model.extent, self.reach[case.hand.asset_hash])
         second = self.second
         if second is None:
             result = self._result(case, self.engine, self.places, progress)

@@ -16,7 +16,7 @@ from typing import Any
 
 from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.base.command import end_of, run_command, stop_requested
-from warpgrasp.base.json_text import json_text, to_json
+from warpgrasp.base.json_text import json_text
 from warpgrasp.base.memory import free_memory
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.stage_clock import StageClock
@@ -25,18 +25,21 @@ from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.generate import STARTED
 from warpgrasp.generate.batch import BatchMaker, reason_of
 from warpgrasp.generate.diagnosis import diagnosis
+from warpgrasp.generate.entries import Entry, entries_of, entry_key
 from warpgrasp.generate.object_paths import content_hash, object_paths
 from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
 from warpgrasp.generate.pool import WorkerPool, core_count
 from warpgrasp.generate.run_folder import RunFolder
+from warpgrasp.generate.settings import check_hand, settings_of
 from warpgrasp.generate.side_by_side import SideBySide
 from warpgrasp.generate.terminal import Report
 from warpgrasp.generate.valid_grasps import Judge
+from warpgrasp.grasps.case import load_recorded_object
 from warpgrasp.grasps.gallery import best_tiles, write_gallery
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import hand_asset
-from warpgrasp.hands import HandModel, load_hand
+from warpgrasp.hands import load_hand
 from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
 from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
@@ -105,19 +108,19 @@ class _Run:
         self.config = options.synthesis_config()
         if options.workers < 0:
             raise ValueError(f"--workers must be at least 0 (got {options.workers})")
-        self.paths = object_paths(options.objects)
-        self.total = len(self.paths)
+        self.entries = entries_of(object_paths(options.objects), options.sizes)
+        self.total = len(self.entries)
         report.say(f"loading hand {options.hand}")
         with clock.stage("hand"):
             self.hand = load_hand(options.hand)
-        _check_hand(self.hand, self.config)
+        check_hand(self.hand, self.config)
         self.device = choose_device(options.device)
         judge = Judge.of(options) if options.valid_only else None
         self._maker = BatchMaker(self.hand, self.config, judge, report, clock)
         self._side_by_side: SideBySide | None = None
         self._arguments = list(arguments)
         self.folder = RunFolder(
-            options.folder(self.hand.name), _settings(options, self.hand), resume=options.resume
+            options.folder(self.hand.name), settings_of(options, self.hand), resume=options.resume
         )
         # A hand that cannot be copied is refused now, not after the first batch.
         hand_asset(self.hand, self.folder.path / "assets")
@@ -129,7 +132,8 @@ class _Run:
         self.failures: dict[str, str] = {}
         self.skipped = 0
         self._range: tuple[float, float] | None = None
-        self._sizes: dict[str, str] = {}  # advice by object file
+        self._sizes: dict[str, str] = {}  # advice by object
+        self._entries: dict[str, Entry] = {}  # of what is queued, by its name
         self._models: dict[str, ObjectModel] = {}  # of the gallery
         self._pending: list[ObjectModel] = []
         report.say(
@@ -160,8 +164,8 @@ class _Run:
         self._finish()
 
     def _all_batches(self) -> None:
-        for path in self.paths:
-            self._take(path)
+        for entry in self.entries:
+            self._take(entry)
             if self._pending and self._batch_is_full():
                 self._flush()
         self._flush()
@@ -171,32 +175,51 @@ class _Run:
         wanted = self.options.workers or (1 if self.device.is_cuda else core_count())
         return max(1, min(wanted, self.total))
 
-    def _take(self, path: Path) -> None:
+    def _take(self, entry: Entry) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""
         elsewhere = self._side_by_side.models if self._side_by_side else []
         taken = {model.name for model in (*self._pending, *elsewhere)} | {row.name for row in self.rows}
-        row = self.folder.finished(path, content_hash(path), taken)
+        separate = self.options.reading.parts == "separate"  # their number is known when the file is read
+        row = None if separate else self.folder.finished(entry, content_hash(entry.path), taken)
         if row is None:
-            self.report.say(f"loading {path.name}")
+            self.report.say(f"loading {entry.path.name}{f' ({entry.label})' if entry.label else ''}")
             try:
-                with self.clock.stage("objects"):
-                    model = load_object(path, scale=self.options.scale, target_size=self.options.target_size)
+                model = self._load(entry)
             except ObjectError as error:
-                self._fail(path, str(error))
+                self._fail(entry, str(error))
+                return
+            if model.part_count > 1 and not entry.several:
+                self.total += model.part_count - 1
+                for part in range(1, model.part_count + 1):
+                    self._take(dataclasses.replace(entry, part=part, several=True))
                 return
             for repair in model.repairs:
                 self.report.say(f"  {repair}")
             advice = reach_advice(model.extent, self._reach())
             if advice:
-                self._sizes[str(path)] = advice
-                self.report.say(f"  {path.name} {advice}")
-            row = self.folder.finished(path, model.file_hash, taken)
-            row = row or self.folder.with_new_stage(path, self.hand, model, taken)
+                self._sizes[entry.key] = advice
+                self.report.say(f"  {entry.path.name} {advice}")
+            row = self.folder.finished(entry, model.file_hash, taken)
+            row = row or self.folder.with_new_stage(entry, self.hand, model, taken)
         if row is not None:
             self.skipped += 1
             self.rows.append(row)
             return
-        self._pending.append(dataclasses.replace(model, name=self.folder.unique_name(path, taken)))
+        name = self.folder.unique_name(entry, taken)
+        self._entries[name] = entry
+        self._pending.append(dataclasses.replace(model, name=name))
+
+    def _load(self, entry: Entry) -> ObjectModel:
+        options = self.options
+        with self.clock.stage("objects"):
+            return load_object(
+                entry.path,
+                scale=options.scale,
+                target_size=options.target_size,
+                size=entry.size,
+                reading=options.reading,
+                part=entry.part,
+            )
 
     def _reach(self) -> tuple[float, float]:
         """Distances between fingertips that face each other [m]."""
@@ -204,13 +227,13 @@ class _Run:
             self._range = grasp_range(self.hand)
         return self._range
 
-    def _fail(self, path: Path, sentence: str) -> None:
-        self.failures[str(path)] = sentence if path.name in sentence else f"{path}: {sentence}"
-        self.report.error(self.failures[str(path)])
-        self.folder.fail(path, self.failures[str(path)])
+    def _fail(self, entry: Entry, sentence: str) -> None:
+        self.failures[entry.key] = sentence if entry.path.name in sentence else f"{entry.key}: {sentence}"
+        self.report.error(self.failures[entry.key])
+        self.folder.fail(entry, self.failures[entry.key])
 
     def _fail_model(self, model: ObjectModel, sentence: str) -> None:
-        self._fail(model.path, sentence)
+        self._fail(self._entries[model.name], sentence)
 
     def _batch_is_full(self) -> bool:
         limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
@@ -235,7 +258,9 @@ class _Run:
             self._pending = []
             if available is not None and needed > available:
                 for model in models:
-                    self._fail(model.path, _memory_sentence(model, needed, available, self.config))
+                    self._fail(
+                        self._entries[model.name], _memory_sentence(model, needed, available, self.config)
+                    )
                 return
             self._synthesize(models)
 
@@ -256,7 +281,7 @@ class _Run:
                 raise
             except Exception as error:  # whatever it is, the other objects finish
                 if len(models) == 1:
-                    self._fail(models[0].path, reason_of(error))
+                    self._fail(self._entries[models[0].name], reason_of(error))
                     return
             else:
                 self._store(models, sets, time.perf_counter() - started)
@@ -269,10 +294,16 @@ class _Run:
         for model, grasps in zip(models, sets, strict=True):
             if not len(grasps):
                 if "stopped_at_step" not in grasps.metadata:
-                    self._fail(model.path, f"no grasp is valid: {grasps.metadata['valid_only']['sentence']}")
+                    self._fail(
+                        self._entries[model.name],
+                        f"no grasp is valid: {grasps.metadata['valid_only']['sentence']}",
+                    )
                 continue
             with self.clock.stage("files"):
-                row = self.folder.store(model.name, grasps, self.hand, model, seconds=seconds / len(models))
+                label = self._entries[model.name].label
+                row = self.folder.store(
+                    model.name, grasps, self.hand, model, seconds=seconds / len(models), label=label
+                )
             if row.stopped_step:
                 self.report.say(
                     f"{model.name}: its best grasps after {row.stopped_step} of {self.config.step_count} steps are in "
@@ -285,15 +316,21 @@ class _Run:
         self.report.say(f"{names}: {seconds:.1f} s")
 
     def _finish(self) -> None:
-        place = {str(path): number for number, path in enumerate(self.paths)}
-        self.rows.sort(key=lambda row: place.get(row.path, len(place)))
+        place = {entry.key: number for number, entry in enumerate(self.entries)}
+        paths = {str(entry.path): number for number, entry in reversed(list(enumerate(self.entries)))}
+
+        def order(row: ObjectRow) -> tuple[int, str]:
+            key = entry_key(row.path, row.label)
+            return place.get(key, paths.get(row.path, len(place))), row.label
+
+        self.rows.sort(key=order)
         with self.clock.stage("summary"):
             self.folder.write_summary()
             gallery = self._write_gallery()
         write_text(self.folder.path / "timing.json", json_text({"stages": self.clock.seconds()}))
         self.report.table(self.rows)
         for row in self.rows:
-            size = self._sizes.get(row.path, "")
+            size = self._sizes.get(entry_key(row.path, row.label), "")
             lost = diagnosis(row.name, row.status_count, step_count=self.config.step_count, size=size)
             if lost:
                 self.report.say(lost)
@@ -322,57 +359,14 @@ class _Run:
             model = self._models.get(row.name)
             if model is None:
                 try:
-                    model = load_object(
-                        row.path, scale=self.options.scale, target_size=self.options.target_size
-                    )
-                except ObjectError:
+                    model = load_recorded_object(Path(row.path), grasps.metadata["object"])
+                except (ValueError, OSError):
                     continue  # the file of a finished object has gone
                 model = dataclasses.replace(model, name=row.name)
             sets.append(grasps)
             models.append(model)
         tiles = best_tiles(sets, self.hand, models, count=_GALLERY_TILES)
         return write_gallery(self.folder.path / "gallery.png", tiles) if tiles else None
-
-
-def _settings(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
-    """Everything that decides the grasps of an object, by option name; the device does not."""
-    elsewhere: tuple[str, ...] = (
-        "objects",
-        "hand",
-        "device",
-        "out",
-        "resume",
-        "list_methods",
-        "workers",
-        "energy_names",
-        "optimizer_name",
-    )
-    if not options.valid_only:
-        elsewhere = (*elsewhere, "valid_only", "protocol", "budget")
-    names = [entry.name for entry in dataclasses.fields(options) if entry.name not in elsewhere]
-    cli_names = {"contact_count": "contacts", "grasp_count": "grasps", "step_count": "steps"}
-    cli_names["sample_count"] = "samples"
-    settings = {"hand": hand.name, "hand_hash": hand.asset_hash, "energy_preset": options.energy_name}
-    settings["optimizer_preset"] = options.optimizer_title
-    settings.update({cli_names.get(name, name): to_json(getattr(options, name)) for name in names})
-    return settings
-
-
-def _check_hand(hand: HandModel, config: SynthesisConfig) -> None:
-    """Refuse what no object can repair, before the first one is loaded."""
-    if config.grasp_type not in hand.grasp_types:
-        known = ", ".join(hand.grasp_types)
-        raise ValueError(
-            f"--grasp-type of hand {hand.name} must be one of {known} (got {config.grasp_type!r})"
-        )
-    candidates = len(hand.contact_candidates(config.grasp_type).link)
-    if not 1 <= config.contact_count <= candidates:
-        raise ValueError(
-            f"--contacts must be in [1, {candidates}], the candidate points of hand {hand.name} for "
-            f"{config.grasp_type} grasps (got {config.contact_count})"
-        )
-    if config.grasp_count < 1:
-        raise ValueError(f"--grasps must be at least 1 (got {config.grasp_count})")
 
 
 def _free_memory(device: Any) -> int | None:

@@ -19,6 +19,7 @@ import numpy as np
 from warpgrasp.base.atomic_file import OutputError, remove_temporary_files, write_text
 from warpgrasp.base.json_text import json_mapping, json_text, to_json
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.generate.entries import Entry, entry_key
 from warpgrasp.grasps.grasp_set import GraspSet
 
 __all__ = ["ObjectRow", "RowFiles"]
@@ -50,6 +51,8 @@ class ObjectRow:
     seconds: float
     """Wall time of the object's share of its batch [s]; NaN where it is not known."""
     settings_hash: str
+    label: str = ""
+    """What stands for the size and the part of an object that is not a whole file as it is, such as ``60mm``."""
     stopped_step: int = 0
     """Step after which the process was asked to end; 0 where all steps were done. A stopped object is not finished."""
 
@@ -77,6 +80,7 @@ class ObjectRow:
             },
             seconds=seconds,
             settings_hash=str(grasps.metadata.get("settings_hash", "")),
+            label=str(grasps.metadata.get("label", "")),
             stopped_step=_whole(grasps.metadata.get("stopped_at_step", 0)),
         )
 
@@ -87,7 +91,12 @@ class ObjectRow:
         Raises:
             KeyError: It is no row of a finished object.
         """
-        values = {entry.name: content[entry.name] for entry in fields(cls) if entry.name != "stopped_step"}
+        values = {
+            entry.name: content[entry.name]
+            for entry in fields(cls)
+            if entry.name not in ("stopped_step", "label")
+        }
+        values["label"] = str(content.get("label", ""))
         values["stopped_step"] = _whole(content.get("stopped_step", 0))
         for name in ("energy_best", "energy_median"):
             values[name] = {
@@ -115,7 +124,7 @@ class RowFiles:
         content = to_json(row)
         del content["type"]
         write_text(self._file(row.name), json_text(content))
-        self.clear_failure(row.path)
+        self.clear_failure(entry_key(row.path, row.label))
 
     def read(self) -> dict[str, ObjectRow]:
         """Rows of finished objects by name, sorted; claims and damaged files are left out."""
@@ -130,8 +139,8 @@ class RowFiles:
         """Names that are taken, in lower case: on some file systems ``Mug`` and ``mug`` are one file."""
         return {file.stem.lower() for file in self.folder.glob("*.json")}
 
-    def claim(self, name: str, path: Path) -> bool:
-        """Take a name for an object file; False where another file has it.
+    def claim(self, name: str, entry: Entry) -> bool:
+        """Take a name for an object; False where another one has it.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -140,19 +149,20 @@ class RowFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with file.open("x", encoding="utf-8") as stream:
-                stream.write(json_text({"name": name, "path": str(path)}))
+                stream.write(json_text({"name": name, "path": str(entry.path), "label": entry.label}))
         except FileExistsError:
-            return self.owner(name) == str(path)
+            return self.owner(name) == entry.key
         except OSError as error:
             raise OutputError(f"cannot write {file}: {error.strerror}; choose another --out.") from error
         return True
 
     def owner(self, name: str) -> str:
-        """Object file that a name stands for; empty where that is not known."""
+        """Key of the object that a name stands for; empty where that is not known."""
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                return str(json_mapping(self._file(name).read_bytes())["path"])
+                content = json_mapping(self._file(name).read_bytes())
+                return entry_key(str(content["path"]), str(content.get("label", "")))
             except (OSError, ValueError, KeyError, TypeError):
                 if not self._file(name).exists() or time.monotonic() > until:
                     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from warpgrasp.base.user_module import is_reference, load_reference
+from warpgrasp.objects.reading import Reading
 from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.controller_targets import TargetConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
@@ -91,6 +93,10 @@ class GenerateOptions:
     """Factor from the file's lengths to metres, for example 0.001 for millimetres."""
     target_size: bool = False
     """Rescale every object so that its smallest extent is at most 8 cm and its largest at least 7 cm."""
+    sizes: tuple[float, ...] = ()
+    """Bring every object to these sizes [m], largest extent; each size is an object of its own, such as mug_60mm."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    """How an object file is read."""
     resume: bool = True
     """Skip objects that are finished in the output folder; --no-resume starts over."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
@@ -103,6 +109,13 @@ class GenerateOptions:
     """How the contacts of finished grasps are brought onto the object."""
     targets: TargetConfig = field(default_factory=TargetConfig)
     """Pregrasp and squeeze targets."""
+
+    def __post_init__(self) -> None:
+        wrong = [size for size in self.sizes if not 0.0 < size < math.inf]
+        if wrong:
+            raise ValueError(f"--sizes must be positive and finite, in metres (got {wrong[0]:g})")
+        if self.sizes and (self.target_size or self.scale != 1.0):
+            raise ValueError("--sizes says how large objects are; leave --target-size and --scale away")
 
     @property
     def energy_name(self) -> str:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from warpgrasp.base.atomic_file import OutputError, remove_temporary_files, write_text
 from warpgrasp.base.json_text import json_mapping, json_text, to_json
 from warpgrasp.base.version import VERSION
+from warpgrasp.generate.entries import Entry, entry_key
 from warpgrasp.generate.object_rows import ObjectRow, RowFiles
 from warpgrasp.grasps.grasp_set import SCHEMA_VERSION, GraspSet
 from warpgrasp.grasps.usd import write_grasp_usd
@@ -133,29 +134,29 @@ class RunFolder:
                 "Choose another --out, use the same options, or start over with --no-resume."
             )
 
-    def finished(self, path: Path, file_hash: str, taken: Collection[str] = ()) -> ObjectRow | None:
-        """Return the row of an object file whose grasps are complete, or None.
+    def finished(self, entry: Entry, file_hash: str, taken: Collection[str] = ()) -> ObjectRow | None:
+        """Return the row of an object whose grasps are complete, or None.
 
         Args:
-            path: Object file, absolute.
+            entry: The object.
             file_hash: Hash of its content; where the file has moved, name and content identify it.
             taken: Names of objects that other files of this run stand for.
         """
-        row = self._finished_grasps(path, file_hash, taken)
+        row = self._finished_grasps(entry, file_hash, taken)
         if row is None or not self._stage_is_complete(row.name):
             return None
         self._files.write(row)
         return row
 
     def with_new_stage(
-        self, path: Path, hand: HandModel, model: ObjectModel, taken: Collection[str] = ()
+        self, entry: Entry, hand: HandModel, model: ObjectModel, taken: Collection[str] = ()
     ) -> ObjectRow | None:
         """Write the stage again of an object whose grasps are there but whose stage has gone; None without grasps.
 
         Raises:
             OutputError: The stage cannot be written.
         """
-        row = self._finished_grasps(path, model.file_hash, taken)
+        row = self._finished_grasps(entry, model.file_hash, taken)
         if row is None:
             return None
         grasps = GraspSet.load(self.npz_path(row.name))
@@ -163,7 +164,7 @@ class RunFolder:
         self._files.write(row)
         return row
 
-    def _finished_grasps(self, path: Path, file_hash: str, taken: Collection[str]) -> ObjectRow | None:
+    def _finished_grasps(self, entry: Entry, file_hash: str, taken: Collection[str]) -> ObjectRow | None:
         if not self.resume:
             return None
         complete = [
@@ -172,10 +173,13 @@ class RunFolder:
             if row.settings_hash == self.settings_hash
             and not row.stopped_step
             and row.file_hash == file_hash
+            and row.label == entry.label
             and row.name not in taken
         ]
-        moved = [row for row in complete if Path(row.path).name == path.name and not Path(row.path).exists()]
-        return next((row for row in complete if row.path == str(path)), moved[0] if moved else None)
+        moved = [
+            row for row in complete if Path(row.path).name == entry.path.name and not Path(row.path).exists()
+        ]
+        return next((row for row in complete if row.path == str(entry.path)), moved[0] if moved else None)
 
     def _stage_is_complete(self, name: str) -> bool:
         """Whether the stage is there, and what it refers to."""
@@ -186,27 +190,28 @@ class RunFolder:
         assets = re.findall(rb"@(\./assets/[^@\n]+)@", text)
         return bool(assets) and all((self.path / asset.decode()).exists() for asset in set(assets))
 
-    def unique_name(self, path: Path, taken: Collection[str]) -> str:
+    def unique_name(self, entry: Entry, taken: Collection[str]) -> str:
         """Name of the files of an object: that of an earlier run, else :func:`object_name`, with a number where it is taken.
 
         Raises:
             OutputError: The folder cannot be written.
         """
         for row in self._rows.values():
-            if row.path == str(path) and row.name not in taken and self._files.claim(row.name, path):
+            known = entry_key(row.path, row.label) == entry.key
+            if known and row.name not in taken and self._files.claim(row.name, entry):
                 return row.name
         used = {name.lower() for name in (*self._rows, *taken)}
-        stem = object_name(path)
+        stem = object_name(entry.path) + (f"_{entry.label}" if entry.label else "")
         name, number = stem, 2
-        while name.lower() in used or not self._is_free(name, path):
+        while name.lower() in used or not self._is_free(name, entry):
             name, number = f"{stem}_{number}", number + 1
         return name
 
-    def _is_free(self, name: str, path: Path) -> bool:
+    def _is_free(self, name: str, entry: Entry) -> bool:
         """Take the name for an object file, unless another process has taken it, in whatever case."""
-        if name.lower() in self._files.names() and self._files.owner(name) != str(path):
+        if name.lower() in self._files.names() and self._files.owner(name) != entry.key:
             return False
-        return self._files.claim(name, path)
+        return self._files.claim(name, entry)
 
     def npz_path(self, name: str) -> Path:
         """File of an object's grasps."""
@@ -217,7 +222,14 @@ class RunFolder:
         return self.path / f"{name}.usda"
 
     def store(
-        self, name: str, grasps: GraspSet, hand: HandModel, model: ObjectModel, *, seconds: float
+        self,
+        name: str,
+        grasps: GraspSet,
+        hand: HandModel,
+        model: ObjectModel,
+        *,
+        seconds: float,
+        label: str = "",
     ) -> ObjectRow:
         """Write the stage, then the npz file, which marks the object as finished, then its row, and return that.
 
@@ -226,6 +238,8 @@ class RunFolder:
         """
         self.check()
         metadata = {**grasps.metadata, "settings_hash": self.settings_hash}
+        if label:
+            metadata["label"] = label
         grasps = dataclasses.replace(grasps, metadata=metadata)
         self.path.mkdir(parents=True, exist_ok=True)
         write_grasp_usd(self.usd_path(name), grasps, hand, model)
@@ -246,13 +260,13 @@ class RunFolder:
                 f"{self.path} was deleted or moved while the command ran; the same command starts over there."
             )
 
-    def fail(self, path: Path, sentence: str) -> None:
-        """Keep the reason why an object file gave no grasps, for the summary.
+    def fail(self, entry: Entry, sentence: str) -> None:
+        """Keep the reason why an object gave no grasps, for the summary.
 
         Raises:
             OutputError: The folder cannot be written.
         """
-        self._files.write_failure(str(path), sentence, self.settings_hash)
+        self._files.write_failure(entry.key, sentence, self.settings_hash)
 
     def write_summary(self) -> Path:
         """Write ``summary.json``: a row per finished object of these settings, a sentence per failed one.

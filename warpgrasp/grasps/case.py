@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,16 @@ from warpgrasp.base.file_hash import file_hash
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, hand_names, load_hand
 from warpgrasp.objects import ObjectError, ObjectModel, load_object
+from warpgrasp.objects.reading import Reading
 
-__all__ = ["EVALUATION_FOLDER", "CaseError", "GraspCase", "grasp_files", "load_case"]
+__all__ = [
+    "EVALUATION_FOLDER",
+    "CaseError",
+    "GraspCase",
+    "grasp_files",
+    "load_case",
+    "load_recorded_object",
+]
 
 EVALUATION_FOLDER = "evaluation"
 """Results lie in a folder of this name beside the grasps; it is not searched for grasps."""
@@ -165,7 +173,7 @@ def _load_object(path: Path, grasps: GraspSet) -> ObjectModel:
     if found is None:
         raise CaseError(f"{path}: its object {file} is missing; put it back or beside the grasps.")
     try:
-        model = load_object(found, scale=_scale(known))
+        model = load_recorded_object(found, known)
     except (ObjectError, ValueError, OSError) as error:
         raise CaseError(f"{path}: its object cannot be loaded: {error}") from error
     if known.get("mesh_hash") != model.mesh_hash:
@@ -176,12 +184,27 @@ def _load_object(path: Path, grasps: GraspSet) -> ObjectModel:
     return model
 
 
+def load_recorded_object(path: Path, known: Mapping[str, Any]) -> ObjectModel:
+    """The object of a grasp file as the synthesis read it.
+
+    Args:
+        path: Mesh file.
+        known: Entry ``object`` of the metadata.
+
+    Raises:
+        ValueError: The object cannot be used, or the entry is damaged.
+    """
+    part = known.get("part", 1)
+    reading = Reading.of(known.get("reading"))
+    return load_object(path, scale=_scale(known), reading=reading, part=part if isinstance(part, int) else 1)
+
+
 def _some(names: Sequence[str], count: int = 3) -> str:
     rest = f", ... {len(names)} in all" if len(names) > count else ""
     return ", ".join(names[:count]) + rest
 
 
-def _scale(known: dict[str, Any]) -> float:
+def _scale(known: Mapping[str, Any]) -> float:
     scale = known.get("scale", 1.0)
     return (
         float(scale) if isinstance(scale, (int, float)) else 1.0

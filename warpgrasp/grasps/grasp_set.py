@@ -130,6 +130,8 @@ class GraspSet:
         for name, shape in _SHAPES.items():
             value = getattr(self, name)
             if name in _NAME_COLUMNS:
+                if np.ndim(value) != 1:
+                    raise ValueError(f"{name} must be a list of names (got {value!r:.80})")
                 value = tuple(str(item) for item in value)
                 actual: tuple[int, ...] = (len(value),)
             else:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -20,14 +21,15 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from warpgrasp.base.atomic_file import OutputError, write_text
+from warpgrasp.base.atomic_file import OutputError, folder_lock, write_text
 from warpgrasp.base.command import end_of, run_command
-from warpgrasp.base.json_text import json_text
+from warpgrasp.base.json_text import json_mapping, json_text
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.objects.assets import AssetConfig, AssetReport, asset_names, make_object_asset, mesh_files
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig
 from warpgrasp.objects.error import ObjectError
+from warpgrasp.objects.reading import Reading
 
 __all__ = ["ObjectOptions", "main"]
 
@@ -52,8 +54,8 @@ class ObjectOptions:
     """Factor from the file's lengths to metres: 0.001 reads millimetres."""
     target_size: bool = False
     """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
-    join_gap: float = 0.0
-    """Close gaps of this width [m] between bodies that do not touch, on a grid; 0 refuses such objects."""
+    reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
+    """How a mesh is read."""
     binary: bool = False
     """Write one .usdc file instead of .usda (text) with its meshes in a .usdc file beside it."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
@@ -71,7 +73,7 @@ class ObjectOptions:
             friction=self.friction,
             scale=self.scale,
             target_size=self.target_size,
-            join_gap=self.join_gap,
+            reading=self.reading,
             pieces=self.pieces,
             suffix=".usdc" if self.binary else ".usda",
         )
@@ -88,21 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def complain(text: str) -> None:
         errors.print(f"error: {text}", style="red", markup=False)
 
-    rows: list[AssetReport] = []
-    failures: dict[str, str] = {}
+    run = _Run(options, complain)
     try:
-        config, files = options.config(), mesh_files(options.meshes)
-        for file, name in _shown(list(zip(files, asset_names(files), strict=True)), console):
-            try:
-                rows.append(make_object_asset(file, options.output, name=name, config=config))
-            except (OutputError, ImportError):
-                raise
-            except Exception as error:  # whatever it is, the other meshes finish
-                named = isinstance(error, ObjectError)
-                failures[str(file)] = str(error) if named else f"{file}: {error or type(error).__name__}"
-                complain(failures[str(file)])
-        if rows or failures:
-            _write_report(options.output, rows, failures)
+        run.all_meshes(console)
     except OutputError as error:
         complain(str(error))
         return 1
@@ -111,14 +101,96 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as error:
         word, code = end_of(error)
-        complain(f"{word}; {len(rows)} finished assets are kept. The same command makes the others.")
+        complain(f"{word}; {len(run.rows)} finished assets are kept. The same command makes the others.")
+        with suppress(OutputError):
+            run.write_report()
         return code
-    if rows:
-        _print_table(console, rows)
+    if run.rows:
+        _print_table(console, run.rows)
         console.print(escape(f"assets and objects.json  {options.output}"), soft_wrap=True)
-    if failures:
-        complain(f"{len(failures)} of {len(files)} meshes were refused.")
-    return 1 if failures else 0
+    if run.failures:
+        complain(f"{len(run.failures)} of {len(run.files)} meshes were refused.")
+    return 1 if run.failures else 0
+
+
+class _Run:
+    """One command: its mesh files, and what became of each."""
+
+    def __init__(self, options: ObjectOptions, complain: Callable[[str], None]) -> None:
+        self.options = options
+        self.complain = complain
+        self.files: list[Path] = []
+        self.rows: list[AssetReport] = []
+        self.failures: dict[str, str] = {}
+
+    def all_meshes(self, console: Console) -> None:
+        """Make the assets one after the other, then the report."""
+        config, folder = self.options.config(), self.options.output
+        self.files = mesh_files(self.options.meshes)
+        names = asset_names(self.files, {row["name"]: row["source"] for row in _known_rows(folder)})
+        for file, name in _shown(list(zip(self.files, names, strict=True)), console):
+            try:
+                self._mesh(file, name, config)
+            except (OutputError, ImportError):
+                raise
+            except Exception as error:  # whatever it is, the other meshes finish
+                named = isinstance(error, ObjectError)
+                self.failures[str(file)] = str(error) if named else f"{file}: {error or type(error).__name__}"
+                self.complain(self.failures[str(file)])
+        if self.rows or self.failures:
+            self.write_report()
+        gone = [row.name for row in self.rows if not Path(row.path).is_file()]
+        if gone:
+            raise OutputError(
+                f"{folder} was deleted or changed while the command ran, {len(gone)} of {len(self.rows)} assets are gone; the "
+                "same command makes them again."
+            )
+
+    def _mesh(self, file: Path, name: str, config: AssetConfig) -> None:
+        """The asset of a mesh file, or of each of its bodies."""
+        part = count = 1
+        while part <= count:
+            row = make_object_asset(file, self.options.output, name=name, config=config, part=part)
+            self.rows.append(row)
+            part, count = part + 1, row.part_count
+
+    def write_report(self) -> None:
+        """``objects.json``: what this command did, and what earlier ones and those beside it did.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        folder = self.options.output
+        with folder_lock(folder):
+            own = {row.name for row in self.rows}
+            here = {str(file) for file in self.files}
+            others = [
+                row for row in _known_rows(folder) if row["name"] not in own and Path(row["path"]).is_file()
+            ]
+            failures = _known(folder).get("failures")
+            failures = {} if not isinstance(failures, dict) else failures
+            failures = {name: text for name, text in failures.items() if name not in here}
+            rows = sorted([*others, *map(dataclasses.asdict, self.rows)], key=lambda row: str(row["name"]))
+            content = {"objects": rows, "failures": failures | self.failures}
+            write_text(folder / "objects.json", json_text(content))
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    """The report that is there; empty where there is none."""
+    try:
+        return json_mapping((folder / "objects.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def _known_rows(folder: Path) -> list[dict[str, Any]]:
+    rows = _known(folder).get("objects")
+    texts = ("name", "source", "path")
+    return [
+        row
+        for row in (rows if isinstance(rows, list) else [])
+        if isinstance(row, dict) and all(isinstance(row.get(name), str) for name in texts)
+    ]
 
 
 def _shown(items: Sequence[tuple[Path, str]], console: Console) -> Iterator[tuple[Path, str]]:
@@ -132,11 +204,6 @@ def _shown(items: Sequence[tuple[Path, str]], console: Console) -> Iterator[tupl
             progress.update(task, description=escape(item[1]))
             yield item
             progress.advance(task)
-
-
-def _write_report(folder: Path, rows: Sequence[AssetReport], failures: dict[str, str]) -> None:
-    content = {"objects": [dataclasses.asdict(row) for row in rows], "failures": failures}
-    write_text(folder / "objects.json", json_text(content))
 
 
 def _print_table(console: Console, rows: Sequence[AssetReport]) -> None:

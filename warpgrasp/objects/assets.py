@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from warpgrasp.objects.geometry import mass_properties
 from warpgrasp.objects.model import load_object
 from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import MESH_SUFFIXES, USD_SUFFIXES
+from warpgrasp.objects.reading import Reading
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class AssetConfig:
     """Factor from the file's lengths to metres (USD: on top of its metersPerUnit)."""
     target_size: bool = False
     """Rescale so that the smallest extent is at most 8 cm and the largest at least 7 cm (Zurbrügg et al. 2025)."""
-    join_gap: float = 0.0
-    """Width [m] of the gaps that are closed between bodies that do not touch; 0 refuses such objects."""
+    reading: Reading = field(default_factory=Reading)
+    """Which way is up, which bodies count and what closes them."""
     pieces: ConvexPieceConfig = field(default_factory=ConvexPieceConfig)
     """Accuracy of the convex pieces."""
     suffix: str = ".usda"
@@ -93,10 +94,19 @@ class AssetReport:
     """What was mended, one sentence each."""
     mesh_hash: str
     """Hash of the geometry that :func:`~warpgrasp.objects.load_object` reads from the asset."""
+    part: int = 1
+    """Which body of the file, from the largest down, where each is an object."""
+    part_count: int = 1
+    """How many bodies of the file are objects."""
 
 
 def make_object_asset(
-    source: Path | str, output: Path | str, *, name: str | None = None, config: AssetConfig | None = None
+    source: Path | str,
+    output: Path | str,
+    *,
+    name: str | None = None,
+    config: AssetConfig | None = None,
+    part: int = 1,
 ) -> AssetReport:
     """Write the asset of one mesh and return what was done.
 
@@ -105,6 +115,7 @@ def make_object_asset(
         output: Folder, created when missing.
         name: Name of the asset; the stem of the file by default.
         config: How the asset is made.
+        part: Which body, from the largest down, with ``config.reading.parts == "separate"``.
 
     Raises:
         ObjectError: The mesh cannot be used; or what was written does not read back as the same object.
@@ -112,8 +123,10 @@ def make_object_asset(
         OutputError: The asset cannot be written.
     """
     config = config or AssetConfig()
-    model = load_object(source, scale=config.scale, target_size=config.target_size, join_gap=config.join_gap)
-    name = name or model.name
+    model = load_object(
+        source, scale=config.scale, target_size=config.target_size, reading=config.reading, part=part
+    )
+    name = (name or model.name) + (f"_part{part}" if model.part_count > 1 else "")
     path = Path(output) / f"{name}{config.suffix}"
     if path.exists() and path.samefile(model.path):
         raise ObjectError(f"{path}: the asset would replace its own mesh; choose another output folder.")
@@ -154,6 +167,8 @@ def make_object_asset(
         piece_volume_ratio=piece_volume / model.volume,
         repairs=model.repairs,
         mesh_hash=again.mesh_hash,
+        part=part,
+        part_count=model.part_count,
     )
 
 
@@ -218,14 +233,21 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def asset_names(files: Sequence[Path]) -> list[str]:
-    """Name of each asset by :func:`~warpgrasp.objects.names.object_name`, with a number where that is taken."""
+def asset_names(files: Sequence[Path], known: Mapping[str, str] | None = None) -> list[str]:
+    """Name of each asset by :func:`~warpgrasp.objects.names.object_name`, with a number where that is taken.
+
+    Args:
+        files: Mesh files.
+        known: Mesh file of every asset that is there, by name; only the same file takes its name again.
+    """
+    owner = {name.lower(): source for name, source in (known or {}).items()}
     used: set[str] = set()
     names = []
     for file in files:
         stem = object_name(file)
         name, number = stem, 2
-        while name.lower() in used:
+        source = str(file.resolve())
+        while name.lower() in used or owner.get(name.lower(), source) != source:
             name, number = f"{stem}_{number}", number + 1
         used.add(name.lower())
         names.append(name)

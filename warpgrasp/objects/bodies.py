@@ -81,8 +81,8 @@ def contains(vertices: Floats, faces: Faces, points: Floats) -> NDArray[np.bool_
     return inside
 
 
-def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[int, int]:
-    """Number of groups of bodies that overlap, touch or contain each other, and number of cavities (inward shells)."""
+def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[NDArray[np.int64], int]:
+    """Group of each of P bodies, [P], those in one group overlap, touch or contain each other; and number of inward shells."""
     boxes = np.array([[vertices[part].min(axis=(0, 1)), vertices[part].max(axis=(0, 1))] for part in parts])
     random = np.random.default_rng(0)
     probes = [
@@ -101,7 +101,7 @@ def body_groups(vertices: Floats, parts: list[Faces]) -> tuple[int, int]:
             if winding_distance(vertices, parts[j], probes[i]).min() < TOUCH_DISTANCE:
                 links.append((i, j))
     rows, columns = np.array(links, np.int64).reshape(-1, 2).T
-    groups = int(components(len(parts), rows, columns).max()) + 1
+    groups = np.unique(components(len(parts), rows, columns), return_inverse=True)[1].reshape(-1)
     return groups, sum(_is_cavity(vertices, part) for part in parts)
 
 

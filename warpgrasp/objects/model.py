@@ -26,6 +26,7 @@ from warpgrasp.objects.geometry import (
 )
 from warpgrasp.objects.names import object_name
 from warpgrasp.objects.read import read_mesh
+from warpgrasp.objects.reading import Reading
 from warpgrasp.objects.repair import SignMethod, Solid, mend
 from warpgrasp.objects.sizes import unit_advice
 
@@ -69,6 +70,9 @@ class ObjectModel:
         extent: Size of the axis-aligned bounding box [m], shape [3].
         repairs: What was mended or decided while loading, one sentence each.
         mesh_hash: SHA-256 of the final vertices and faces; keys the random numbers.
+        reading: How the file was read.
+        part: Which body of the file this is, from the largest down, with ``reading.parts == "separate"``; else 1.
+        part_count: Bodies of the file that do not touch, with ``reading.parts == "separate"``; else 1.
     """
 
     name: str
@@ -86,6 +90,9 @@ class ObjectModel:
     extent: NDArray[np.float64]
     repairs: tuple[str, ...]
     mesh_hash: str
+    reading: Reading = field(default_factory=Reading)
+    part: int = 1
+    part_count: int = 1
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def surface_samples(self, count: int = 2500) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -152,7 +159,13 @@ def target_scale(extent: NDArray[np.float64]) -> float:
 
 
 def load_object(
-    path: str | Path, *, scale: float = 1.0, target_size: bool = False, join_gap: float = 0.0
+    path: str | Path,
+    *,
+    scale: float = 1.0,
+    target_size: bool = False,
+    size: float | None = None,
+    reading: Reading | None = None,
+    part: int = 1,
 ) -> ObjectModel:
     """Load, mend and measure one object.
 
@@ -160,7 +173,9 @@ def load_object(
         path: OBJ, STL, PLY, GLB, GLTF, OFF, DAE, URDF, USD, USDA, USDC or USDZ file; all its meshes are one object.
         scale: Factor from the file's lengths to metres (USD: on top of its metersPerUnit).
         target_size: Rescale further by :func:`target_scale`.
-        join_gap: Width [m] of the gaps that are closed between bodies that do not touch; 0 refuses such objects.
+        size: Rescale so that the largest extent of all in the file is this [m], instead of ``scale``.
+        reading: Which way is up, which bodies count and what closes them; by default what has no inside is refused.
+        part: Which body, from the largest down, with ``reading.parts == "separate"``.
 
     Raises:
         ObjectError: The object cannot be used; the sentence names the value and the remedy.
@@ -168,6 +183,11 @@ def load_object(
     path = Path(path)
     if not (np.isfinite(scale) and scale > 0.0):
         raise ObjectError(f"{path}: scale must be a positive number (got {scale}).")
+    if size is not None and (target_size or not (np.isfinite(size) and size > 0.0)):
+        raise ObjectError(f"{path}: size must be a positive number, and excludes target_size (got {size}).")
+    reading = reading or Reading()
+    if part < 1 or (part > 1 and reading.parts != "separate"):
+        raise ObjectError(f"{path}: part {part} takes --parts separate (got {reading.parts}).")
     raw = read_mesh(path)
     corners = raw.vertices[raw.faces.reshape(-1)]
     bad = int(np.sum(~np.isfinite(corners).all(axis=1)))
@@ -177,14 +197,16 @@ def load_object(
     if target_size and extent.max() > 0.0:
         factor = target_scale(extent)
         scale, extent = scale * factor, extent * factor
-    _check_size(path, extent, scale)
-    vertices = raw.vertices * (raw.meters_per_unit * scale)
+    if size is not None and extent.max() > 0.0:
+        scale, extent = scale * size / float(extent.max()), extent * (size / float(extent.max()))
+    _check_size(path, extent, scale, reading)
+    vertices = reading.turned(raw.vertices * (raw.meters_per_unit * scale))
     far = float(np.abs(vertices[raw.faces.reshape(-1)]).max())
     if far > FARTHEST_ORIGIN:
         raise ObjectError(f"{path}: lies {far:.3g} m from the origin of its file; move it to the origin.")
 
     try:
-        solid = _mended(vertices, raw.faces, str(path), join_gap)
+        solid = _mended(vertices, raw.faces, str(path), reading, part)
     except ObjectError:
         raise
     except Exception as error:  # no mesh may end the run of the others
@@ -196,6 +218,7 @@ def load_object(
         raise ObjectError(
             f"{path}: cannot be mended ({reason}); repair the mesh in a mesh editor."
         ) from error
+    turned = () if reading.up == "z" else (f"The file's {reading.up} axis points up and was turned to z.",)
     vertices, faces = np.ascontiguousarray(solid.vertices), np.ascontiguousarray(solid.faces, np.int32)
     for array in (vertices, faces):
         array.setflags(write=False)
@@ -213,16 +236,21 @@ def load_object(
         center_of_mass=solid.mass.center_of_mass,
         inertia_unit_density=solid.mass.inertia,
         extent=np.ptp(vertices, axis=0),
-        repairs=raw.notes + solid.repairs,
+        repairs=raw.notes + turned + solid.repairs,
         mesh_hash=hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest(),
+        reading=reading,
+        part=part,
+        part_count=solid.part_count,
     )
 
 
-def _mended(vertices: NDArray[np.float64], faces: NDArray[Any], name: str, join_gap: float) -> Solid:
+def _mended(
+    vertices: NDArray[np.float64], faces: NDArray[Any], name: str, reading: Reading, part: int
+) -> Solid:
     """:func:`mend`, from the cache where the same mesh was there before."""
 
     def compute() -> dict[str, NDArray[Any]]:
-        solid = mend(vertices, faces, name, join_gap=join_gap)
+        solid = mend(vertices, faces, name, reading, part=part)
         return {
             "vertices": np.ascontiguousarray(solid.vertices),
             "faces": np.ascontiguousarray(solid.faces),
@@ -231,15 +259,26 @@ def _mended(vertices: NDArray[np.float64], faces: NDArray[Any], name: str, join_
             "center_of_mass": solid.mass.center_of_mass,
             "inertia": solid.mass.inertia,
             "repairs": np.array(list(solid.repairs) or [" "]),
+            "part_count": np.array(solid.part_count),
         }
 
-    header = f"{join_gap!r} {faces.dtype} {vertices.shape} {_can_unite()} "
+    header = f"{reading!r} {part} {faces.dtype} {vertices.shape} {_can_unite()} "
     source = header.encode() + vertices.tobytes() + faces.tobytes()
-    names = ("vertices", "faces", "sign_method", "volume", "center_of_mass", "inertia", "repairs")
+    names = (
+        "vertices",
+        "faces",
+        "sign_method",
+        "volume",
+        "center_of_mass",
+        "inertia",
+        "repairs",
+        "part_count",
+    )
     found = cached_arrays("solid", source, names, compute)
     mass = MassProperties(float(found["volume"]), found["center_of_mass"], found["inertia"])
     repairs = tuple(str(text) for text in found["repairs"] if text != " ")
-    return Solid(found["vertices"], found["faces"], SignMethod(int(found["sign_method"])), mass, repairs)
+    sign, parts = SignMethod(int(found["sign_method"])), int(found["part_count"])
+    return Solid(found["vertices"], found["faces"], sign, mass, repairs, parts)
 
 
 def _can_unite() -> bool:
@@ -251,7 +290,7 @@ def _can_unite() -> bool:
     return True
 
 
-def _check_size(path: Path, extent: NDArray[np.float64], scale: float) -> None:
+def _check_size(path: Path, extent: NDArray[np.float64], scale: float, reading: Reading) -> None:
     """Refuse sizes no hand can grasp, with the unit that was probably meant."""
     largest, smallest = float(extent.max()), float(extent.min())
     if largest > LARGEST_EXTENT:
@@ -263,9 +302,10 @@ def _check_size(path: Path, extent: NDArray[np.float64], scale: float) -> None:
             f"{path}: is {1000.0 * largest:.4g} mm large (at least {1000.0 * SMALLEST_EXTENT:g} mm needed); "
             "pass a larger --scale, or --target-size."
         )
-    if smallest < 1.0e-6 * largest:
+    if smallest < 1.0e-6 * largest and not reading.sheet_thickness:
         raise ObjectError(
-            f"{path}: is a flat sheet ({largest:.4g} m large, {smallest:.1e} m thick); give it a thickness."
+            f"{path}: is a flat sheet ({largest:.4g} m large, {smallest:.1e} m thick); pass --sheet-thickness 0.002 to give "
+            "it a thickness."
         )
 
 

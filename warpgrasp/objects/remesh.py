@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.objects.bodies import winding_distance
@@ -54,8 +55,14 @@ def _marching_cubes() -> Any:
 
 
 @warp_is_quiet()
-def level_set(vertices: Floats, faces: Faces, *, level: float, cell: float) -> tuple[Floats, Faces]:
-    """The surface at which the winding distance is ``level`` [m], on a grid of ``cell`` [m], outward."""
+def level_set(
+    vertices: Floats, faces: Faces, *, level: float, cell: float, unsigned: bool = False, smooth: bool = False
+) -> tuple[Floats, Faces]:
+    """The surface at which the winding distance is ``level`` [m], on a grid of ``cell`` [m], outward.
+
+    With ``unsigned`` the distance to the surface itself counts, on both sides. ``smooth`` is for open surfaces: where nothing
+    but the winding number tells inside from outside, the distance jumps, and the steps of the grid would show.
+    """
     import warp as wp
 
     corners = vertices[faces].reshape(-1, 3)
@@ -65,6 +72,9 @@ def level_set(vertices: Floats, faces: Faces, *, level: float, cell: float) -> t
     axes = [low[axis] + cell * np.arange(count[axis]) for axis in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     distance = winding_distance(vertices, faces, points).astype(np.float32).reshape(count)
+    distance = np.abs(distance) if unsigned else distance
+    if smooth:
+        distance = gaussian_filter(np.clip(distance, -2.0 * cell, 2.0 * cell), 1.0, mode="nearest")
     field: Any = wp.array(distance, dtype=wp.float32, device="cpu")
     # Without bounds the vertices come in cells, the same in all versions of Warp.
     surface: Any = _marching_cubes()(*(int(value) for value in count))

@@ -6,15 +6,25 @@ unite bodies, choose how to tell inside from outside. What each threshold means 
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from warpgrasp.objects.bodies import body_groups, contains, crossing_faces, solid_mass_properties, union
+from warpgrasp.objects.bodies import contains, crossing_faces, solid_mass_properties
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.geometry import Floats, MassProperties, face_areas, mass_properties, signed_volumes
+from warpgrasp.objects.parts import BODY_LIMIT, unite
+from warpgrasp.objects.reading import Reading
+from warpgrasp.objects.solids import (
+    FLAT_VOLUME,
+    HOLES_AREA,
+    close_shell,
+    encloses_nothing,
+    thicken,
+)
 from warpgrasp.objects.topology import (
     Faces,
     closed_bodies,
@@ -38,18 +48,12 @@ MERGE_TOLERANCE = 1.0e-5
 """Vertices of an open mesh closer than this part of its largest extent are one, if that closes edges."""
 FRAGMENT_AREA, FRAGMENTS_AREA = 0.01, 0.05
 """A body below the first part of the area is a fragment; fragments are dropped if together below the second part."""
-HOLE_AREA, HOLES_AREA = 0.03, 0.10
-"""A hole with a cap below the first part of the area is filled; with all caps above the second the mesh is a sheet."""
+HOLE_AREA = 0.03
+"""A hole with a cap below this part of the area is filled."""
 OPEN_EDGES = 0.05
 """Part of the edges that may stay open for the winding number to tell inside from outside."""
-BODY_LIMIT = 64
-"""Bodies whose overlap is examined, each against each."""
-JOIN_CELLS = 96
-"""Cells along the largest extent of an object whose bodies are joined."""
 CROSSING_VOLUME = 0.02
 """Where faces cross, the exact integral counts volumes twice or negative; beyond this part the mass is integrated on a grid."""
-FLAT_VOLUME = 1.0e-6
-"""Part of the cube of the largest extent below which a volume counts as none."""
 
 
 class SignMethod(enum.IntEnum):
@@ -69,6 +73,7 @@ class Solid:
         sign_method: How inside and outside are told apart.
         mass: Mass properties at unit density.
         repairs: What was changed, one sentence each.
+        part_count: Bodies that do not touch, where each is an object; else 1.
     """
 
     vertices: Floats
@@ -76,34 +81,55 @@ class Solid:
     sign_method: SignMethod
     mass: MassProperties
     repairs: tuple[str, ...]
+    part_count: int = 1
 
 
-def mend(vertices: Floats, faces: Faces, source: str, *, join_gap: float = 0.0) -> Solid:
+def mend(
+    vertices: Floats, faces: Faces, source: str, reading: Reading | None = None, *, part: int = 1
+) -> Solid:
     """Turn a triangle soup into a solid.
 
     Args:
         vertices: Finite positions [m], shape [V, 3].
         faces: Vertex indices, shape [F, 3].
         source: Name of the object, the subject of the error sentence.
-        join_gap: Bodies that do not touch are joined where gaps of this width [m] lie between them; 0 refuses them.
+        reading: What becomes of bodies that do not touch, of open shells and of sheets; refused by default.
+        part: Which body, from the largest down, with ``reading.parts == "separate"``.
 
     Raises:
         ObjectError: The soup does not bound a volume and cannot be mended.
     """
+    reading = reading or Reading()
     repairs: list[str] = []
     if len(faces) > FACE_LIMIT:
         vertices, faces = _reduce(vertices, faces, repairs)
     vertices, faces = _merge(vertices, faces, repairs)
     if len(faces) == 0:
         raise ObjectError(f"{source}: no face has an area; export the mesh again.")
-    faces = _wind_alike(faces, source, repairs)
+    vertices, faces = _wind_alike(vertices, faces, source, reading, repairs)
+    if (reading.sheet_thickness or reading.open_shells == "close") and encloses_nothing(vertices, faces):
+        vertices, faces = _given_inside(vertices, faces, source, reading, repairs)
     faces = _drop_fragments(vertices, faces, repairs)
     vertices, faces = _fill_holes(vertices, faces, source, repairs)
     vertices, faces = _separate(vertices, faces, repairs)
     faces = _turn_outward(vertices, faces, repairs)
     _refuse_flat(vertices, faces, source)
-    vertices, faces, overlapping = _unite(vertices, faces, source, join_gap, repairs)
-    return _close(*compact(vertices, faces), overlapping, source, repairs)
+    vertices, faces, overlapping, parts = unite(vertices, faces, source, reading, part, repairs)
+    solid = _close(*compact(vertices, faces), overlapping, source, repairs)
+    return dataclasses.replace(solid, part_count=parts)
+
+
+def _given_inside(
+    vertices: Floats, faces: Faces, source: str, reading: Reading, repairs: list[str]
+) -> tuple[Floats, Faces]:
+    """A closed surface of a sheet or an open shell; where both options are given, what can be closed is closed."""
+    if reading.open_shells == "close":
+        try:
+            return close_shell(vertices, faces, source, repairs)
+        except ObjectError:
+            if not reading.sheet_thickness:
+                raise
+    return thicken(vertices, faces, source, reading.sheet_thickness, repairs)
 
 
 def _counted(count: int, one: str, many: str, detail: str = "") -> str:
@@ -179,20 +205,24 @@ def _merge(vertices: Floats, faces: Faces, repairs: list[str]) -> tuple[Floats, 
     return vertices, faces
 
 
-def _wind_alike(faces: Faces, source: str, repairs: list[str]) -> Faces:
+def _wind_alike(
+    vertices: Floats, faces: Faces, source: str, reading: Reading, repairs: list[str]
+) -> tuple[Floats, Faces]:
     """Turn the faces that are wound against their neighbours."""
     turn, one_sided, _ = turned_faces(faces)
+    if one_sided.any() and reading.sheet_thickness:
+        return thicken(vertices, faces, source, reading.sheet_thickness, repairs)
     if one_sided.any():
         raise ObjectError(
             f"{source}: {int(one_sided.sum())} faces form a one-sided surface (like a Moebius strip), which has no "
-            "inside; rebuild the mesh as a closed solid."
+            "inside; rebuild the mesh as a closed solid, or pass --sheet-thickness 0.002."
         )
     if turn.any():
         repairs.append(
             _counted(int(turn.sum()), "face", "faces", f"of {len(faces)} wound against the neighbours")
             + " turned."
         )
-    return np.where(turn[:, None], faces[:, ::-1], faces)
+    return vertices, np.where(turn[:, None], faces[:, ::-1], faces)
 
 
 def _drop_fragments(vertices: Floats, faces: Faces, repairs: list[str]) -> Faces:
@@ -228,7 +258,8 @@ def _fill_holes(vertices: Floats, faces: Faces, source: str, repairs: list[str])
     if part.sum() > HOLES_AREA:
         raise ObjectError(
             f"{source}: is an open surface, to close it takes {100.0 * part.sum():.0f} % more area over "
-            f"{len(caps)} hole(s) (limit {100.0 * HOLES_AREA:.0f} %); close the mesh or give it a thickness."
+            f"{len(caps)} hole(s) (limit {100.0 * HOLES_AREA:.0f} %); close the mesh, or pass "
+            "--open-shells close, or --sheet-thickness 0.002 to give it a thickness."
         )
     small = [cap for cap, size in zip(caps, part, strict=True) if size <= HOLE_AREA]
     if small:
@@ -262,65 +293,9 @@ def _refuse_flat(vertices: Floats, faces: Faces, source: str) -> None:
     used = vertices[np.unique(faces)]
     volume = abs(float(signed_volumes(vertices, faces, used.mean(axis=0)).sum()))
     if volume < FLAT_VOLUME * np.ptp(used, axis=0).max() ** 3:
-        raise ObjectError(f"{source}: encloses no volume ({volume:.1e} m^3); give the sheet a thickness.")
-
-
-def _unite(
-    vertices: Floats, faces: Faces, source: str, join_gap: float, repairs: list[str]
-) -> tuple[Floats, Faces, bool]:
-    """Unite overlapping bodies and refuse an object that falls apart; returns also whether bodies still overlap."""
-    body = closed_bodies(faces)
-    count = int(body.max()) + 1
-    if count == 1:
-        return vertices, faces, False
-    if count > BODY_LIMIT:
         raise ObjectError(
-            f"{source}: consists of {count} bodies (limit {BODY_LIMIT}); join them into one mesh."
+            f"{source}: encloses no volume ({volume:.1e} m^3); pass --sheet-thickness 0.002 to give the sheet a thickness."
         )
-    parts = [faces[body == index] for index in range(count)]
-    groups, cavities = body_groups(vertices, parts)
-    if groups > 1 and join_gap > 0.0:
-        return (*_join(vertices, faces, source, groups, join_gap, repairs), False)
-    if groups > 1:
-        raise ObjectError(
-            f"{source}: falls apart into {groups} bodies that do not touch; save each to a file of its own, or join them: "
-            "`python -m warpgrasp.objects FILE -o DIR --join-gap 0.001` closes gaps up to 1 mm."
-        )
-    solids = count - cavities
-    if solids == 1:
-        return vertices, faces, False
-    united = union(vertices, parts) if count_defects(faces)[1] == 0 else None
-    if united is not None:
-        repairs.append(f"{solids} overlapping bodies were united into one by manifold3d.")
-        return *united, False
-    repairs.append(
-        f"{solids} bodies overlap: inside is told by the winding number, the mass was integrated on a grid."
-    )
-    return vertices, faces, True
-
-
-def _join(
-    vertices: Floats, faces: Faces, source: str, groups: int, join_gap: float, repairs: list[str]
-) -> tuple[Floats, Faces]:
-    """Close the gaps between bodies: the surface at half a gap outside, and of that the one as far inside."""
-    from warpgrasp.objects.remesh import SIMPLIFY, level_set, simplified
-
-    cell = float(np.ptp(vertices[faces].reshape(-1, 3), axis=0).max()) / JOIN_CELLS
-    width = max(join_gap, 1.5 * cell)  # a grid bridges no less
-    outer = level_set(vertices, faces, level=0.5 * width, cell=cell)
-    joined, triangles = level_set(*outer, level=-0.5 * width, cell=cell)
-    joined, triangles = simplified(joined, triangles, tolerance=SIMPLIFY * cell)
-    left = len(np.unique(closed_bodies(triangles))) if len(triangles) else 0
-    if left != 1:
-        raise ObjectError(
-            f"{source}: falls apart into {groups} bodies, of which {left} are left when gaps of {1000.0 * width:.2g} mm are "
-            "closed; pass a larger --join-gap, or save each to a file of its own."
-        )
-    repairs.append(
-        f"{groups} bodies that do not touch were joined by closing gaps up to {1000.0 * width:.2g} mm on a grid of "
-        f"{1000.0 * cell:.2g} mm, which rounds edges."
-    )
-    return joined, triangles
 
 
 def _close(vertices: Floats, faces: Faces, overlapping: bool, source: str, repairs: list[str]) -> Solid:

@@ -338,10 +338,17 @@ def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig
             "mesh_hash": model.mesh_hash,
             "scale": model.scale,
             "repairs": list(model.repairs),
+            **_read_as(model),
         },
         "units": {"length": "m", "angle": "rad", "force": "N", "quaternion": "xyzw"},
         "device": str(problem.device),
     }
+
+
+def _read_as(model: ObjectModel) -> dict[str, Any]:
+    """What :func:`~warpgrasp.objects.load_object` must be told to read the same object again, where it is not the default."""
+    changes = model.reading.changes()
+    return ({"reading": changes} if changes else {}) | ({"part": model.part} if model.part > 1 else {})
 
 
 def _resolved(config: SynthesisConfig, model: ObjectModel) -> dict[str, Any]:

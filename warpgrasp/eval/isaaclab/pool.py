@@ -12,8 +12,9 @@ import torch
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.protocol.squeeze_rules import HandTargets, SqueezeRule, hand_targets
+from warpgrasp.grasps.case import load_recorded_object
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
+from warpgrasp.objects import ObjectModel, example_object_names, example_object_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def grasped_object(grasps: GraspSet, name: str = "the grasps") -> ObjectModel:
     path = Path(entry["path"])
     if not path.exists() and path.stem in example_object_names():
         path = example_object_path(path.stem)
-    model = load_object(path, scale=float(entry.get("scale", 1.0)))
+    model = load_recorded_object(path, entry)
     if entry.get("mesh_hash", model.mesh_hash) != model.mesh_hash:
         raise ValueError(f"{name}: object {path} has changed since the grasps were made; generate them again")
     return model
