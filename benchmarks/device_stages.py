@@ -12,13 +12,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 import warp as wp
+from device_problems import STEPS, make_problem, make_run, write_meshes
 from qp import reference
 from speed import kernel_shares
 
@@ -32,16 +31,10 @@ from warpgrasp.hands import hand_names, load_hand
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
 from warpgrasp.kernels.spatial import vec6
-from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
+from warpgrasp.objects import example_object_path, load_object
 from warpgrasp.objects.convex_pieces import convex_pieces
-from warpgrasp.synthesis.optimizer import MalaState
-from warpgrasp.synthesis.problem import GraspProblem
-from warpgrasp.synthesis.seeds import SeedGrasps, seed_grasps
 from warpgrasp.synthesis.synthesize import SynthesisConfig, run_steps, synthesize
 
-STEPS = 7000
-"""Steps of a whole run, by which speeds are stated."""
-_SEEDS = 32
 _GRASPS = Path(warpgrasp.__file__).parent / "eval" / "isaaclab" / "grasps"
 
 
@@ -140,7 +133,7 @@ def agreement(check: Check) -> None:
     for name in check.sizes.hands:
         results = []
         for device in ("cpu", check.device):
-            problem, seeds = _problem(name, 48, device)
+            problem, seeds = make_problem(name, 48, device)
             state = problem.create_state()
             problem.set_variables(state, seeds.root_pose, seeds.joint_position, seeds.contact_index)
             problem.evaluate(state)
@@ -197,7 +190,7 @@ def graph(check: Check) -> None:
     for name in check.sizes.fast_hands:
         found = []
         for captured in (False, True):
-            problem, state, config = _run(name, batch, check.device)
+            problem, state, config = make_run(name, batch, check.device)
             config.optimizer.step(problem, state)
             wp.synchronize()
             began = time.perf_counter()
@@ -222,7 +215,7 @@ def loop(check: Check) -> None:
         for name in check.sizes.fast_hands:
             began = time.perf_counter()
             free = _free(check.device)
-            problem, state, config = _run(name, batch, check.device)
+            problem, state, config = make_run(name, batch, check.device)
             warm = min(50, check.sizes.timed_steps)
             run_steps(problem, config.optimizer, state, warm)
             wp.synchronize()
@@ -248,7 +241,7 @@ def command(check: Check) -> None:
     for count in check.sizes.command_objects:
         for name in check.sizes.fast_hands:
             with tempfile.TemporaryDirectory() as folder:
-                paths = _meshes(Path(folder), count)
+                paths = write_meshes(Path(folder), count)
                 before, began = os.times(), time.perf_counter()
                 done = subprocess.run(
                     [
@@ -372,42 +365,9 @@ def newton(check: Check) -> None:
         )
 
 
-@lru_cache
-def _objects() -> list[ObjectModel]:
-    return [load_object(example_object_path(name)) for name in example_object_names()]
-
-
-def _problem(hand_name: str, batch: int, device: str) -> tuple[GraspProblem, SeedGrasps]:
-    """A problem of about ``batch`` grasps over at most 256 copies of the shipped objects, and seeds that repeat a few."""
-    models = _objects()
-    count = min(max(batch // _SEEDS, len(models)), 256, batch)
-    per_object, hand = batch // count, load_hand(hand_name)
-    config = SynthesisConfig()
-    own = {"contact_count": 12, "terms": config.energy.active_terms()}
-    few = GraspProblem(hand, models, grasp_count=min(per_object, _SEEDS), device="cpu", **own)
-    seeds = seed_grasps(few, config.initialize, seed=0)
-    problem = GraspProblem(
-        hand, [models[i % len(models)] for i in range(count)], grasp_count=per_object, device=device, **own
-    )
-    rows = np.arange(per_object) % few.grasp_count
-    index = np.concatenate([rows + few.grasp_count * (i % len(models)) for i in range(count)])
-    columns = {entry.name: getattr(seeds, entry.name)[index] for entry in dataclasses.fields(SeedGrasps)}
-    keys = np.random.default_rng(0).integers(0, 2**32, len(index), dtype=np.uint32)
-    return problem, SeedGrasps(**{**columns, "random_key": keys})
-
-
-def _run(hand_name: str, batch: int, device: str) -> tuple[GraspProblem, MalaState, SynthesisConfig]:
-    """A run of 7,000 steps that has not begun."""
-    config = SynthesisConfig(step_count=STEPS)
-    problem, seeds = _problem(hand_name, batch, device)
-    resets = [seeds] * config.optimizer.reset_count(STEPS)
-    state: Any = config.optimizer.init(problem, seeds, resets, step_count=STEPS)
-    return problem, state, config
-
-
 def _timed_kernels(hand_name: str, batch: int, check: Check) -> dict[str, float]:
     """Microseconds of each kernel in a step, by CUDA's events."""
-    problem, state, config = _run(hand_name, batch, check.device)
+    problem, state, config = make_run(hand_name, batch, check.device)
     for _ in range(10):
         config.optimizer.step(problem, state)
     steps = max(check.sizes.timed_steps // 10, 1)
@@ -418,17 +378,6 @@ def _timed_kernels(hand_name: str, batch: int, check: Check) -> dict[str, float]
     for result in wp.timing_end():
         spent[result.name.removeprefix("forward kernel ")] += 1e3 * result.elapsed / steps
     return spent
-
-
-def _meshes(folder: Path, count: int) -> list[Path]:
-    """The shipped objects in sizes from 90 to 110 %, as files."""
-    paths = []
-    for index, scale in enumerate(np.linspace(0.9, 1.1, count)):
-        model = _objects()[index % len(_objects())]
-        path = folder / f"{model.name}_{index:03d}.obj"
-        trimesh.Trimesh(scale * model.vertices, model.faces, process=False).export(path)
-        paths.append(path)
-    return paths
 
 
 def _free(device: str) -> int:

@@ -135,7 +135,7 @@ def test_every_grasp_that_is_kept_holds_when_it_is_judged_again(tmp_path: Path) 
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """The command line; grasps 0, 3, 6, ... of the folder's first objects hold, of ``bad`` none."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("warpgrasp.generate.valid_grasps.load_engine", lambda name, *, device: _Thirds())
+    monkeypatch.setattr("warpgrasp.generate.valid_grasps.load_engine", lambda name, **options: _Thirds())
     return make_shell(tmp_path, monkeypatch)
 
 

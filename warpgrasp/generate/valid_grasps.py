@@ -108,15 +108,15 @@ class Judge:
             )
 
     @classmethod
-    def of(cls, options: GenerateOptions) -> Judge:
-        """What the command line asks for; the engine is MuJoCo on the CPU, Newton on CUDA.
+    def of(cls, options: GenerateOptions, *, workers: int = 0) -> Judge:
+        """What the command line asks for; the engine is MuJoCo on the CPU, by ``workers`` threads, and Newton on CUDA.
 
         Raises:
             ValueError: Unknown protocol or a number out of range.
             ImportError: The engine is not installed.
         """
         config = EvaluationConfig(protocol=find_protocol(options.protocol))
-        engine = load_engine("auto", device=options.device)
+        engine = load_engine("auto", workers=workers, device=options.device)
         return cls(options.valid_only, options.budget, config, engine)
 
     def sentence(self, hand: HandModel) -> str:

@@ -69,7 +69,7 @@ def main() -> None:
         clock.add("import", wall=time.perf_counter() - started, cpu=time.process_time())
         with clock.stage("hand"):
             hand = load_hand(options.hand)
-        judge = Judge.of(options) if options.valid_only else None
+        judge = Judge.of(options, workers=1) if options.valid_only else None
         maker = BatchMaker(hand, options.synthesis_config(), judge, pipe, clock)
         while True:
             models, title = pickle.load(jobs)
