@@ -32,9 +32,9 @@ def estimate_features(grasps: GraspSet) -> FloatArray:
     """What the estimate looks at, shape [N, 5]; NaN where a file does not say.
 
     ``gap``: logarithm of the energy term ``distance``. ``weakest_wrench``: logarithm of the least singular value of the grasp
-    map of unit normals, each weighted by the root of its share of the forces, torques divided by 4 cm. ``retreat``: way of the
-    root between pregrasp and grasp [cm]. ``largest_force``: logarithm of the largest contact force [N]. ``thickness``: logarithm
-    of the least spread of the pressing contacts over a direction [m].
+    map of unit normals, each weighted by the root of its share of the forces, torques divided by 4 cm. ``retreat``: way of
+    the root between pregrasp and grasp [cm]. ``largest_force``: logarithm of the largest contact force [N]. ``thickness``:
+    logarithm of the least spread of the pressing contacts over a direction [m].
     """
     force = np.linalg.norm(grasps.contact_force.astype(np.float64), axis=2)
     share = force / np.maximum(force.sum(axis=1, keepdims=True), 1.0e-9)

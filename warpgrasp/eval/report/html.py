@@ -7,13 +7,10 @@ page; its content security policy forbids the browser to fetch anything.
 from __future__ import annotations
 
 import base64
-import json
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import warp as wp
 from numpy.typing import NDArray
 
 from warpgrasp.base.atomic_file import write_text
+from warpgrasp.base.web_page import filled_page, page_part, script_json, three_parts
 from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
 from warpgrasp.eval.report.figures import (
     Curve,
@@ -105,11 +103,13 @@ def write_report(path: Path, content: ReportContent, *, device: wp.DeviceLike = 
         "agreement": agreement_section(content.comparison),
         "notes": _notes(entries, scene_index, limits, len(content.entries)),
         "force": f"{force:g} N",
-        "data": _json({"grasps": _grasp_data(entries, scene_index, forces), "forces": forces}),
+        "data": script_json({"grasps": _grasp_data(entries, scene_index, forces), "forces": forces}),
         "glb": "" if scenes is None else base64.b64encode(scenes.glb).decode(),
-        **{name: _asset(file) for name, file in _ASSETS.items()},
+        "style": _part("page.css"),
+        "viewer": _part("viewer.js"),
+        **three_parts(),
     }
-    write_text(path, string.Template(_asset("page.html")).substitute(values))
+    write_text(path, filled_page(_part("page.html"), values))
     return path
 
 
@@ -298,20 +298,5 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-_ASSETS = {
-    "style": "page.css",
-    "viewer": "viewer.js",
-    "three": "three.min.js",
-    "three_license": "LICENSE-three.txt",
-}
-
-
-def _asset(name: str) -> str:
-    text = resources.files("warpgrasp.eval.report").joinpath("page", name).read_text(encoding="utf-8")
-    # A script element would end at its own end tag inside a string.
-    return text.replace("</script", "<\\/script") if name.endswith(".js") else text
-
-
-def _json(value: Any) -> str:
-    # In a script element "<!--<script" changes what ends it, so no "<" stays.
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def _part(name: str) -> str:
+    return page_part("warpgrasp.eval.report", f"page/{name}")

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from warpgrasp.geometry.shapes import Shape, TriMesh
 from warpgrasp.hands.authoring.description import PatchDescription
 
-__all__ = ["patch_mesh"]
+__all__ = ["free_faces", "patch_mesh"]
 
 _LONGEST_EDGE = 9e-3  # m; faces are split until their edges are shorter, so that the cut follows the outline
 _BURIED_TOLERANCE = 1e-5  # m
@@ -23,21 +23,13 @@ def patch_mesh(patch: PatchDescription, shapes: list[Shape]) -> TriMesh:
     """Triangles of the link's surface selected by the patch description, in the link frame."""
     direction = np.asarray(patch.direction, dtype=np.float64)
     direction /= np.linalg.norm(direction)
-    pieces = []
-    for number, shape in enumerate(shapes):
-        corner = _split(shape.mesh.vertices[shape.mesh.faces])
-        normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        center = corner.mean(axis=1)
-        keep = normal @ direction >= math.cos(patch.angle)
-        keep &= np.all((center >= patch.lower) & (center <= patch.upper), axis=1)
-        for position, other in enumerate(shapes):
-            if position != number:
-                # where faces of two shapes lie in one plane, the first shape has them
-                least = _BURIED_TOLERANCE if position < number else -_BURIED_TOLERANCE
-                keep &= other.inner_distance(center) > least
-        pieces.append(corner[keep])
-    soup = np.concatenate(pieces)
+    soup = free_faces(shapes)
+    normal = np.cross(soup[:, 1] - soup[:, 0], soup[:, 2] - soup[:, 0])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    center = soup.mean(axis=1)
+    keep = normal @ direction >= math.cos(patch.angle)
+    keep &= np.all((center >= patch.lower) & (center <= patch.upper), axis=1)
+    soup = soup[keep]
     if len(soup) == 0:
         raise ValueError(
             f"patch '{patch.name}' selects no face of link '{patch.link}'; check direction and bounds"
@@ -45,6 +37,22 @@ def patch_mesh(patch: PatchDescription, shapes: list[Shape]) -> TriMesh:
     # one vertex for corners that coincide to a micrometre
     rounded, index = np.unique(np.round(soup.reshape(-1, 3), 7), axis=0, return_inverse=True)
     return _manifold(rounded, index.reshape(-1, 3))
+
+
+def free_faces(shapes: list[Shape]) -> NDArray[np.float64]:
+    """Corners of the small triangles that make up the surface of a link, those inside another shape left out, [F, 3, 3]."""
+    pieces = [np.zeros((0, 3, 3))]
+    for number, shape in enumerate(shapes):
+        corner = _split(shape.mesh.vertices[shape.mesh.faces])
+        center = corner.mean(axis=1)
+        keep = np.full(len(corner), True)
+        for position, other in enumerate(shapes):
+            if position != number:
+                # where faces of two shapes lie in one plane, the first shape has them
+                least = _BURIED_TOLERANCE if position < number else -_BURIED_TOLERANCE
+                keep &= other.inner_distance(center) > least
+        pieces.append(corner[keep])
+    return np.concatenate(pieces)
 
 
 def _manifold(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> TriMesh:

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         Args:
             source: URDF, MJCF or USD file.
-            output: Folder for hand.usda, annotation.yaml, report.md and hand.png.
+            output: Folder for hand.usda, annotation.yaml, report.md, hand.png and review.html.
             config: How to read the file.
         """
         if config.mirror:
@@ -79,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"check these guesses (see {folder / 'report.md'}): {', '.join(unsure)}", markup=False)
     if (folder / "hand.png").is_file():
         console.print(f"look at {folder / 'hand.png'}", markup=False)
+    if (page := folder / "review.html").is_file():
+        console.print(f"open {page} in a browser to correct the guesses", markup=False)
     console.print(f"edit {folder / 'annotation.yaml'} and run again to change what was guessed", markup=False)
     console.print(f"then: python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
     return 0

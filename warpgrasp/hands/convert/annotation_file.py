@@ -26,6 +26,7 @@ __all__ = [
     "JointAnnotation",
     "PatchAnnotation",
     "WristAnnotation",
+    "plain_sections",
     "read_annotation_file",
     "write_annotation_file",
 ]
@@ -152,9 +153,9 @@ def write_annotation_file(annotation: HandAnnotation, path: Path, *, source: str
         "# command again: what stands here is kept, a section that is deleted is proposed anew.",
     ]
     blocks = ["\n".join(head)]
-    for section in SECTIONS:
+    for section, content in plain_sections(annotation).items():
         text = yaml.dump(
-            {section: _plain(getattr(annotation, section))},
+            {section: content},
             Dumper=_Dumper,
             sort_keys=False,
             default_flow_style=None,
@@ -162,6 +163,11 @@ def write_annotation_file(annotation: HandAnnotation, path: Path, *, source: str
         )
         blocks.append(f"# {_COMMENTS[section]}\n{text.rstrip()}")
     write_text(path, "\n\n".join(blocks) + "\n")
+
+
+def plain_sections(annotation: HandAnnotation) -> dict[str, Any]:
+    """The sections as mappings, lists, words and numbers, as the file holds them."""
+    return {section: _plain(getattr(annotation, section)) for section in SECTIONS}
 
 
 def read_annotation_file(path: Path) -> dict[str, Any]:

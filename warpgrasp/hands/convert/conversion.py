@@ -41,6 +41,9 @@ class ConvertConfig:
     """Propose the annotation again even where an annotation file exists."""
     picture: bool = True
     """Draw hand.png."""
+    review: bool = False
+    """Also write review.html, a page in which joints are moved, patches, fingers and the opening pose are changed, and the
+    annotation file is saved."""
 
     def __post_init__(self) -> None:
         if self.geometry not in ("collision", "visual"):

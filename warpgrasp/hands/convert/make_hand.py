@@ -22,6 +22,7 @@ from warpgrasp.hands.convert.collision_pieces import convex_pieces
 from warpgrasp.hands.convert.conversion import Conversion, ConvertConfig
 from warpgrasp.hands.convert.propose.annotation import Guess, propose
 from warpgrasp.hands.convert.report import write_report
+from warpgrasp.hands.convert.review import write_review
 from warpgrasp.hands.convert.source import ReadOptions, SourceHand, check_size, scaled
 from warpgrasp.hands.convert.tree import merge_fixed_joints, sorted_tree, with_joint_limits
 from warpgrasp.hands.fingertip_force import strength_warnings
@@ -83,6 +84,9 @@ def convert_hand(
     )
     tell("drawing the hand" if config.picture else "writing the report")
     write_report(result, source, output, picture=config.picture)
+    if config.review:
+        tell("writing the page for the review")
+        write_review(output / "review.html", result, [link.name for link in hand_source.links])
     return result
 
 
