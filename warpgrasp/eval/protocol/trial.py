@@ -85,16 +85,14 @@ class Recording:
     def concatenate(cls, parts: Sequence[Recording]) -> Recording:
         """Runs of several recordings, in order; shorter ones stay where they ended."""
         longest = max(part.position.shape[1] for part in parts)
-        padded = [
-            [
-                np.pad(value, ((0, 0), (0, longest - value.shape[1]), (0, 0)), mode="edge")
-                for value in (part.position, part.quaternion)
-            ]
-            for part in parts
-        ]
+
+        def stay(value: FloatArray) -> FloatArray:
+            rest = longest - value.shape[1]
+            return np.pad(value, ((0, 0), (0, rest), (0, 0)), mode="edge") if rest else value
+
         return cls(
-            np.concatenate([position for position, _ in padded]),
-            np.concatenate([quaternion for _, quaternion in padded]),
+            np.concatenate([stay(part.position) for part in parts]),
+            np.concatenate([stay(part.quaternion) for part in parts]),
             np.concatenate([part.effort_ratio for part in parts]),
             np.concatenate([part.stable for part in parts]),
         )
