@@ -46,8 +46,8 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "Rotations, shapes, files, run folders.",
     ),
 }
-# Commands of maintainers, which take no options.
-_WITHOUT_HELP = {"eval.isaaclab.make_grasps"}
+# What is run by maintainers or by another command, without options.
+_WITHOUT_HELP = {"eval.isaaclab.make_grasps", "generate.worker"}
 # Isaac Lab's commands print their help without Isaac Lab: only the registration of their tasks asks for gymnasium.
 _HELP = """
 import importlib.util, runpy, sys, types
