@@ -16,7 +16,13 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import kstest
 
 from warpgrasp.synthesis.problem import GraspProblem
-from warpgrasp.synthesis.seeds import InitializeConfig, SeedGrasps, seed_grasps
+from warpgrasp.synthesis.seeds import (
+    InitializeConfig,
+    SeedGrasps,
+    _distinct_contacts,
+    seed_grasps,
+    seed_sets,
+)
 
 FloatArray = NDArray[np.float64]
 COUNT = 96
@@ -234,3 +240,54 @@ def test_thousands_of_seeds_are_spread_group_by_group() -> None:
 def test_bad_ranges_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InitializeConfig(**options)
+
+
+def test_sets_at_once_are_the_sets_one_by_one() -> None:
+    problem = problem_of("robotiq_2f140")
+    together = seed_sets(problem, InitializeConfig(), seed=3, resets=range(3))
+    for number, found in enumerate(together):
+        alone = seed_grasps(problem, InitializeConfig(), seed=3, reset=number)
+        for name in ("root_pose", "joint_position", "contact_index", "random_key"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+
+
+def test_contacts_are_drawn_from_what_is_free() -> None:
+    """Against a loop that lists the free candidates, with ranges that overlap, are apart, and lie in each other."""
+    start, count = [2, 0, 0, 4, 8], [2, 6, 12, 3, 4]
+    uniform = np.random.default_rng(0).random((500, len(start)))
+    contacts = _distinct_contacts(start, count, uniform)
+    for row, numbers in zip(contacts, uniform, strict=True):
+        taken: list[int] = []
+        for first, size, number in zip(start, count, numbers, strict=True):
+            free = [c for c in range(first, first + size) if c not in taken]
+            taken.append(free[int(number * len(free))])
+        assert row.tolist() == taken
+
+
+def test_seeds_are_spread_as_farthest_points_of_the_inflated_hull() -> None:
+    """Hull points nearest to as many points spread by NumPy over an independently sampled inflated hull are as far apart."""
+    problem = problem_of("robotiq_2f140")
+    config = InitializeConfig(distance_lower=0.07, distance_upper=0.07, pitch=0.0, tilt=0.0)
+    position, rotation = wrists("robotiq_2f140", seed_grasps(problem, config, seed=0))
+    random = np.random.default_rng(1)
+    for number, model in enumerate(problem.objects):
+        own = slice(number * COUNT, (number + 1) * COUNT)
+        hull = ConvexHull(model.vertices)
+        corners = model.vertices[hull.vertices]
+        away = corners - corners.mean(axis=0)
+        inflated = ConvexHull(corners + 0.05 * away / np.linalg.norm(away, axis=1, keepdims=True))
+        triangles = inflated.points[inflated.simplices]
+        area = np.linalg.norm(
+            np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1
+        )
+        chosen = random.choice(len(triangles), 20 * COUNT, p=area / area.sum())
+        cloud = np.einsum("nk,nkd->nd", random.dirichlet((1.0, 1.0, 1.0), 20 * COUNT), triangles[chosen])
+        spread = [cloud[0]]
+        while len(spread) < COUNT:
+            spread.append(cloud[np.argmax(cKDTree(spread).query(cloud)[0])])
+        solid: Any = SimpleNamespace(vertices=model.vertices, faces=hull.simplices)
+        expected = np.array([closest_on_mesh(solid, point)[0] for point in spread])
+        found = position[own] + rotation[own].apply([0.0, 0.0, 0.07])
+        size = np.ptp(model.vertices, axis=0)
+        assert np.all(np.abs(found.mean(axis=0) - expected.mean(axis=0)) < 0.1 * size)
+        assert np.all(np.abs(found.std(axis=0) - expected.std(axis=0)) < 0.1 * size)

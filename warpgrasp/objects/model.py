@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import ConvexHull
 
 from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.objects.bodies import winding_distance
@@ -136,6 +137,22 @@ class ObjectModel:
             winding_distance(self.vertices, self.faces.astype(np.int64), outside) < 0.0
         )
         return buried
+
+    @property
+    def convex_hull(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Vertices [m], shape [H, 3], and triangles, shape [T, 3], of the convex hull; computed once."""
+        if "hull" not in self._cache:
+
+            def compute() -> dict[str, NDArray[Any]]:
+                hull = ConvexHull(self.vertices)
+                renumber = np.zeros(len(self.vertices), dtype=np.int32)
+                renumber[hull.vertices] = np.arange(len(hull.vertices))
+                return {"vertices": self.vertices[hull.vertices], "faces": renumber[hull.simplices]}
+
+            found = cached_arrays("hull", self.mesh_hash, ("vertices", "faces"), compute)
+            self._cache["hull"] = found["vertices"], found["faces"]
+        hull: tuple[NDArray[np.float64], NDArray[np.int32]] = self._cache["hull"]
+        return hull
 
     @property
     def face_pseudo_normals(self) -> NDArray[np.float32]:

@@ -15,24 +15,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
+import warp as wp
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
 from scipy.spatial.transform import Rotation
 from scipy.special import ndtr, ndtri
 
 from warpgrasp.base.ranges import ANY_FINITE, NumberRange, check_numbers
 from warpgrasp.hands.grasp_type import SeedPlace
+from warpgrasp.kernels.seed_places import closest_on_hull_kernel, spread_points_kernel
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
-    from warpgrasp.objects import ObjectModel
     from warpgrasp.synthesis.problem import GraspProblem
 
-__all__ = ["InitializeConfig", "SeedGrasps", "seed_grasps"]
+__all__ = ["InitializeConfig", "SeedGrasps", "seed_grasps", "seed_sets"]
 
 _FARTHEST_POINT_GROUP = 1024  # seeds spread together; larger batches are spread group by group
 _OVERSAMPLING = 20  # hull points per seed to choose from
+_POINTS_AT_ONCE = 2_000_000  # hull points of the sets that are made together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,82 +92,128 @@ class SeedGrasps:
 
 def seed_grasps(problem: GraspProblem, config: InitializeConfig, *, seed: int, reset: int = 0) -> SeedGrasps:
     """Seeds of every grasp of a problem; ``reset`` numbers independent sets of the same seed."""
-    parts = [_seed_object(problem, model, config, seed, reset) for model in problem.objects]
-    return SeedGrasps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return seed_sets(problem, config, seed=seed, resets=[reset])[0]
 
 
-def _seed_object(
-    problem: GraspProblem, model: ObjectModel, config: InitializeConfig, seed: int, reset: int
-) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    sequence = np.random.SeedSequence([seed, int(model.mesh_hash[:16], 16), reset])
-    random = np.random.default_rng(sequence)
-    count = problem.grasp_count
-    surface, outward = _hull_seeds(model, config.inflation, count, random)
+def seed_sets(
+    problem: GraspProblem, config: InitializeConfig, *, seed: int, resets: Sequence[int]
+) -> list[SeedGrasps]:
+    """Several sets of seeds at once: :func:`seed_grasps` of every number in ``resets``, the same numbers either way."""
+    points = len(problem.objects) * _cloud_size(problem.grasp_count)
+    at_once = max(1, _POINTS_AT_ONCE // points)
+    sets: list[SeedGrasps] = []
+    for start in range(0, len(resets), at_once):
+        sets += _some_sets(problem, config, seed, resets[start : start + at_once])
+    return sets
+
+
+def _some_sets(
+    problem: GraspProblem, config: InitializeConfig, seed: int, resets: Sequence[int]
+) -> list[SeedGrasps]:
+    """Sets that are made together; rows of all arrays are (set, object), grasps of an object side by side."""
+    count, joints = problem.grasp_count, problem.hand.dof_count
+    cloud, columns = _cloud_size(count), 4 + joints + problem.contact_count
+    rows = [(reset, model) for reset in resets for model in problem.objects]
+    uniform = np.empty((len(rows), 3 * cloud + count * columns))
+    keys = np.empty((len(rows), count), dtype=np.uint32)
+    for row, (reset, model) in enumerate(rows):
+        sequence = np.random.SeedSequence([seed, int(model.mesh_hash[:16], 16), reset])
+        np.random.default_rng(sequence).random(out=uniform[row])
+        keys[row] = sequence.spawn(1)[0].generate_state(count, dtype=np.uint32)
+    places, grasps = np.split(uniform, [3 * cloud], axis=1)
+    grasps = grasps.reshape(-1, columns)
+    surface, outward = _hull_seeds(problem, config.inflation, places.reshape(len(rows), cloud, 3))
+    pose = _root_poses(problem, config, surface.reshape(-1, 3), outward.reshape(-1, 3), grasps[:, :4])
+    joint_position = _joint_positions(problem, config.joint_spread, grasps[:, 4 : 4 + joints])
+    contacts = _distinct_contacts(problem.slot_start, problem.slot_count, grasps[:, 4 + joints :])
+    arrays = (pose, joint_position, contacts, keys.reshape(-1))
+    parts = [np.split(array, len(resets)) for array in arrays]
+    return [SeedGrasps(*columns) for columns in zip(*parts, strict=True)]
+
+
+def _root_poses(
+    problem: GraspProblem, config: InitializeConfig, surface: NDArray, outward: NDArray, uniform: NDArray
+) -> NDArray[np.float64]:
+    """Hand roots [N, 7] before points of the hull, by four uniform numbers each."""
     between = problem.grasp_type.seed_place == SeedPlace.FINGERTIPS
     lower, upper = (
         (config.tip_distance_lower, config.tip_distance_upper)
         if between
         else (config.distance_lower, config.distance_upper)
     )
-    distance = random.uniform(lower, upper, count)
+    distance = lower + (upper - lower) * uniform[:, :1]
     position, rotation = _fingertip_frame(problem) if between else _wrist_frame(problem.hand)
-    root_rotation = _facing(-outward, config, random) * rotation.inv()
-    root_position = surface + distance[:, None] * outward - root_rotation.apply(position)
-    pose = np.concatenate([root_position, root_rotation.as_quat()], axis=1)
-    joints = _joint_positions(problem, config.joint_spread, count, random)
-    contacts = _distinct_contacts(problem.slot_start, problem.slot_count, count, random)
-    return pose, joints, contacts, sequence.spawn(1)[0].generate_state(count, dtype=np.uint32)
+    root_rotation = _facing(-outward, config, uniform[:, 1:]) * rotation.inv()
+    root_position = surface + distance * outward - root_rotation.apply(position)
+    return np.concatenate([root_position, root_rotation.as_quat()], axis=1)
 
 
-def _hull_seeds(
-    model: ObjectModel, inflation: float, count: int, random: np.random.Generator
-) -> tuple[NDArray, NDArray]:
-    """Points on the convex hull [count, 3] nearest to seeds spread over the inflated hull, and the outward directions."""
-    hull = ConvexHull(model.vertices)
-    vertices = model.vertices[hull.vertices]
-    renumber = np.zeros(len(model.vertices), dtype=np.int64)
-    renumber[hull.vertices] = np.arange(len(vertices))
-    triangles = vertices[renumber[hull.simplices]]
-    center = vertices.mean(axis=0)
-    radial = vertices - center
-    inflated = vertices + inflation * radial / np.linalg.norm(radial, axis=1, keepdims=True)
-    cloud = _sample_triangles(inflated[renumber[hull.simplices]], max(256, _OVERSAMPLING * count), random)
-    seeds = np.concatenate(
-        [
-            _farthest_points(part, min(_FARTHEST_POINT_GROUP, count - start))
-            for start, part in zip(
-                range(0, count, _FARTHEST_POINT_GROUP),
-                np.array_split(cloud, -(-count // _FARTHEST_POINT_GROUP)),
-                strict=True,
+def _cloud_size(count: int) -> int:
+    """Points of the inflated hull among which ``count`` seeds are chosen."""
+    return max(256, _OVERSAMPLING * count)
+
+
+def _hull_seeds(problem: GraspProblem, inflation: float, uniform: NDArray) -> tuple[NDArray, NDArray]:
+    """Points on the convex hulls nearest to seeds spread over the inflated ones, and the outward directions.
+
+    Args:
+        problem: Hand and objects; rows of ``uniform`` go round the objects.
+        inflation: Way of the vertices outward [m].
+        uniform: Three uniform numbers for each point of the clouds, shape [S, M, 3].
+
+    Returns:
+        Points [m] and unit vectors, each of shape [S, N, 3].
+    """
+    device, count, size = problem.device, problem.grasp_count, uniform.shape[1]
+    hulls, cloud = [], np.empty(uniform.shape, dtype=np.float32)
+    for index, model in enumerate(problem.objects):
+        vertices, faces = model.convex_hull
+        radial = vertices - vertices.mean(axis=0)
+        inflated = vertices + inflation * radial / np.linalg.norm(radial, axis=1, keepdims=True)
+        own = slice(index, None, len(problem.objects))
+        cloud[own] = _sample_triangles(inflated[faces], uniform[own])
+        hulls.append(
+            wp.Mesh(
+                points=wp.array(vertices, dtype=wp.vec3, device=device),
+                indices=wp.array(faces.ravel(), dtype=wp.int32, device=device),
             )
-        ]
+        )
+    groups = -(-count // _FARTHEST_POINT_GROUP)
+    cloud_start = [0, *np.cumsum([len(part) for part in np.array_split(np.arange(size), groups)])]
+    chosen_start = [*range(0, count, _FARTHEST_POINT_GROUP), count]
+    chosen: wp.array = wp.empty((len(cloud), count), dtype=wp.vec3, device=device)
+    starts: list[wp.array] = [
+        wp.array(numbers, dtype=wp.int32, device=device) for numbers in (cloud_start, chosen_start)
+    ]
+    wp.launch(
+        spread_points_kernel,
+        dim=(len(cloud), groups),
+        inputs=[wp.array(cloud, dtype=wp.vec3, device=device), *starts],
+        outputs=[wp.empty((len(cloud), size), dtype=wp.float32, device=device), chosen],
+        device=device,
     )
-    surface = np.stack([_closest_on_triangles(triangles, point) for point in seeds])
-    outward = seeds - surface
-    return surface, outward / np.linalg.norm(outward, axis=1, keepdims=True)
+    handles = [hulls[row % len(hulls)].id for row in range(len(cloud))]
+    closest = wp.empty_like(chosen)
+    wp.launch(
+        closest_on_hull_kernel,
+        dim=chosen.shape,
+        inputs=[wp.array(handles, dtype=wp.uint64, device=device), chosen],
+        outputs=[closest],
+        device=device,
+    )
+    surface = closest.numpy().astype(np.float64)
+    outward = chosen.numpy().astype(np.float64) - surface
+    return surface, outward / np.linalg.norm(outward, axis=-1, keepdims=True)
 
 
-def _sample_triangles(triangles: NDArray, count: int, random: np.random.Generator) -> NDArray:
+def _sample_triangles(triangles: NDArray, uniform: NDArray) -> NDArray:
+    """Points evenly spread over triangles [T, 3, 3] by three uniform numbers each, shape [..., 3]."""
     edge_u, edge_v = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    area = np.linalg.norm(np.cross(edge_u, edge_v), axis=1)
-    chosen = random.choice(len(triangles), size=count, p=area / area.sum())
-    weights = random.dirichlet((1.0, 1.0, 1.0), size=count)
-    return np.einsum("nk,nkd->nd", weights, triangles[chosen])
-
-
-def _farthest_points(points: NDArray, count: int) -> NDArray:
-    """Farthest-point sampling from the first point on."""
-    chosen = np.zeros(count, dtype=np.int64)
-    distance = np.full(len(points), np.inf)
-    for i in range(1, count):
-        distance = np.minimum(distance, np.sum((points - points[chosen[i - 1]]) ** 2, axis=1))
-        chosen[i] = int(np.argmax(distance))
-    return points[chosen]
-
-
-def _closest_on_triangles(triangles: NDArray, point: NDArray) -> NDArray:
-    closest = trimesh.triangles.closest_point(triangles, np.broadcast_to(point, (len(triangles), 3)))
-    return closest[np.argmin(np.sum((closest - point) ** 2, axis=1))]
+    area = np.cumsum(np.linalg.norm(np.cross(edge_u, edge_v), axis=1))
+    chosen = np.searchsorted(area, uniform[..., 0] * area[-1], side="right")
+    chosen = np.minimum(chosen, len(triangles) - 1)
+    root, along = np.sqrt(uniform[..., 1:2]), uniform[..., 2:3]
+    return np.asarray(triangles[chosen, 0] + root * ((1.0 - along) * edge_u[chosen] + along * edge_v[chosen]))
 
 
 def _wrist_frame(hand: HandModel) -> tuple[NDArray, Rotation]:
@@ -192,41 +238,38 @@ def _fingertip_frame(problem: GraspProblem) -> tuple[NDArray, Rotation]:
     return middle, turn * rotation
 
 
-def _facing(direction: NDArray, config: InitializeConfig, random: np.random.Generator) -> Rotation:
+def _facing(direction: NDArray, config: InitializeConfig, uniform: NDArray) -> Rotation:
     """Rotations of a frame whose z looks along ``direction``, turned in the plane, pitched and tilted."""
-    count = len(direction)
     helper = np.where(np.abs(direction[:, 2:3]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     x = np.cross(helper, direction)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     facing = Rotation.from_matrix(np.stack([x, np.cross(direction, x), direction], axis=2))
-    in_plane = random.uniform(-180.0, 180.0, count)
-    pitch = random.uniform(-config.pitch, config.pitch, count)
-    tilt = random.uniform(-config.tilt, config.tilt, count)
-    return facing * Rotation.from_euler("ZXY", np.stack([in_plane, pitch, tilt], axis=1), degrees=True)
+    angle = (2.0 * uniform - 1.0) * [180.0, config.pitch, config.tilt]
+    return facing * Rotation.from_euler("ZXY", angle, degrees=True)
 
 
-def _joint_positions(
-    problem: GraspProblem, spread: float, count: int, random: np.random.Generator
-) -> NDArray[np.float64]:
+def _joint_positions(problem: GraspProblem, spread: float, uniform: NDArray) -> NDArray[np.float64]:
     """Truncated normal around the opening pose, inside the limits; idle joints have equal limits and stay there."""
     lower = problem.tree.dof_lower.numpy().astype(np.float64)
     upper = problem.tree.dof_upper.numpy().astype(np.float64)
     mean = np.clip(problem.hand.dof_opening, lower, upper)
     deviation = np.maximum(spread * (upper - lower), 1e-9)
     low, high = ndtr((lower - mean) / deviation), ndtr((upper - mean) / deviation)
-    uniform = random.uniform(size=(count, len(mean)))
     return np.clip(mean + deviation * ndtri(low + uniform * (high - low)), lower, upper)
 
 
 def _distinct_contacts(
-    slot_start: Sequence[int], slot_count: Sequence[int], count: int, random: np.random.Generator
+    slot_start: Sequence[int], slot_count: Sequence[int], uniform: NDArray
 ) -> NDArray[np.int32]:
-    """Candidates of every slot's range, without replacement within a grasp."""
-    contacts = np.empty((count, len(slot_start)), dtype=np.int32)
-    for grasp in range(count):
-        taken: set[int] = set()
-        for slot, (start, size) in enumerate(zip(slot_start, slot_count, strict=True)):
-            free = [c for c in range(start, start + size) if c not in taken]
-            contacts[grasp, slot] = free[random.integers(len(free))]
-            taken.add(int(contacts[grasp, slot]))
+    """Candidates of every slot's range, without replacement within a grasp, by a uniform number each, shape [N, C]."""
+    contacts = np.empty(uniform.shape, dtype=np.int32)
+    for slot, (start, size) in enumerate(zip(slot_start, slot_count, strict=True)):
+        # taken candidates of the range in ascending order, those outside it behind all others
+        taken = np.sort(contacts[:, :slot], axis=1)
+        inside = (taken >= start) & (taken < start + size)
+        taken = np.sort(np.where(inside, taken, start + size + slot), axis=1)
+        choice = start + np.floor(uniform[:, slot] * (size - inside.sum(axis=1))).astype(np.int32)
+        for column in range(slot):  # the choice counts free candidates: pass over those that are taken
+            choice += taken[:, column] <= choice
+        contacts[:, slot] = choice
     return contacts

@@ -36,7 +36,7 @@ from warpgrasp.synthesis.optimizer_contract import (
     resolved_optimizer,
 )
 from warpgrasp.synthesis.problem import GraspProblem
-from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.seeds import InitializeConfig, seed_sets
 from warpgrasp.synthesis.wall_depth import wall_depth
 
 if TYPE_CHECKING:
@@ -168,11 +168,8 @@ def _synthesize(
         optimizer = resolved_optimizer(config.optimizer, problem)
     config = dataclasses.replace(config, optimizer=optimizer)
     with clock.stage("seeds"):
-        seeds = seed_grasps(problem, config.initialize, seed=config.seed)
-        reset_count = optimizer.reset_count(config.step_count)
-        resets = [
-            seed_grasps(problem, config.initialize, seed=config.seed, reset=1 + i) for i in range(reset_count)
-        ]
+        sets = range(1 + optimizer.reset_count(config.step_count))
+        seeds, *resets = seed_sets(problem, config.initialize, seed=config.seed, resets=sets)
     with clock.stage("kernels"):
         for name in _LAST_KERNELS:
             wp.load_module(name, device=problem.device)
