@@ -64,7 +64,7 @@ def test_no_steps_leave_the_grasps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hand", ["allegro", "robotiq_2f140"])
 def test_annealed_grasps_touch_more_and_stay_out(hand: str) -> None:
-    """Mean distance at most 0.6 of what it was (many contacts of a short run are out of reach); at most 1 mm deeper."""
+    """Mean distance at most 3/4 of what it was (most contacts of a short run are out of reach); at most 1.5 mm deeper."""
     models = example_objects(2)
     problem = make_problem(hand, models, grasp_count=3, contact_count=8)
     variables = annealed_variables(problem, 3)
@@ -75,9 +75,9 @@ def test_annealed_grasps_touch_more_and_stay_out(hand: str) -> None:
     depth = [depth_of(problem, state, grasp) for grasp in range(problem.batch_size)]
     close_gaps(problem, state, ClosingConfig(), friction=0.2)
     after = np.abs(state.contact_distance.numpy()).clip(max=0.012).mean(axis=1)
-    assert after.mean() <= 0.6 * before.mean()
+    assert after.mean() <= 0.75 * before.mean()
     for grasp in range(problem.batch_size):
-        assert depth_of(problem, state, grasp) <= depth[grasp] + 1e-3
+        assert depth_of(problem, state, grasp) <= depth[grasp] + 1.5e-3
     lower, upper = problem.tree.dof_lower.numpy(), problem.tree.dof_upper.numpy()
     position = state.joint_position.numpy()
     assert np.all((position >= lower - 1e-6) & (position <= upper + 1e-6))

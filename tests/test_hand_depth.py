@@ -47,6 +47,7 @@ def test_synthesis_flags_hands_inside_objects(name: str) -> None:
         contact_count=4,
         step_count=2,
         device="cpu",
+        seed=1,
         closing=ClosingConfig(steps=0),  # it would take the hands out of the object
         initialize=InitializeConfig(distance_lower=0.0, distance_upper=0.05),
     )

@@ -40,6 +40,7 @@ def run(weight: float) -> GraspSet:
         contact_count=6,
         step_count=150,
         sample_count=300,
+        seed=1,
         device="cpu",
         energy=EnergyConfig(wall=wall),
     )

@@ -14,6 +14,7 @@ __all__ = [
     "compose",
     "invert",
     "matrix_to_quaternion",
+    "multiply_each",
     "multiply_quaternions",
     "quaternion_between",
     "quaternion_from_wxyz",
@@ -21,6 +22,7 @@ __all__ = [
     "quaternion_to_rpy",
     "quaternion_to_wxyz",
     "rotate",
+    "rotate_each",
     "rpy_to_quaternion",
 ]
 
@@ -40,6 +42,32 @@ def multiply_quaternions(first: ArrayLike, second: ArrayLike) -> Array:
             aw * bz + ax * by - ay * bx + az * bw,
             aw * bw - ax * bx - ay * by - az * bz,
         ]
+    )
+
+
+def multiply_each(first: ArrayLike, second: ArrayLike) -> Array:
+    """:func:`multiply_quaternions` of many, shape [..., 4], broadcast."""
+    ax, ay, az, aw = np.moveaxis(np.asarray(first, dtype=np.float64), -1, 0)
+    bx, by, bz, bw = np.moveaxis(np.asarray(second, dtype=np.float64), -1, 0)
+    return np.stack(
+        [
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+            aw * bw - ax * bx - ay * by - az * bz,
+        ],
+        axis=-1,
+    )
+
+
+def rotate_each(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
+    """Rotate vectors [..., 3] by unit quaternions [..., 4], broadcast."""
+    x, y, z, w = np.moveaxis(np.asarray(quaternion, dtype=np.float64), -1, 0)
+    a, b, c = np.moveaxis(np.asarray(vectors, dtype=np.float64), -1, 0)
+    # v + 2 u x (u x v + w v), u the vector part
+    i, j, k = y * c - z * b + w * a, z * a - x * c + w * b, x * b - y * a + w * c
+    return np.stack(
+        [a + 2.0 * (y * k - z * j), b + 2.0 * (z * i - x * k), c + 2.0 * (x * j - y * i)], axis=-1
     )
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import warp as wp
 from PIL import Image, ImageDraw, ImageFont
+from scipy.spatial import cKDTree
 
 from warpgrasp.base.atomic_file import replace_file
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.warp_messages import warp_is_quiet
-from warpgrasp.geometry.rotations import rotate
+from warpgrasp.geometry.rotations import rotate, rotate_each
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands.finger_colors import finger_color
 from warpgrasp.kernels.raycast import (
@@ -40,6 +41,7 @@ __all__ = [
     "GalleryTile",
     "best_tiles",
     "finger_of_contact",
+    "fingers_of_contacts",
     "render_grasp",
     "write_gallery",
 ]
@@ -235,14 +237,33 @@ def _posed_hand(
 
 def finger_of_contact(grasps: GraspSet, index: int, hand: HandModel) -> list[str]:
     """Return the name of the finger at each contact of one grasp: that of the nearest contact patch."""
-    link_position, link_quaternion = _link_poses(grasps, index, hand)
-    points = [
-        rotate(link_quaternion[patch.link], np.asarray(patch.vertices)) + link_position[patch.link]
-        for patch in hand.patches
-    ]
-    contacts = np.asarray(grasps.contact_position[index], dtype=np.float64)
-    gaps = np.stack([np.linalg.norm(p[:, None] - contacts, axis=2).min(axis=0) for p in points])
-    return [hand.patches[i].finger for i in gaps.argmin(axis=0)]
+    position, quaternion = _link_poses(grasps, index, hand)
+    contacts = grasps.contact_position[index][None]
+    return fingers_of_contacts(contacts, position[None], quaternion[None], hand)[0]
+
+
+def fingers_of_contacts(
+    contact_position: npt.ArrayLike, link_position: FloatArray, link_quaternion: FloatArray, hand: HandModel
+) -> list[list[str]]:
+    """The same of many grasps.
+
+    Args:
+        contact_position: Contact points [m], object frame, shape [N, C, 3].
+        link_position: Links of every grasp [m], shape [N, L, 3].
+        link_quaternion: Their orientations, xyzw, shape [N, L, 4].
+        hand: The hand.
+    """
+    contacts = np.asarray(contact_position, dtype=np.float64)
+    if contacts.size == 0 or not hand.patches:  # nothing to be shown, or a hand that only holds still
+        return [[""] * contacts.shape[1] for _ in contacts]
+    gaps = []
+    for patch in hand.patches:
+        back = link_quaternion[:, None, patch.link] * [-1.0, -1.0, -1.0, 1.0]
+        local = rotate_each(back, contacts - link_position[:, None, patch.link])
+        tree = cKDTree(np.asarray(patch.vertices))
+        finite = np.nan_to_num(local.reshape(-1, 3), nan=0.0, posinf=0.0, neginf=0.0)
+        gaps.append(np.asarray(tree.query(finite)[0]).reshape(contacts.shape[:2]))
+    return [[hand.patches[i].finger for i in row] for row in np.argmin(gaps, axis=0)]
 
 
 def _best_direction(scene: Any, device: wp.DeviceLike) -> FloatArray:

@@ -20,6 +20,7 @@ Everything referenced lies in the folder ``assets`` beside the stage. Angles in 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path, PurePath
@@ -27,14 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
+from pxr import Gf, Sdf, Tf, Vt
 
 from warpgrasp.base.atomic_file import OutputError, replace_file
 from warpgrasp.base.json_text import json_mapping
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.grasps.gallery import finger_of_contact
+from warpgrasp.grasps.gallery import fingers_of_contacts
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.grasps.usd_assets import hand_asset, object_asset
+from warpgrasp.grasps.usd_assets import LinkPrim, asset_prims, hand_asset, object_asset
 from warpgrasp.grasps.usd_columns import (
     GRASP_ATTRIBUTES,
     LATER_ATTRIBUTES,
@@ -47,7 +48,6 @@ from warpgrasp.grasps.usd_columns import (
     xyzw_from_gf_quat_wxyz,
 )
 from warpgrasp.hands.finger_colors import finger_color
-from warpgrasp.hands.usd.schema import VENDOR_NAME
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
@@ -66,8 +66,10 @@ VARIANT_SET = "grasp"
 
 _METADATA = "warpgrasp"
 _TYPES = Sdf.ValueTypeNames
+_DOUBLE3, _QUATD, _TOKENS, _FLOAT = _TYPES.Double3, _TYPES.Quatd, _TYPES.TokenArray, _TYPES.Float
+_ORDER = ("xformOp:translate", "xformOp:orient", "xformOp:scale")
+_ORDERS = {count: Vt.TokenArray(list(_ORDER[:count])) for count in (2, 3)}
 _UNIT_SCALE = 1.0e-5  # a scale nearer to 1 is rounding
-_Link = tuple[str, Gf.Matrix4d, Gf.Vec3d]
 _FORCE_LENGTH = 0.03  # m, of the line that shows the largest contact force
 
 
@@ -191,7 +193,7 @@ def _fill(
         world.variantSetNameList.prependedItems = [VARIANT_SET]
         world.variantSelections[VARIANT_SET] = names[int(grasps.order()[0])]
         variants = Sdf.VariantSetSpec(world, VARIANT_SET)
-        links, joints = _asset_prims(asset)
+        links, joints = asset_prims(asset)
         # Links are placed in the world, whatever transform the asset's own root has.
         _set(
             world.nameChildren["Hand"],
@@ -201,10 +203,46 @@ def _fill(
             custom=False,
             uniform=True,
         )
+        shown = _Shown(grasps, hand, links, joints)
         for index, name in enumerate(names):
             variant = Sdf.VariantSpec(variants, name).primSpec
-            _pose_hand(variant, grasps, index, hand, links, joints)
-            _show_contacts(variant, grasps, index, hand)
+            _pose_hand(variant, shown, index)
+            _show_contacts(variant, grasps, index, shown.fingers[index])
+
+
+class _Shown:
+    """What the variants show of all grasps: computed for all of them at once."""
+
+    def __init__(
+        self,
+        grasps: GraspSet,
+        hand: HandModel,
+        links: dict[str, LinkPrim],
+        joints: dict[str, tuple[str, str]],
+    ) -> None:
+        self.positions, self.quaternions = hand.link_poses(
+            grasps.root_position, grasps.root_quaternion, grasps.joint_position
+        )
+        self.fingers = fingers_of_contacts(grasps.contact_position, self.positions, self.quaternions, hand)
+        self.links = [(links[name], _is_identity(links[name])) for name in hand.link_names]
+        own = set(hand.joint_names)
+        self.joints = []
+        grasp, squeeze = (
+            hand.expand_joint_positions(values)
+            for values in (grasps.joint_position, grasps.squeeze_joint_position)
+        )
+        for name, (path, kind) in joints.items():
+            if name in grasp:
+                unit = float(np.degrees(1.0)) if kind == "angular" else 1.0
+                target = unit * squeeze[name] if name in own else None
+                self.joints.append((path, kind, unit * grasp[name], target))
+
+
+def _is_identity(link: LinkPrim) -> bool:
+    """Whether the pose of a link in the world is the one to be written below its parent prim."""
+    _, group, scale = link
+    same = np.allclose(np.array(group), np.eye(4), rtol=0.0, atol=1.0e-12)
+    return bool(same and np.allclose(np.array(scale), 1.0, rtol=0.0, atol=_UNIT_SCALE))
 
 
 def _portable(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -227,57 +265,40 @@ def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
     prim.SetInfo("comment", f"{status.name}: {status.sentence}")
 
 
-def _pose_hand(
-    variant: Sdf.PrimSpec,
-    grasps: GraspSet,
-    index: int,
-    hand: HandModel,
-    links: dict[str, _Link],
-    joints: dict[str, tuple[str, str]],
-) -> None:
+def _pose_hand(variant: Sdf.PrimSpec, shown: _Shown, index: int) -> None:
     """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant."""
     over = Sdf.PrimSpec(variant, "Hand", Sdf.SpecifierOver)
-    positions, quaternions = hand.forward_kinematics(
-        grasps.root_position[index].astype(np.float64),
-        grasps.root_quaternion[index].astype(np.float64),
-        grasps.joint_position[index].astype(np.float64),
-    )
-    for name, position, quaternion in zip(hand.link_names, positions, quaternions, strict=True):
-        path, group, scale = links[name]
-        x, y, z, w = (float(value) for value in quaternion)
-        rigid = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), _vec3d(position))
+    positions, quaternions = shown.positions[index].tolist(), shown.quaternions[index].tolist()
+    for (link, identity), position, (x, y, z, w) in zip(shown.links, positions, quaternions, strict=True):
+        path, group, scale = link
+        prim = _over(over, path)
+        if identity:
+            _set_pose(prim, Gf.Vec3d(*position), Gf.Quatd(w, x, y, z))
+            continue
+        rigid = Gf.Matrix4d(Gf.Rotation(Gf.Quatd(w, x, y, z)), Gf.Vec3d(*position))
         local = Gf.Matrix4d().SetScale(scale) * rigid * group.GetInverse()
         own = np.linalg.norm(np.array(local)[:3, :3], axis=1)
         if np.allclose(own, 1.0, rtol=0.0, atol=_UNIT_SCALE):
-            _set_pose(_over(over, path), local.ExtractTranslation(), local.ExtractRotationQuat())
+            _set_pose(prim, local.ExtractTranslation(), local.ExtractRotationQuat())
             continue
         turn = (Gf.Matrix4d().SetScale(_vec3d(1.0 / own)) * local).ExtractRotationQuat()
-        _set_pose(_over(over, path), local.ExtractTranslation(), turn, _vec3d(own))
-    grasp = hand.expand_joint_position(grasps.joint_position[index].astype(np.float64))
-    squeeze = hand.expand_joint_position(grasps.squeeze_joint_position[index].astype(np.float64))
-    for name, (path, kind) in joints.items():
-        if name not in grasp:
-            continue
+        _set_pose(prim, local.ExtractTranslation(), turn, _vec3d(own))
+    for path, kind, state, target in shown.joints:
         prim = _over(over, path)
-        unit = float(np.degrees(1.0)) if kind == "angular" else 1.0
         prim.SetInfo("apiSchemas", Sdf.TokenListOp.Create(prependedItems=[f"PhysicsJointStateAPI:{kind}"]))
-        _set(prim, f"state:{kind}:physics:position", _TYPES.Float, unit * grasp[name], custom=False)
-        if name in hand.joint_names:
-            target = unit * squeeze[name]
-            _set(prim, f"drive:{kind}:physics:targetPosition", _TYPES.Float, target, custom=False)
+        _set(prim, f"state:{kind}:physics:position", _FLOAT, float(state[index]), custom=False)
+        if target is not None:
+            _set(prim, f"drive:{kind}:physics:targetPosition", _FLOAT, float(target[index]), custom=False)
 
 
-def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: HandModel) -> None:
+def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, fingers: list[str]) -> None:
     """Points and force lines of one grasp; only what is finite can be drawn."""
     position = grasps.contact_position[index]
     force = grasps.contact_force[index]
     shown = np.isfinite(position).all(axis=1) & np.isfinite(force).all(axis=1)
     if not shown.any():
         return
-    fingers = np.array(finger_of_contact(grasps, index, hand))[shown]
-    colors = Vt.Vec3fArray(
-        [Gf.Vec3f(*(float((v / 255) ** 2.2) for v in finger_color(str(f)))) for f in fingers]
-    )
+    colors = Vt.Vec3fArray([_linear_color(finger) for finger, own in zip(fingers, shown, strict=True) if own])
     position, force = position[shown], force[shown]
     points = Sdf.PrimSpec(variant, "Contacts", Sdf.SpecifierDef, "Points")
     _set(points, "points", _TYPES.Point3fArray, vec3f_array(position), custom=False)
@@ -299,35 +320,9 @@ def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, hand: Ha
     _set_colors(lines, colors)
 
 
-def _asset_prims(
-    asset: Path,
-) -> tuple[dict[str, _Link], dict[str, tuple[str, str]]]:
-    """Find the links of a hand asset by prim name and its joints by vendor name, as the hand reader does.
-
-    Returns:
-        links: name -> (path below the default prim, transform of the parent prim in the default prim, scale of the link in
-            the world). Links are never below links: the reader refuses that.
-        joints: name -> (path below the default prim, "angular" or "linear").
-    """
-    stage = Usd.Stage.Open(str(asset))
-    root = stage.GetDefaultPrim()
-    cache = UsdGeom.XformCache()
-    whole = cache.GetLocalToWorldTransform(root).GetInverse()
-    links: dict[str, _Link] = {}
-    joints: dict[str, tuple[str, str]] = {}
-    for prim in Usd.PrimRange(root):
-        vendor = prim.GetAttribute(VENDOR_NAME)
-        joint_name = str(vendor.Get()) if vendor else prim.GetName()
-        path = str(prim.GetPath().MakeRelativePath(root.GetPath()))
-        if prim.HasAPI(UsdPhysics.RigidBodyAPI):
-            linear = np.array(cache.GetLocalToWorldTransform(prim))[:3, :3]
-            group = cache.GetLocalToWorldTransform(prim.GetParent()) * whole
-            links[prim.GetName()] = (path, group, _vec3d(np.linalg.norm(linear, axis=1)))
-        elif prim.IsA(UsdPhysics.RevoluteJoint):
-            joints[joint_name] = (path, "angular")
-        elif prim.IsA(UsdPhysics.PrismaticJoint):
-            joints[joint_name] = (path, "linear")
-    return links, joints
+@functools.cache
+def _linear_color(finger: str) -> Gf.Vec3f:
+    return Gf.Vec3f(*(float((v / 255) ** 2.2) for v in finger_color(finger)))
 
 
 def _vec3d(values: npt.ArrayLike) -> Gf.Vec3d:
@@ -344,13 +339,12 @@ def _over(parent: Sdf.PrimSpec, path: str) -> Sdf.PrimSpec:
 def _set_pose(
     prim: Sdf.PrimSpec, position: Gf.Vec3d, quaternion: Gf.Quatd, scale: Gf.Vec3d | None = None
 ) -> None:
-    order = ["xformOp:translate", "xformOp:orient"]
-    _set(prim, order[0], _TYPES.Double3, position, custom=False)
-    _set(prim, order[1], _TYPES.Quatd, quaternion, custom=False)
+    _set(prim, _ORDER[0], _DOUBLE3, position, custom=False)
+    _set(prim, _ORDER[1], _QUATD, quaternion, custom=False)
     if scale is not None:
-        order.append("xformOp:scale")
-        _set(prim, order[2], _TYPES.Double3, scale, custom=False)
-    _set(prim, "xformOpOrder", _TYPES.TokenArray, Vt.TokenArray(order), custom=False, uniform=True)
+        _set(prim, _ORDER[2], _DOUBLE3, scale, custom=False)
+    order = _ORDERS[2 if scale is None else 3]
+    _set(prim, "xformOpOrder", _TOKENS, order, custom=False, uniform=True)
 
 
 def _set_extent(prim: Sdf.PrimSpec, points: npt.NDArray[np.float32], width: float) -> None:

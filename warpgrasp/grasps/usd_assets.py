@@ -5,6 +5,7 @@ A copied folder carries the first digits of the asset's hash in its name: what i
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -13,19 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pxr import Sdf, Tf, Usd, UsdGeom, UsdUtils
+from pxr import Gf, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdUtils
 
 from warpgrasp.base.atomic_file import OutputError, temporary_path
 from warpgrasp.grasps.usd_units import differing_fields, in_metres_and_kilograms, units_of
+from warpgrasp.hands.usd.schema import VENDOR_NAME
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["asset_files", "hand_asset", "object_asset"]
+__all__ = ["LinkPrim", "asset_files", "asset_prims", "hand_asset", "object_asset"]
+
+LinkPrim = tuple[str, Gf.Matrix4d, Gf.Vec3d]
+"""Path of a link below the default prim, transform of its parent there, and its scale in the world."""
 
 _USD_SUFFIXES = {".usd", ".usda", ".usdc", ".usdz"}
+
+
+_HAND_ASSETS: dict[tuple[Path, str, Path], Path] = {}  # copies that this process has made or seen whole
 
 
 def hand_asset(hand: HandModel, folder: Path) -> Path:
@@ -37,6 +45,15 @@ def hand_asset(hand: HandModel, folder: Path) -> Path:
         OutputError: The copy cannot be written, or the hand refers to a file outside its folder.
     """
     target = folder / _folder_name(hand.name, hand.asset_hash)
+    known = _HAND_ASSETS.get((hand.path, hand.asset_hash, folder))
+    if known is not None and known.exists():
+        return known
+    asset = _new_hand_asset(hand, target)
+    _HAND_ASSETS[hand.path, hand.asset_hash, folder] = asset
+    return asset
+
+
+def _new_hand_asset(hand: HandModel, target: Path) -> Path:
     if units_of(Usd.Stage.Open(str(hand.path))) != (1.0, 1.0):
         return _converted_hand(hand, target)
     return _copy_asset(hand.path, target)
@@ -211,3 +228,35 @@ def _mesh_asset(model: ObjectModel) -> ObjectAsset:
         center_of_mass=model.center_of_mass,
         documentation=f"Mesh of {model.path.name} as used by warpgrasp, scaled by {model.scale:g}.",
     )
+
+
+@functools.lru_cache(maxsize=32)
+def asset_prims(
+    asset: Path,
+) -> tuple[dict[str, LinkPrim], dict[str, tuple[str, str]]]:
+    """Find the links of a hand asset by prim name and its joints by vendor name, as the hand reader does.
+
+    Returns:
+        links: name -> (path below the default prim, transform of the parent prim in the default prim, scale of the link in
+            the world). Links are never below links: the reader refuses that.
+        joints: name -> (path below the default prim, "angular" or "linear").
+    """
+    stage = Usd.Stage.Open(str(asset))
+    root = stage.GetDefaultPrim()
+    cache = UsdGeom.XformCache()
+    whole = cache.GetLocalToWorldTransform(root).GetInverse()
+    links: dict[str, LinkPrim] = {}
+    joints: dict[str, tuple[str, str]] = {}
+    for prim in Usd.PrimRange(root):
+        vendor = prim.GetAttribute(VENDOR_NAME)
+        joint_name = str(vendor.Get()) if vendor else prim.GetName()
+        path = str(prim.GetPath().MakeRelativePath(root.GetPath()))
+        if prim.HasAPI(UsdPhysics.RigidBodyAPI):
+            linear = np.array(cache.GetLocalToWorldTransform(prim))[:3, :3]
+            group = cache.GetLocalToWorldTransform(prim.GetParent()) * whole
+            links[prim.GetName()] = (path, group, Gf.Vec3d(*np.linalg.norm(linear, axis=1).tolist()))
+        elif prim.IsA(UsdPhysics.RevoluteJoint):
+            joints[joint_name] = (path, "angular")
+        elif prim.IsA(UsdPhysics.PrismaticJoint):
+            joints[joint_name] = (path, "linear")
+    return links, joints

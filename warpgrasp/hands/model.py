@@ -25,7 +25,9 @@ from warpgrasp.geometry.rotations import (
     axis_angle_to_quaternion,
     compose,
     invert,
+    multiply_each,
     rotate,
+    rotate_each,
 )
 from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh
 from warpgrasp.hands.contact_sampling import ContactCandidates, sample_candidates
@@ -217,11 +219,53 @@ class HandModel:
             link_position[link], link_quaternion[link] = pose
         return link_position, link_quaternion
 
+    def link_poses(
+        self, root_position: ArrayLike, root_quaternion: ArrayLike, joint_position: ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """:meth:`forward_kinematics` of many hands at once: positions [N, L, 3] and quaternions [N, L, 4].
+
+        Args:
+            root_position: Positions of the root link [m], shape [N, 3].
+            root_quaternion: Orientations of the root link, xyzw, shape [N, 4].
+            joint_position: Independent joint values [rad or m], shape [N, J].
+        """
+        joints = np.asarray(joint_position, dtype=np.float64)
+        root = np.asarray(root_quaternion, dtype=np.float64)
+        positions = [np.asarray(root_position, dtype=np.float64)]
+        quaternions = [root / np.linalg.norm(root, axis=1, keepdims=True)]
+        for link in range(1, self.link_count):
+            parent = self.link_parent[link]
+            before, turn = self.joint_parent_position[link], self.joint_parent_quaternion[link]
+            if self.joint_type[link] != JointType.FIXED:
+                axis, multiplier = self.joint_axis[link], self.joint_multiplier[link]
+                value = multiplier * joints[:, self.joint_dof[link]] + self.joint_offset[link]
+                if self.joint_type[link] == JointType.PRISMATIC:
+                    before = before + rotate_each(turn, value[:, None] * axis)
+                else:
+                    half = 0.5 * value[:, None]
+                    turn = multiply_each(turn, np.concatenate([np.sin(half) * axis, np.cos(half)], axis=1))
+            after, back = invert(self.joint_child_position[link], self.joint_child_quaternion[link])
+            inner = before + rotate_each(turn, after)
+            quaternion = multiply_each(quaternions[parent], multiply_each(turn, back))
+            positions.append(positions[parent] + rotate_each(quaternions[parent], inner))
+            quaternions.append(quaternion / np.linalg.norm(quaternion, axis=1, keepdims=True))
+        return np.stack(positions, axis=1), np.stack(quaternions, axis=1)
+
     def expand_joint_position(self, joint_position: ArrayLike) -> dict[str, float]:
         """Value [rad or m] of every moving joint by vendor name, mimic joints included."""
         joint_position = self._check_joint_position(joint_position)
         return {
             self.link_joint_names[link]: self._joint_value(link, joint_position)
+            for link in range(1, self.link_count)
+            if self.joint_type[link] != JointType.FIXED
+        }
+
+    def expand_joint_positions(self, joint_position: ArrayLike) -> dict[str, FloatArray]:
+        """:meth:`expand_joint_position` of many hands [N, J] at once, each of shape [N]."""
+        joints = np.asarray(joint_position, dtype=np.float64)
+        return {
+            self.link_joint_names[link]: self.joint_multiplier[link] * joints[:, self.joint_dof[link]]
+            + self.joint_offset[link]
             for link in range(1, self.link_count)
             if self.joint_type[link] != JointType.FIXED
         }

@@ -134,6 +134,7 @@ def _grid(
             inputs=[meshes, number, wp.vec3(*lower), spacing, wp.vec3i(*(int(side) for side in node_count))],
             outputs=[distance],
             device=distance.device,
+            record_tape=False,
         )
         return {"distance": distance.numpy()}
 

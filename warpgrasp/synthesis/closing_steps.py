@@ -182,6 +182,7 @@ class ClosingSteps:
             inputs=[problem.candidates, contacts.index, self._link_pose],
             outputs=[contacts.position, contacts.hand_normal],
             device=problem.device,
+            record_tape=False,
         )
         wp.launch(
             closest_features_kernel,
@@ -189,6 +190,7 @@ class ClosingSteps:
             inputs=[problem.meshes, self._object_index],
             outputs=[contacts],
             device=problem.device,
+            record_tape=False,
         )
 
     def _move(self) -> None:
@@ -220,6 +222,7 @@ class ClosingSteps:
             ],
             outputs=[inputs.sample_depth, inputs.sample_position, inputs.sample_normal],
             device=problem.device,
+            record_tape=False,
         )
         wp.launch(
             closing_step,
@@ -237,6 +240,7 @@ class ClosingSteps:
             ],
             outputs=[self._running, self.variables["root_pose"], self.variables["joint_position"]],
             device=problem.device,
+            record_tape=False,
         )
 
     def _slide(self) -> None:
@@ -262,6 +266,7 @@ class ClosingSteps:
             ],
             outputs=[position, distance],
             device=problem.device,
+            record_tape=False,
         )
         wp.launch(
             slide_contacts,
@@ -276,6 +281,7 @@ class ClosingSteps:
             ],
             outputs=[self._contacts.index],
             device=problem.device,
+            record_tape=False,
         )
         self._running.fill_(1)
 

@@ -191,6 +191,7 @@ def _hull_seeds(problem: GraspProblem, inflation: float, uniform: NDArray) -> tu
         inputs=[wp.array(cloud, dtype=wp.vec3, device=device), *starts],
         outputs=[wp.empty((len(cloud), size), dtype=wp.float32, device=device), chosen],
         device=device,
+        record_tape=False,
     )
     handles = [hulls[row % len(hulls)].id for row in range(len(cloud))]
     closest = wp.empty_like(chosen)
@@ -200,6 +201,7 @@ def _hull_seeds(problem: GraspProblem, inflation: float, uniform: NDArray) -> tu
         inputs=[wp.array(handles, dtype=wp.uint64, device=device), chosen],
         outputs=[closest],
         device=device,
+        record_tape=False,
     )
     surface = closest.numpy().astype(np.float64)
     outward = chosen.numpy().astype(np.float64) - surface
