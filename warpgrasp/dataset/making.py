@@ -64,9 +64,8 @@ class ItemRows:
     """CPU seconds by stage (wall seconds where the device is CUDA)."""
 
 
-def item_columns(generation: Generation, cell: Cell) -> Columns:
-    """Columns of the file of an item."""
-    hand = load_hand(cell.hand_source)
+def item_columns(generation: Generation, hand: HandModel) -> Columns:
+    """Columns of the files of a hand."""
     verdicts: dict[str, tuple[str, ...]] = {}
     for entry in generation.settings["protocols"]:
         protocol = ProtocolEntry(name=entry["name"], forces=tuple(entry["forces"]))
@@ -108,7 +107,7 @@ class Maker:
         cell, generation = item.cell, self.generations[item.generation]
         assert cell is not None
         hand = self._hand(cell)
-        rows = ItemRows(item_columns(generation, cell))
+        rows = ItemRows(item_columns(generation, hand))
         started = self._clock()
         models: dict[str, ObjectModel] = {}
         for entry in item.objects:
