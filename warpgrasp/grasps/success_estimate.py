@@ -68,7 +68,7 @@ def success_estimate(grasps: GraspSet) -> FloatArray:
 
 def with_estimate(grasps: GraspSet) -> GraspSet:
     """The grasps with :func:`success_estimate` as their column ``quality``."""
-    return dataclasses.replace(grasps, quality=success_estimate(grasps))
+    return dataclasses.replace(grasps, quality=success_estimate(grasps).astype(np.float32))
 
 
 def _least_singular_value(matrices: FloatArray) -> FloatArray:
