@@ -10,6 +10,7 @@ import pytest
 import warp as wp
 from eval_factory import EFFORT, closing_pads, offset_box, pad_grasps, pad_hand
 
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.engines import newton as newton_engine
 from warpgrasp.eval.engines import registry as engines
 from warpgrasp.eval.engines.mujoco import MujocoEngine
@@ -74,7 +75,8 @@ def test_batches_change_nothing_and_verdicts_repeat(box: ObjectModel) -> None:
     grasps = pad_grasps(box, gap=[0.05, HALF[0], HALF[0] - 0.001, HALF[0], 0.05], squeeze=0.001)
     position = grasps.root_position.copy()
     position[3, 0] = np.nan
-    scene, targets = prepared(box, dataclasses.replace(grasps, root_position=position), SHORT)
+    status = np.where(np.isfinite(position).all(axis=1), 0, int(GraspStatus.NONFINITE_ENERGY))
+    scene, targets = prepared(box, dataclasses.replace(grasps, root_position=position, status=status), SHORT)
     heard: list[int] = []
     whole = NewtonEngine(device="cpu").evaluate(scene, targets, progress=heard.append)
     again = NewtonEngine(device="cpu").evaluate(scene, targets)

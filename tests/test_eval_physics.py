@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from eval_factory import EFFORT, PALM, STIFFNESS, closing_pads, grasps_of, offset_box, pad_grasps, pad_hand
 
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.engines import mujoco as mujoco_engine
 from warpgrasp.eval.engines.mujoco_scene import build_scene
 from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_positions
@@ -161,7 +162,9 @@ def test_invalid_grasps_are_named_and_leave_the_others_alone(box: ObjectModel) -
     grasps = pad_grasps(box, gap=[HALF[0]] * 3, squeeze=DEEP)
     position = grasps.root_position.copy()
     position[1, 0] = np.nan
-    broken = dataclasses.replace(grasps, root_position=position)
+    broken = dataclasses.replace(
+        grasps, root_position=position, status=np.array([0, GraspStatus.NONFINITE_ENERGY, 0])
+    )
     verdict, whole = run(box, broken, GRASPQP.with_force(1.0)), run(box, grasps, GRASPQP.with_force(1.0))
     assert verdict.reason[1] == FailureReason.INVALID
     assert not verdict.success_any[1]
