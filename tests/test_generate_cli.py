@@ -141,3 +141,24 @@ def test_an_unwritable_output_is_refused_before_any_work(shell: Shell) -> None:
     assert shell(shell.mesh("a.stl"), *SMALL) == 2
     assert "a part of the path is a file" in shell.output
     assert shell.synthesis.batches == []
+
+
+def test_stages_show_all_the_best_or_no_grasps(shell: Shell) -> None:
+    """The files of grasps are the same; a run without stages is finished, and one with stages makes those that lack."""
+    ball = shell.mesh("ball.stl")
+    common = (ball, "--grasps", "12", "--steps", "2", "--out", "out")
+    assert shell(*common, "--usd", "none") == 0
+    out = shell.folder / "out"
+    grasps = (out / "ball.npz").read_bytes()
+    assert not (out / "ball.usda").exists()
+    assert "usdview" not in shell.output
+    assert shell(*common, "--usd", "none") == 0
+    assert shell.synthesis.names == ["ball"]
+    assert shell(*common, "--usd", "best") == 0
+    best, whole = read_grasp_usd(out / "ball.usda"), GraspSet.load(out / "ball.npz")
+    np.testing.assert_array_equal(best.energy, whole.energy[whole.order()[:10]])
+    (out / "ball.usda").unlink()
+    assert shell(*common) == 0
+    assert len(read_grasp_usd(out / "ball.usda")) == 12
+    assert (out / "ball.npz").read_bytes() == grasps
+    assert shell.synthesis.names == ["ball"]

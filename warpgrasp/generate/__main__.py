@@ -120,7 +120,10 @@ class _Run:
         self._side_by_side: SideBySide | None = None
         self._arguments = list(arguments)
         self.folder = RunFolder(
-            options.folder(self.hand.name), settings_of(options, self.hand), resume=options.resume
+            options.folder(self.hand.name),
+            settings_of(options, self.hand),
+            resume=options.resume,
+            usd=options.usd,
         )
         # A hand that cannot be copied is refused now, not after the first batch.
         hand_asset(self.hand, self.folder.path / "assets")
@@ -348,7 +351,8 @@ class _Run:
         if self.rows:
             first = self.rows[0].name
             self.report.say(f"grasps    {self.folder.npz_path(first)}  (GraspSet.load)")
-            self.report.say(f"stages    {self.folder.usd_path(first)}  (usdview, Omniverse)")
+            if self.folder.usd != "none":
+                self.report.say(f"stages    {self.folder.usd_path(first)}  (usdview, Omniverse)")
 
     def _write_gallery(self) -> Path | None:
         """Picture the best grasps of up to nine objects."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -97,6 +97,9 @@ class GenerateOptions:
     """Bring every object to these sizes [m], largest extent; each size is an object of its own, such as mug_60mm."""
     reading: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
     """How an object file is read."""
+    usd: Literal["all", "best", "none"] = "all"
+    """Grasps in the USD stage of an object: all, the ten best, or no stage; the npz files hold all. Stages that are there
+    already stay as they are."""
     resume: bool = True
     """Skip objects that are finished in the output folder; --no-resume starts over."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)

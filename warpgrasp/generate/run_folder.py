@@ -24,7 +24,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from warpgrasp.base.atomic_file import OutputError, remove_temporary_files, write_text
 from warpgrasp.base.json_text import json_mapping, json_text, to_json
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["ConfigurationMismatchError", "ObjectRow", "RunFolder"]
 
 
+_BEST_COUNT = 10  # grasps of a stage that shows the best
+
+
 class ConfigurationMismatchError(ValueError):
     """The folder holds grasps made with other options; the message names them."""
 
@@ -52,6 +55,7 @@ class RunFolder:
     Args:
         path: Folder; created when missing.
         settings: Everything that decides the grasps, as JSON (:func:`warpgrasp.base.json_text.to_json`).
+        usd: Which grasps the stages show: all, the ten best, or none: then there are no stages.
         resume: Keep finished objects and refuse other settings; otherwise start over: grasps of other settings are removed
             at once, those of the same settings are replaced one by one.
 
@@ -60,8 +64,16 @@ class RunFolder:
         OutputError: The folder cannot be written.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool,
+        usd: Literal["all", "best", "none"] = "all",
+    ) -> None:
         self.path = path
+        self.usd = usd
         self.settings = dict(settings)
         self.settings_hash = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         self.resume = resume
@@ -160,7 +172,7 @@ class RunFolder:
         if row is None:
             return None
         grasps = GraspSet.load(self.npz_path(row.name))
-        write_grasp_usd(self.usd_path(row.name), grasps, hand, dataclasses.replace(model, name=row.name))
+        self._write_stage(row.name, grasps, hand, dataclasses.replace(model, name=row.name))
         self._files.write(row)
         return row
 
@@ -181,8 +193,15 @@ class RunFolder:
         ]
         return next((row for row in complete if row.path == str(entry.path)), moved[0] if moved else None)
 
+    def _write_stage(self, name: str, grasps: GraspSet, hand: HandModel, model: ObjectModel) -> None:
+        if self.usd != "none":
+            shown = grasps.best(_BEST_COUNT) if self.usd == "best" else grasps
+            write_grasp_usd(self.usd_path(name), shown, hand, model)
+
     def _stage_is_complete(self, name: str) -> bool:
-        """Whether the stage is there, and what it refers to."""
+        """Whether the stage is there, and what it refers to, or none is wanted."""
+        if self.usd == "none":
+            return True
         try:
             text = self.usd_path(name).read_bytes()
         except OSError:
@@ -242,7 +261,7 @@ class RunFolder:
             metadata["label"] = label
         grasps = dataclasses.replace(grasps, metadata=metadata)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_grasp_usd(self.usd_path(name), grasps, hand, model)
+        self._write_stage(name, grasps, hand, model)
         grasps.save(self.npz_path(name))
         row = ObjectRow.from_grasps(name, grasps, seconds=seconds)
         self._rows[name] = row

@@ -22,6 +22,7 @@ def settings_of(options: GenerateOptions, hand: HandModel) -> dict[str, Any]:
         "out",
         "resume",
         "list_methods",
+        "usd",
         "workers",
         "energy_names",
         "optimizer_name",
