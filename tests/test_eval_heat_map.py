@@ -51,7 +51,9 @@ def test_only_contacts_near_the_surface_count(tmp_path: Path) -> None:
     far = np.array(case.grasps.contact_position)
     far[0, 0, 0] += 0.02
     far[1, 0, 0] = np.nan
-    status = np.where(np.isfinite(far).all(axis=(1, 2)), 0, int(GraspStatus.NONFINITE_ENERGY))
+    status = np.where(
+        np.isfinite(far).all(axis=(1, 2)), case.grasps.status, int(GraspStatus.NONFINITE_ENERGY)
+    )
     grasps = dataclasses.replace(case.grasps, contact_position=far, status=status)
     position, normal = touching_contacts(grasps, case.model, np.array([True, True, True, False, False]))
     assert len(position) == len(normal) == 4

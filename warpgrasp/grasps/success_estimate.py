@@ -22,10 +22,10 @@ FloatArray = NDArray[np.float64]
 _RADIUS = 0.04  # m, at which a torque counts as a force
 FEATURES = ("gap", "weakest_wrench", "retreat", "largest_force", "thickness")
 """Names of what the estimate looks at, see :func:`estimate_features`."""
-_MEAN = np.array([-1.699, -1.644, 0.6941, 2.648, -2.092])
-_SPREAD = np.array([0.3606, 1.023, 0.1633, 0.6818, 0.3681])
-_WEIGHT = np.array([-0.7922, 0.4568, -0.09842, -0.8749, 0.1703])
-_BIAS = 1.313
+_MEAN = np.array([-1.766, -1.648, 0.6758, 2.642, -2.104])
+_SPREAD = np.array([0.3517, 0.9798, 0.1592, 0.6331, 0.3659])
+_WEIGHT = np.array([-0.7218, 0.3296, 0.001511, -0.8968, 0.3578])
+_BIAS = 1.341
 
 
 def estimate_features(grasps: GraspSet) -> FloatArray:
