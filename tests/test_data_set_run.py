@@ -270,6 +270,14 @@ def test_status_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "x" / "plan").exists()
 
 
+def test_mujoco_tests_on_the_cpu_beside_a_gpu() -> None:
+    """The engine refuses another device than the CPU, whatever the synthesis runs on."""
+    from warpgrasp.dataset.making import engine_device
+
+    assert engine_device("mujoco", "cuda:0") == "cpu"
+    assert engine_device("newton", "cuda:0") == "cuda:0"
+
+
 @pytest.mark.parametrize("shard", ["3/3", "a/b", "2", "-1/2"])
 def test_refused_shards(shard: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(tmp_path, f"--shard={shard}") == 2

@@ -37,7 +37,7 @@ from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.objects import ObjectError, ObjectModel, load_object
 from warpgrasp.synthesis.synthesize import synthesize
 
-__all__ = ["ItemRows", "Maker", "item_columns"]
+__all__ = ["ItemRows", "Maker", "engine_device", "item_columns"]
 
 METRICS = ("penetration_depth", "self_penetration_depth", "contact_distance_consistency", "contact_area")
 _CPU_BATCH = 32  # grasps; a larger batch is not faster on a CPU
@@ -253,7 +253,8 @@ class Maker:
         self, entry: ProtocolEntry, case: GraspCase, settings: Mapping[str, Any], tested: Tested
     ) -> None:
         if self._engine is None:
-            self._engine = load_engine(settings["engine"], workers=self.workers, device=self.device)
+            name = str(settings["engine"])
+            self._engine = load_engine(name, workers=self.workers, device=engine_device(name, self.device))
         protocols = entry.protocols()
         config = EvaluationConfig(protocol=protocols[0], forces=entry.forces)
         result = evaluate_case(case, config, self._engine)
@@ -314,6 +315,11 @@ class Maker:
                 metrics={name: values[kept] for name, values in tested.metrics.items()},
             )
         )
+
+
+def engine_device(engine: str, device: str) -> str:
+    """Where an engine runs beside a synthesis on ``device``: MuJoCo on the CPU, others on the same device."""
+    return "cpu" if engine == "mujoco" else device
 
 
 def _spread(chosen: NDArray[np.bool_], values: NDArray[Any], fill: Any) -> NDArray[Any]:
