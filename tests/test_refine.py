@@ -124,9 +124,11 @@ def test_refined_files_are_grasp_files(run: Path, tmp_path: Path, monkeypatch: p
     assert grasps.metadata["refined"]["method"] == "dexevolve"
     root = np.concatenate([grasps.root_position, grasps.root_quaternion], axis=1).astype(float)
     genomes = Genomes(root, grasps.joint_position.astype(float))
-    for i in range(len(grasps)):
-        distance = genome_distance(genomes.select([i]), genomes, EvolutionConfig())
-        assert np.sort(distance)[1] > 0.9
+    nearest = [
+        np.sort(genome_distance(genomes.select([i]), genomes, EvolutionConfig()))[1]
+        for i in range(len(grasps))
+    ]
+    assert np.mean(np.array(nearest) > 0.99) > 0.7, "one that took a place may lie near another's"
     assert np.all(grasps.joint_position >= case.hand.dof_lower - 1e-5)
     assert file.with_suffix(".usda").exists()
     again = tmp_path / "again"

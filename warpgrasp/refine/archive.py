@@ -51,6 +51,9 @@ class EvolutionConfig:
     """Standard deviation of mutations of the root [deg]."""
     joint_step: float = 0.04
     """Standard deviation of mutations of a joint, as a share of its range."""
+    settle_steps: int = 15
+    """Damped least-squares steps that bring a child's contacts onto the object before it is simulated (ours); 0 leaves it as it
+    is born, and the squeeze to the closing motion, as published."""
     distance_weight: float = 10.0
     """Loss of fitness by the mean distance of the contacts [1/m]."""
     penetration_weight: float = 20.0

@@ -1,7 +1,7 @@
 """Evolution of one object's grasps in simulation (Zurbrügg et al. 2026, DexEvolve), at a budget of simulated grasps.
 
-Every grasp, of the input as well as a child, is closed by the joint motion that brings its contacts along the inward normals
-of the object, and is simulated no further than its first failure. Its fitness is the share of the protocol's trials that it
+A child settles on the object by a few least-squares steps and presses with balanced forces; or, as published, it is closed by
+the joint motion that brings its contacts along the inward normals. It is simulated no further than its first failure. Its fitness is the share of the protocol's trials that it
 survives, less how far its contacts are from the object and how deep it starts. Children come in small batches: as soon as one
 is judged, the archive has changed, and there are no generations.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from warpgrasp.eval.engines.registry import first_failures
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.refine.archive import Archive, EvolutionConfig, Genomes, children_of
+from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.problem import GraspProblem
@@ -37,6 +38,7 @@ __all__ = ["Refined", "refine_case"]
 FloatArray = NDArray[np.float64]
 
 _CONTACTS = 12
+_FRICTION = 0.2  # at which settled contacts should close a grasp
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +58,15 @@ class Refined:
 class _Hands:
     """Genomes into grasps with contacts, pregrasp and squeeze, a batch at a time."""
 
-    def __init__(self, case: GraspCase, batch: int, device: str) -> None:
+    def __init__(self, case: GraspCase, config: EvolutionConfig, device: str) -> None:
         self.case = case
+        self.closing = ClosingConfig(steps=config.settle_steps, slides=0)
+        self.squeeze: Literal["balanced", "closing"] = "balanced" if config.settle_steps else "closing"
         candidates = len(case.hand.contact_candidates(case.grasp_type).link)
         self.problem = GraspProblem(
             case.hand,
             [case.model],
-            grasp_count=batch,
+            grasp_count=config.batch,
             contact_count=min(_CONTACTS, candidates),
             grasp_type=case.grasp_type,
             terms=EnergyConfig().active_terms(),
@@ -73,21 +77,21 @@ class _Hands:
         self.upper = self.problem.tree.dof_upper.numpy().astype(np.float64)
 
     def grasps(self, genomes: Genomes) -> GraspSet:
-        """Grasps of exactly one batch of genomes."""
+        """Grasps of exactly one batch of genomes, settled on the object if the configuration says so."""
         problem, state = self.problem, self.state
         contacts = np.zeros(state.contact_index.shape, dtype=np.int32)
         problem.set_variables(state, genomes.root, genomes.joints, contacts)
         problem.evaluate(state)
         state.contact_index.assign(touching_candidates(problem, state))
         problem.reset_guesses(state)
-        problem.evaluate(state)
-        targets = controller_targets(problem, state, TargetConfig(squeeze="closing"))
+        close_gaps(problem, state, self.closing, friction=_FRICTION)
+        targets = controller_targets(problem, state, TargetConfig(squeeze=self.squeeze))
         # float64, which the set converts as it checks
         opened: Any = targets.pregrasp
         torque: Any = targets.squeeze.torque
         force: Any = targets.squeeze.force
-        root: Any = genomes.root
-        joints: Any = genomes.joints
+        root: Any = state.root_pose.numpy()
+        joints: Any = state.joint_position.numpy()
         finite = np.isfinite(state.energy.numpy())
         return GraspSet(
             root_position=root[:, :3],
@@ -149,7 +153,7 @@ def refine_case(
         raise ValueError(
             f"budget must be at least the {count} grasps of {case.path.name}, which are simulated first (got {budget})"
         )
-    hands = _Hands(case, config.batch, device)
+    hands = _Hands(case, config, device)
     random = np.random.default_rng([seed, int(case.model.mesh_hash[:16], 16)])
     archive, kept = Archive(config), _Kept()
     held = _simulate(case.grasps, scene, engine)
@@ -168,7 +172,7 @@ def refine_case(
         verdict = _simulate(grasps, scene, engine)
         index = np.arange(config.batch)
         rows = _row_fitness(verdict, hands.contact_distance(), index, config)
-        kept.offer(archive, grasps, children, index, rows, verdict)
+        kept.offer(archive, grasps, _genomes(grasps), index, rows, verdict)
         simulated += config.batch
         if progress is not None:
             progress(simulated)
