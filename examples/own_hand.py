@@ -78,7 +78,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path, help="folder to write into")
-    parser.add_argument("--steps", type=int, default=800, help="steps of the optimiser; 7000 for good grasps")
+    parser.add_argument("--steps", type=int, default=800, help="steps of the optimiser; 1500 for good grasps")
     parser.add_argument("--grasps", type=int, default=8, help="grasps to synthesise")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, help="folder to write into")
     parser.add_argument(
-        "--steps", type=int, default=1000, help="steps of the optimiser; 7000 for good grasps"
+        "--steps", type=int, default=1000, help="steps of the optimiser; 1500 for good grasps"
     )
     parser.add_argument("--grasps", type=int, default=8, help="grasps to synthesise")
     options = parser.parse_args()

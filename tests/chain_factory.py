@@ -48,6 +48,7 @@ def default_schedule(**changes: float) -> Schedule:
         "temperature_scaling": 0.0,
         "switch_probability": 0.4,
         "momentum": 0.98,
+        "own_preconditioner": 0,
         "step_count": 7000.0,
         "reset_period": 1e9,
         "reset_last_step": 0.0,
@@ -157,10 +158,16 @@ class HandMadeRun:
 
 def _zero_workspace(object_count: int, batch: int) -> StepWorkspace:
     """Every array of the workspace, zero; [B] unless it is one of the few of other shapes."""
-    shapes: dict[str, Any] = {"step": object_count, "mean_square": (object_count, 6 + DOF_COUNT)}
+    shapes: dict[str, Any] = {
+        "step": object_count,
+        "mean_square": (object_count, 6 + DOF_COUNT),
+        "own_mean_square": (batch, 6 + DOF_COUNT),
+        "step_scale": 6 + DOF_COUNT,
+    }
     work = StepWorkspace()
     for name, variable in StepWorkspace.vars.items():
         setattr(work, name, wp.zeros(shapes.get(name, batch), dtype=variable.type.dtype, device="cpu"))
+    work.step_scale.fill_(1.0)
     return work
 
 

@@ -19,7 +19,7 @@ from warpgrasp.hands import load_hand
 from warpgrasp.objects import ObjectModel
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Wall
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaFast, OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 COLUMNS = (
@@ -59,7 +59,7 @@ def run(
         step_count=80,
         sample_count=300,
         device="cpu",
-        optimizer=optimizer or OptimizerMalaStar(),
+        optimizer=optimizer or OptimizerMalaFast(),
     )
     return synthesize(load_hand(hand), objects, config)
 
@@ -121,7 +121,7 @@ def test_metadata_tell_what_was_used() -> None:
     (model,) = example_objects(1)
     (grasps,) = synthesize(load_hand("allegro"), [model], config)
     known = grasps.metadata["config"]
-    assert known["optimizer"]["type"] == "OptimizerMalaStar"
+    assert known["optimizer"]["type"] == "OptimizerMalaFast"
     assert known["optimizer"]["reset_threshold"] == 0.5
     force_closure = known["energy"]["force_closure"]
     assert force_closure["factor"] == "GEOMETRIC_MEAN"
@@ -139,7 +139,11 @@ def test_another_seed_gives_other_grasps(hand: str) -> None:
     assert len(np.unique(first.root_position, axis=0)) == len(first.root_position)
 
 
-@pytest.mark.parametrize("optimizer", [OptimizerMala(), OptimizerMalaStar()], ids=["mala", "mala-star"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [OptimizerMala(), OptimizerMalaStar(), OptimizerMalaFast()],
+    ids=["mala", "mala-star", "mala-fast"],
+)
 def test_batch_mates_and_their_order_change_nothing(optimizer: OptimizerMala) -> None:
     """Bit for bit: alone, joined by others, in any order."""
     a, b, c = example_objects(3)

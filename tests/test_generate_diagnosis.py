@@ -17,7 +17,7 @@ def test_the_stage_at_which_most_grasps_were_lost_decides_the_remedy() -> None:
         "mug: no grasp is usable: 5 of 7 end with the hand inside the object, 2 of 7 have a pregrasp that is blocked; "
         "pass more --steps, or --target-size."
     )
-    assert diagnosis("mug", counts, step_count=20).endswith("20 steps are few, pass --steps 7000.")
+    assert diagnosis("mug", counts, step_count=20).endswith("20 steps are few, pass --steps 1500.")
 
 
 def test_a_size_out_of_reach_comes_first() -> None:

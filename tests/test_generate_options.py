@@ -15,7 +15,7 @@ from warpgrasp.generate.terminal import Report
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import Distance
 from warpgrasp.synthesis.methods import method_config
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaFast
 from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 
@@ -24,14 +24,14 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     return make_shell(tmp_path, monkeypatch)
 
 
-def test_defaults_are_the_papers_settings_and_the_demo_is_small() -> None:
+def test_defaults_take_the_papers_grasps_and_contacts_and_the_demo_is_small() -> None:
     options = generate.parse_options(["mug.obj"])
     assert (options.hand, options.grasp_type, options.energy_name) == ("allegro", "power", "graspqp")
-    assert (options.contact_count, options.grasp_count, options.step_count, options.seed) == (12, 32, 7000, 0)
+    assert (options.contact_count, options.grasp_count, options.step_count, options.seed) == (12, 32, 1500, 0)
     assert options.synthesis_config() == SynthesisConfig()
-    assert isinstance(options.optimizer, OptimizerMalaStar)
+    assert isinstance(options.optimizer, OptimizerMalaFast)
     demo = generate.parse_options([])
-    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 7000, Path("grasps/demo"))
+    assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 1500, Path("grasps/demo"))
     assert generate.parse_options(["--steps", "50"]).step_count == 50, "what is given wins over the demo"
 
 
@@ -63,7 +63,7 @@ def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() ->
         seed=9,
         device="cpu",
         energy=dataclasses.replace(method.energy, distance=Distance(weight=50.0)),
-        optimizer=OptimizerMala(temperature=3.0),
+        optimizer=dataclasses.replace(method.optimizer, temperature=3.0),  # type: ignore[type-var]
         initialize=dataclasses.replace(method.initialize, joint_spread=0.2),
         closing=dataclasses.replace(method.closing, steps=4),
         targets=dataclasses.replace(method.targets, squeeze_effort=0.5),
@@ -119,7 +119,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
             "--energy must be one of graspqp, dexgraspnet, ",
         ),
         (["--energy", "graspqp", "--energy", "gendexgrasp"], "--energy takes one method"),
-        (["--optimizer", "adam"], "--optimizer must be one of mala, mala-star, graspqp, "),
+        (["--optimizer", "adam"], "--optimizer must be one of mala-fast, mala-star, mala, graspqp, "),
         (["--method", "magic"], "--method must be one of graspqp, dexgraspnet, "),
         (["--contacts", "0"], "--contacts must be in [1, "),
         (["--contacts", "9999"], "(got 9999)"),

@@ -69,7 +69,7 @@ def test_another_configuration_is_refused_and_names_what_differs(shell: Shell) -
         "--no-resume",
     ):
         assert text in shell.output
-    assert "--optimizer-preset: mala-star there, mala now" in shell.output
+    assert "--optimizer-preset: mala-fast there, mala now" in shell.output
     assert (shell.folder / "out" / "config.json").read_bytes() == before
     assert shell.synthesis.names == ["ball"]
 

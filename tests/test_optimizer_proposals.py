@@ -116,3 +116,37 @@ def test_every_contact_may_switch() -> None:
     for slot in range(4):
         assert within(float(changed[:, slot].mean()), 0.4)
     assert within(float((changed[:, 0] & changed[:, 3]).mean()), 0.16)
+
+
+@pytest.mark.parametrize("start", [0, 40])
+def test_a_chain_may_be_scaled_by_its_own_gradients(start: int) -> None:
+    """v = g^2 at the first step of a chain or after its reset, then (1 - m) v + m g^2; other chains change nothing."""
+    run = HandMadeRun.make(default_schedule(momentum=0.05, own_preconditioner=1), per_object=3)
+    gradients = np.array([[1.0, 3.0, -4.0], [1e-3, -2e-3, 5e-3], [1e5, 1e5, 1e5]])
+    square = gradients[:, :1] ** 2
+    run.assign("work", "chain_start", start)
+    run.assign("work", "own_mean_square", 1e6)  # of the chain before
+    for step in range(3):
+        run.assign("current", "gradient", gradients[:, step : step + 1])
+        run.assign("work", "chain_step", step + min(start, 1))
+        run.statistics()
+        run.propose()
+        if step:
+            square = 0.95 * square + 0.05 * gradients[:, step : step + 1] ** 2
+        expected = -0.01 * gradients[:, step : step + 1] / (np.sqrt(square) + 1e-6)
+        found = run.read("proposal", "joint_position")
+        np.testing.assert_allclose(found, np.repeat(expected, found.shape[1], axis=1), rtol=1e-5)
+
+
+def test_angles_may_step_further_than_lengths() -> None:
+    run = HandMadeRun.make(default_schedule(), per_object=1)
+    scale = np.array([1.0, 1.0, 1.0, 10.0, 10.0, 10.0, 10.0, 1.0, 10.0])
+    run.assign("work", "step_scale", scale)
+    run.assign("current", "gradient", -1.0)
+    run.statistics()
+    run.propose()
+    step = 0.01 / np.sqrt(0.98)
+    pose = run.read("proposal", "root_pose")[0]
+    np.testing.assert_allclose(pose[:3], step, rtol=1e-4)
+    np.testing.assert_allclose(Rotation.from_quat(pose[3:]).as_rotvec(), 10.0 * step, rtol=1e-4)
+    np.testing.assert_allclose(run.read("proposal", "joint_position")[0], scale[6:] * step, rtol=1e-4)

@@ -9,7 +9,8 @@ import pytest
 from optimizer_runs import small_problem, start
 from scipy.stats import norm
 
-from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+from warpgrasp.hands.model import JointType
+from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaFast, OptimizerMalaStar, _step_scale
 
 
 @pytest.mark.parametrize("step_count", [100, 700, 1000, 7000, 14000])
@@ -35,10 +36,14 @@ def test_defaults_are_the_published_ones() -> None:
     optimizer = OptimizerMalaStar()
     assert dataclasses.asdict(optimizer) == {
         "step_size": 0.005,
+        "angle_per_length": 1.0,
         "step_size_decay": 0.95,
         "step_size_period": 50.0,
         "momentum": 0.98,
+        "preconditioner": "object",
         "switch_probability": 0.4,
+        "switch": "one",
+        "returned": "best",
         "temperature": 18.0,
         "temperature_decay": 0.95,
         "temperature_period": 30.0,
@@ -61,6 +66,31 @@ def test_pinches_start_anew_more_often(grasp_type: str, threshold: float | None,
     assert state.schedule.reset_z == pytest.approx(z, abs=1e-3)
 
 
+def test_the_fast_schedule_cools_to_its_end_and_resets_where_fingers_must_touch() -> None:
+    """From 18 to 0.005; a grasp by the fingertips is often lost and starts anew, a power grasp is not."""
+    problem = small_problem(grasp_count=1)
+    optimizer = OptimizerMalaFast().resolved(problem)
+    schedule = optimizer.schedule(1500)
+    periods = 1500 / schedule.temperature_period
+    assert schedule.temperature * schedule.temperature_decay**periods == pytest.approx(0.005, rel=0.01)
+    assert (optimizer.reset_threshold, optimizer.reset_count(1500)) == (1.0, 0)
+    for grasp_type in ("precision", "pinch"):
+        tips = OptimizerMalaFast().resolved(small_problem(grasp_count=1, grasp_type=grasp_type))
+        assert (tips.reset_threshold, tips.reset_count(1500)) == (0.5, 9)
+    assert OptimizerMalaFast(reset_threshold=0.8).resolved(problem).reset_threshold == 0.8
+
+
+def test_only_angles_step_further() -> None:
+    """Sliding joints are lengths, as the translation of the root is."""
+    problem = small_problem(grasp_count=1)
+    kinds = np.asarray(problem.hand.joint_type)
+    kinds = np.where(kinds == JointType.REVOLUTE, int(JointType.PRISMATIC), kinds)
+    sliding = dataclasses.replace(problem.hand, joint_type=kinds)
+    for hand, joints in ((problem.hand, 10.0), (sliding, 1.0)):
+        scale = _step_scale(hand, 10.0)
+        np.testing.assert_array_equal(scale, [1.0] * 3 + [10.0] * 3 + [joints] * hand.dof_count)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -70,6 +100,8 @@ def test_pinches_start_anew_more_often(grasp_type: str, threshold: float | None,
         ({"switch_probability": 2.0}, r"optimizer\.switch_probability must be in \[0, 1\] \(got 2\)"),
         ({"reset_period": 0.0}, r"optimizer\.reset_period must be positive and finite \(got 0\)"),
         ({"reset_threshold": 0.2}, r"optimizer\.reset_threshold must be in \[0\.5, 1\] \(got 0\.2\)"),
+        ({"angle_per_length": 0.0}, r"optimizer\.angle_per_length must be positive and finite \(got 0\)"),
+        ({"preconditioner": "own"}, r"optimizer\.preconditioner must be object or chain \(got 'own'\)"),
         ({"step_size": float("nan")}, r"optimizer\.step_size must be positive and finite \(got nan\)"),
     ],
 )

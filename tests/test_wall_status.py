@@ -16,6 +16,7 @@ from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Wall
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 WALL = Wall(weight=1.0, normal=(0.2, -0.3, 1.0))
@@ -43,6 +44,7 @@ def run(weight: float) -> GraspSet:
         seed=1,
         device="cpu",
         energy=EnergyConfig(wall=wall),
+        optimizer=OptimizerMalaStar(),  # in so short a run it ends with grasps of either kind
     )
     return synthesize(load_hand("allegro"), example_objects(1), config)[0]
 

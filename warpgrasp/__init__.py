@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from warpgrasp.hands import hand_names, load_hand
     from warpgrasp.objects import example_object_names, load_object
     from warpgrasp.synthesis.energy_config import EnergyConfig
-    from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaStar
+    from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaFast, OptimizerMalaStar
     from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "GraspSet",
     "GraspStatus",
     "OptimizerMala",
+    "OptimizerMalaFast",
     "OptimizerMalaStar",
     "SynthesisConfig",
     "example_object_names",
@@ -52,6 +53,7 @@ _MODULES = {
     "GraspSet": "grasps.grasp_set",
     "GraspStatus": "base.status",
     "OptimizerMala": "synthesis.optimizer",
+    "OptimizerMalaFast": "synthesis.optimizer",
     "OptimizerMalaStar": "synthesis.optimizer",
     "SynthesisConfig": "synthesis.synthesize",
     "example_object_names": "objects",

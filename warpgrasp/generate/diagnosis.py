@@ -45,6 +45,6 @@ def diagnosis(name: str, status_count: Mapping[str, int], *, step_count: int, si
               if GraspStatus[status] not in _STAGES]  # fmt: skip
     remedy = known[0][2] if known else "see the statuses above"
     if step_count < _FEW_STEPS:
-        remedy = f"{step_count} steps are few, pass --steps 7000"
+        remedy = f"{step_count} steps are few, pass --steps 1500"
     head = f"{name}: no grasp is usable: {', '.join(parts)}"
     return f"{head}. Its size: it {size}" if size else f"{head}; {remedy}."

@@ -24,7 +24,7 @@ from warpgrasp.synthesis.methods import (
     find_method,
     method_names,
 )
-from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OPTIMIZER_PRESETS, OptimizerMalaFast
 from warpgrasp.synthesis.optimizer_contract import Optimizer
 from warpgrasp.synthesis.seeds import InitializeConfig
 from warpgrasp.synthesis.synthesize import SynthesisConfig
@@ -63,13 +63,13 @@ class GenerateOptions:
     my_module:MyTerm adds a term of your own and may be repeated. --energy.* options change single values, those of a term
     of yours too."""
     optimizer_name: Annotated[str, tyro.conf.arg(name="optimizer", metavar="NAME")] = ""
-    """Optimiser: mala, mala-star, the name of another method for that of its own, or my_module:MyOptimizer (default: the
-    method's own); --optimizer.* options change single values of it."""
+    """Optimiser: mala-fast, mala-star, mala, the name of another method for that of its own, or my_module:MyOptimizer
+    (default: the method's own); --optimizer.* options change single values of it."""
     contact_count: Annotated[int, tyro.conf.arg(name="contacts")] = 12
     """Active contacts of a grasp."""
     grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
     """Grasps per object."""
-    step_count: Annotated[int, tyro.conf.arg(name="steps")] = 7000
+    step_count: Annotated[int, tyro.conf.arg(name="steps")] = 1500
     """Optimiser steps; every schedule scales with them."""
     sample_count: Annotated[int, tyro.conf.arg(name="samples")] = 2500
     """Object surface samples of the penetration term."""
@@ -104,7 +104,7 @@ class GenerateOptions:
     """Skip objects that are finished in the output folder; --no-resume starts over."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     """Energy terms and their weights."""
-    optimizer: AnyOptimizer = field(default_factory=OptimizerMalaStar)
+    optimizer: AnyOptimizer = field(default_factory=OptimizerMalaFast)
     """Hyper-parameters of the optimiser."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""

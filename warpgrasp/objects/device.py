@@ -14,9 +14,9 @@ from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound, grid_dis
 from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet
 from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet
 from warpgrasp.objects.cache import cached_arrays
-from warpgrasp.objects.geometry import feature_normals
+from warpgrasp.objects.geometry import corner_normals, feature_normals
 
-__all__ = ["SampledSolid", "Solid", "distance_bound", "mesh_set", "sample_set"]
+__all__ = ["SampledSolid", "Solid", "corner_normal_array", "distance_bound", "mesh_set", "sample_set"]
 
 
 class Solid(Protocol):
@@ -46,6 +46,7 @@ class SampledSolid(Solid, Protocol):
         ...
 
 
+_CREASE = np.pi / 6.0  # rad
 _CLUSTER_SIZE = 20  # samples per cluster; on a CPU, clusters of at most 10 gain 15 % at best
 
 
@@ -70,6 +71,15 @@ def mesh_set(objects: Sequence[Solid], device: Any) -> tuple[MeshSet, list[wp.Me
     result.face_start = wp.array(starts, dtype=wp.int32, device=device)
     result.feature_normal = wp.array(np.concatenate(normals), dtype=wp.vec3, device=device)
     return result, meshes
+
+
+def corner_normal_array(objects: Sequence[Solid], device: Any) -> wp.array:
+    """Normals at the corners of all faces, in the order of ``MeshSet.feature_normal``, vec3, shape [sum of faces, 3].
+
+    They are smooth where neighbouring faces bend by less than 30 degrees, and keep the creases elsewhere.
+    """
+    parts = [corner_normals(model.vertices, model.faces, crease=_CREASE) for model in objects]
+    return wp.array(np.concatenate(parts).astype(np.float32), dtype=wp.vec3, device=device)
 
 
 def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) -> SampleSet:

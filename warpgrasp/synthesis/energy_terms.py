@@ -7,7 +7,7 @@ mathematics stands in the kernels and in ``docs/concepts/energies.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import warp as wp
 
@@ -28,6 +28,7 @@ from warpgrasp.kernels.energies.penetration import (
 )
 from warpgrasp.kernels.energies.self_penetration import self_penetration_kernel, self_penetration_taped_kernel
 from warpgrasp.kernels.energies.singular_values import SingularValueForm
+from warpgrasp.kernels.energies.smooth_normals import normal_derivative_kernel, smooth_normals_kernel
 from warpgrasp.kernels.energies.sphere_penetration import (
     launch_closest_to_spheres,
     sphere_penetration_kernel,
@@ -66,9 +67,14 @@ class ForceClosure:
     """v; 0.1 for the geometric mean, 1 for the sum."""
     qp: QpConfig = field(default_factory=QpConfig)
     """Quadratic program."""
+    normals: Literal["flat", "smooth"] = "flat"
+    """flat: normals are frozen, as published; smooth: interpolated over the faces, and the energy is differentiated through
+    them, which says where on a curved surface a contact should move. See ``docs/concepts/force_closure.md``."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "energy.force_closure", torque_weight=POSITIVE, gain=POSITIVE)
+        if self.normals not in ("flat", "smooth"):
+            raise ValueError(f"energy.force_closure.normals must be flat or smooth (got {self.normals!r})")
         if self.edge_count not in (4, 8):
             raise ValueError(f"energy.force_closure.edge_count must be 4 or 8 (got {self.edge_count})")
         if self.qp.lower == 0.0:
@@ -102,21 +108,46 @@ class ForceClosure:
         return arrays
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        contacts, constants, arrays = (
+            state.contacts,
+            self.constants(problem.device),
+            self.arrays(problem, state),
+        )
+        smooth = self.normals == "smooth"
+        if smooth:
+            shape = state.contact_index.shape
+            normal = state.buffer("smooth_normal", shape, wp.vec3)
+            curvature = state.buffer("smooth_curvature", shape, wp.mat33)
+            wp.launch(
+                smooth_normals_kernel,
+                dim=shape,
+                inputs=[problem.meshes, problem.corner_normals, problem.object_index, contacts],
+                outputs=[normal, curvature],
+                device=problem.device,
+            )
+            contacts.object_normal = normal
+        shared = [constants, problem.grasped_objects, problem.candidates, contacts]
         wp.launch(
             force_closure_kernel,
             dim=problem.batch_size,
-            inputs=[
-                self.constants(problem.device),
-                problem.grasped_objects,
-                problem.candidates,
-                state.contacts,
-                self.weight,
-            ],
-            outputs=[state.qp_dual, self.arrays(problem, state), energy, state.link_wrench],
+            inputs=[*shared, self.weight],
+            outputs=[state.qp_dual, arrays, energy, state.link_wrench],
             device=problem.device,
         )
+        if smooth:
+            wp.launch(
+                normal_derivative_kernel,
+                dim=problem.batch_size,
+                inputs=[*shared, curvature, state.qp_dual, arrays, energy, self.weight],
+                outputs=[state.link_wrench],
+                device=problem.device,
+            )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
+        if self.normals != "flat":
+            raise ValueError(
+                f"energy.force_closure.normals must be flat on a tape, where normals are frozen (got {self.normals!r})"
+            )
         launch_force_closure_taped(
             state.contact_position,
             state.object_normal,

@@ -27,7 +27,7 @@ from warpgrasp.kernels.kinematics import (
     retract_kernel,
 )
 from warpgrasp.kernels.spatial import vec6
-from warpgrasp.objects.device import distance_bound, mesh_set, sample_set
+from warpgrasp.objects.device import corner_normal_array, distance_bound, mesh_set, sample_set
 from warpgrasp.synthesis.state import GraspState
 from warpgrasp.synthesis.taped_gradient import TapedLaunch, launch_on_tape
 
@@ -143,6 +143,11 @@ class GraspProblem:
     def distance_bound(self) -> DistanceBound:
         """Coarse distances of the objects, made at their first use."""
         return distance_bound(self.objects, self.meshes, self.device)
+
+    @functools.cached_property
+    def corner_normals(self) -> wp.array:
+        """Normals of the objects at the corners of their faces, smooth up to creases, vec3, shape [sum of faces, 3]."""
+        return corner_normal_array(self.objects, self.device)
 
     @property
     def batch_size(self) -> int:

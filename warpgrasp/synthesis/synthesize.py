@@ -28,7 +28,7 @@ from warpgrasp.synthesis.closure import touches_enough
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.hand_depth import hand_depth
-from warpgrasp.synthesis.optimizer import OptimizerMalaStar
+from warpgrasp.synthesis.optimizer import OptimizerMalaFast
 from warpgrasp.synthesis.optimizer_contract import (
     Optimizer,
     OptimizerState,
@@ -68,7 +68,7 @@ class SynthesisConfig:
     """Active contacts per grasp."""
     grasp_count: int = 32
     """Grasps per object."""
-    step_count: int = 7000
+    step_count: int = 1500
     """Optimiser steps; periods scale with it."""
     sample_count: int = 2500
     """Object surface samples of the penetration term."""
@@ -78,7 +78,7 @@ class SynthesisConfig:
     """Warp device: auto, cpu, cuda, cuda:1, ..."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     """Energy terms and weights."""
-    optimizer: Optimizer = field(default_factory=OptimizerMalaStar)
+    optimizer: Optimizer = field(default_factory=OptimizerMalaFast)
     """Optimiser and its hyper-parameters; your own, see ``warpgrasp.synthesis.optimizer_contract``."""
     initialize: InitializeConfig = field(default_factory=InitializeConfig)
     """Distribution of the seed grasps."""
@@ -365,7 +365,7 @@ def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
     edges = contacts * config.energy.force_closure.edge_count
     chain = 28 + 4 * joints + 16 * contacts + 24 + 4 + 4 * (6 + joints)
     state = chain + 28 * links + 52 * contacts + 4 * 8 + 24 * links + 4 * joints
-    buffers = 52 * shapes + 12 * spheres + 32 * edges + 12
+    buffers = 4 * (6 + joints) + 52 * shapes + 12 * spheres + 32 * edges + 12
     resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
     unknowns = 6 + joints
     closing = 8 * unknowns * unknowns + 84 * links + 60 * shapes + 16 * joints

@@ -30,7 +30,7 @@ class Options:
     grasps: int = 8
     """Grasps of each shape and type."""
     steps: int = 1500
-    """Optimisation steps; stock runs take 7000."""
+    """Optimisation steps; stock runs take 1500."""
     force: float = 2.0
     """Push in the evaluation [N]."""
 

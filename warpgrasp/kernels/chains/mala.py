@@ -50,6 +50,7 @@ class Schedule:
     switch_every: int  #: 1: every contact switches with that probability, 0: one of them
     keep_last: int  #: 1: the last grasp of a chain is its best one
     momentum: float  #: weight of the newest squared gradient in the RMS preconditioner
+    own_preconditioner: int  #: 1: of each chain by itself, 0: over the chains of an object
     step_count: float
     reset_period: float
     reset_last_step: float
@@ -67,6 +68,8 @@ class StepWorkspace:
     acceptance: wp.array(dtype=wp.float32)  #: [B] uniform number of the Metropolis test; < 0: accept anyway
     z_score: wp.array(dtype=wp.float32)  #: [B]
     mean_square: wp.array2d(dtype=wp.float32)  #: [O, 6 + J]
+    own_mean_square: wp.array2d(dtype=wp.float32)  #: [B, 6 + J], or [0, 6 + J] where chains share one
+    step_scale: wp.array(dtype=wp.float32)  #: [6 + J] of a step along each coordinate
     status: wp.array(dtype=wp.int32)  #: [B] GraspStatus
     accept_count: wp.array(dtype=wp.int32)  #: [B]
     reset_count: wp.array(dtype=wp.int32)  #: [B]
@@ -157,9 +160,28 @@ def _reset_chain(
 
 
 @wp.func
+def _gradient_scale(
+    current: Chain, schedule: Schedule, work: StepWorkspace, grasp: int, obj: int, column: int
+) -> float:
+    """Root of the gradient's mean square, of the object's chains or of this one alone."""
+    gradient = current.gradient[grasp, column]
+    square = gradient * gradient
+    if schedule.own_preconditioner != 0:
+        # A chain that was reset has counted the step to its fresh seed.
+        if work.chain_step[grasp] > wp.min(work.chain_start[grasp], 1):
+            kept = (1.0 - schedule.momentum) * work.own_mean_square[grasp, column]
+            square = kept + schedule.momentum * square
+        work.own_mean_square[grasp, column] = square
+    else:
+        square = work.mean_square[obj, column]
+    return wp.sqrt(square) + _EPSILON
+
+
+@wp.func
 def _gradient_step(
     tree: KinematicTree,
     current: Chain,
+    schedule: Schedule,
     work: StepWorkspace,
     grasp: int,
     obj: int,
@@ -169,8 +191,8 @@ def _gradient_step(
     """Propose ``theta - size g / (sqrt(v) + 1e-6)``; joint limits are constraints, the step is projected onto them."""
     move = vec6()
     for axis in range(6):
-        scale = wp.sqrt(work.mean_square[obj, axis]) + _EPSILON
-        move[axis] = -size * current.gradient[grasp, axis] / scale
+        scale = _gradient_scale(current, schedule, work, grasp, obj, axis)
+        move[axis] = -(size * work.step_scale[axis]) * current.gradient[grasp, axis] / scale
     root = current.root_pose[grasp]
     turn = rotation_from_vector(wp.vec3(move[3], move[4], move[5]))
     proposal.root_pose[grasp] = wp.transform(
@@ -178,9 +200,13 @@ def _gradient_step(
         wp.normalize(wp.transform_get_rotation(root) * turn),
     )
     for dof in range(current.joint_position.shape[1]):
-        slope = current.gradient[grasp, 6 + dof] / (wp.sqrt(work.mean_square[obj, 6 + dof]) + _EPSILON)
+        slope = current.gradient[grasp, 6 + dof] / _gradient_scale(
+            current, schedule, work, grasp, obj, 6 + dof
+        )
         proposal.joint_position[grasp, dof] = wp.clamp(
-            current.joint_position[grasp, dof] - size * slope, tree.dof_lower[dof], tree.dof_upper[dof]
+            current.joint_position[grasp, dof] - size * work.step_scale[6 + dof] * slope,
+            tree.dof_lower[dof],
+            tree.dof_upper[dof],
         )
 
 
@@ -235,7 +261,7 @@ def propose_kernel(
         size = schedule.step_size * wp.pow(schedule.step_size_decay, periods)
         if frozen:
             size = 0.0
-        _gradient_step(tree, current, work, grasp, obj, size, proposal)
+        _gradient_step(tree, current, schedule, work, grasp, obj, size, proposal)
         if schedule.switch_every != 0:
             _switch_every_contact(random, schedule, frozen, work, grasp, proposal)
         elif wp.randf(random) < schedule.switch_probability and not frozen:

@@ -40,6 +40,7 @@ __all__ = [
     "launch_wrench_matrix",
     "launch_wrench_sum_energy",
     "tangent_basis",
+    "tangent_slope_sign",
     "write_contact_wrenches",
 ]
 
@@ -84,14 +85,20 @@ def edge_directions(edge_count: int, device: Any = None) -> Any:
 
 
 @wp.func
+def tangent_slope_sign(normal: wp.vec3) -> float:
+    """Which of the two halves of the basis of :func:`tangent_basis` a normal lies in, 1 or -1."""
+    oblique = 0.2718 * normal[0] + 0.4472 * normal[1] + 0.8521 * normal[2]
+    return wp.where(oblique >= 0.0, 1.0, -1.0)
+
+
+@wp.func
 def tangent_basis(normal: wp.vec3):
     """Two unit tangents, right-handed with the unit ``normal`` (Duff et al., JCGT 6(1), 2017).
 
     Duff's basis turns by a quarter where its sign flips. At ``n_z = 0`` that would be every vertical wall, where rounding
     decides the sign of n_z; an oblique plane keeps the flip off the axes. ``|sign + n_z|`` stays above 0.47.
     """
-    oblique = 0.2718 * normal[0] + 0.4472 * normal[1] + 0.8521 * normal[2]
-    sign = wp.where(oblique >= 0.0, 1.0, -1.0)
+    sign = tangent_slope_sign(normal)
     a = -1.0 / (sign + normal[2])
     b = normal[0] * normal[1] * a
     tangent_u = wp.vec3(1.0 + sign * normal[0] * normal[0] * a, sign * b, -sign * normal[0])

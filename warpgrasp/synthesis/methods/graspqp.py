@@ -17,6 +17,7 @@ from warpgrasp.synthesis.synthesize import SynthesisConfig
 __all__ = ["METHODS"]
 
 _PAPER = SynthesisConfig(
+    step_count=7000,
     energy=EnergyConfig(
         force_closure=ForceClosure(factor=SingularValueForm.SUM, decay=1.0, offset=0.0),
         sphere_penetration=SpherePenetration(weight=0.0),
@@ -27,6 +28,7 @@ _PAPER = SynthesisConfig(
     targets=TargetConfig(squeeze="closing"),
 )
 _CODE = SynthesisConfig(
+    step_count=7000,
     energy=EnergyConfig(
         force_closure=ForceClosure(weight=0.0, qp=QpConfig(upper=21.0)),
         extra={"released_closure": ReleasedClosure()},
@@ -40,8 +42,8 @@ _CODE = SynthesisConfig(
 
 METHODS = {
     "graspqp": Method(
-        summary="Force closure by a quadratic program with our constraints and last stage (default).",
-        source="Zurbrügg et al. 2025; sphere penetration, margins, closing and targets are ours",
+        summary="Force closure by a quadratic program with our constraints, schedule and last stage (default).",
+        source="Zurbrügg et al. 2025; sphere penetration, margins, schedule, closing and targets are ours",
     ),
     "graspqp-paper": Method(
         summary="GraspQP as its paper states it, without terms of our own.",
