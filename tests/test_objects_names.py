@@ -87,5 +87,5 @@ def test_unexpected_errors_of_one_object_do_not_end_the_run(
     assert shell(*meshes, *SMALL) == 1
     assert shell.synthesis.names == ["b"]
     assert "a.stl: index 7 is out of bounds" in shell.output
-    monkeypatch.setattr("warpgrasp.objects.model.mend", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("warpgrasp.objects.model._mended", lambda *_, **__: 1 // 0)
     refuse(Path(meshes[0]), "cannot be mended (ZeroDivisionError")

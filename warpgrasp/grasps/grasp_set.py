@@ -131,7 +131,7 @@ class GraspSet:
             value = getattr(self, name)
             if name in _NAME_COLUMNS:
                 if np.ndim(value) != 1:
-                    raise ValueError(f"{name} must be a list of names (got {value!r:.80})")
+                    raise ValueError(f"{name} must be a list of names (got shape {list(np.shape(value))})")
                 value = tuple(str(item) for item in value)
                 actual: tuple[int, ...] = (len(value),)
             else:

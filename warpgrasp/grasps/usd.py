@@ -33,6 +33,7 @@ from pxr import Gf, Sdf, Tf, Vt
 from warpgrasp.base.atomic_file import OutputError, replace_file
 from warpgrasp.base.json_text import json_mapping
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.grasps.gallery import fingers_of_contacts
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd_assets import LinkPrim, asset_prims, hand_asset, object_asset
@@ -148,9 +149,8 @@ def read_grasp_usd(path: Path | str) -> GraspSet:
         }
         return GraspSet(**shaped, **names, metadata=metadata)
     except Exception as error:  # OpenUSD and damaged values raise whatever they like
-        reason = " ".join(str(error).split())[:200].rstrip(".")
         raise ValueError(
-            f"{path} is not a grasp stage of warpgrasp ({reason}); generate it again."
+            f"{path} is not a grasp stage of warpgrasp ({usd_reason(error)}); generate it again."
         ) from error
 
 

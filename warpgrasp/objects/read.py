@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from warpgrasp.base.memory import is_memory_error, memory_sentence
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats.obj import read_obj
 from warpgrasp.objects.formats.off import read_off
@@ -52,8 +53,7 @@ def read_mesh(path: Path) -> RawMesh:
             raise ObjectError(
                 f"{path}: {memory_sentence(error, 'simplify the mesh, or give the process more')}"
             ) from error
-        lines = f"{type(error).__name__}: {error}".splitlines()
-        reason = lines[0][:200].rstrip(".")
+        reason = f"{type(error).__name__}: {usd_reason(error)}"
         raise ObjectError(f"{path}: cannot be read as {kind} ({reason}); export the mesh again.") from error
     if len(mesh.faces) == 0:
         if len(mesh.vertices):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from warpgrasp.base.atomic_file import scratch_folder
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.hands.authoring.author import write_hand
 from warpgrasp.hands.authoring.description import HandDescription
 from warpgrasp.hands.convert.annotation_file import (
@@ -67,8 +69,9 @@ def convert_hand(
     kept = read_annotation_file(annotation_path) if annotation_path.is_file() and not config.fresh else {}
     tell = progress or (lambda _: None)
     tell("reading the description and its meshes")
-    read = _read_source(source, config, frozenset(kept.get("ignore", ())))
-    hand_source = _prepared(read, config)
+    with _names_file(source):
+        read = read_source(source, config, frozenset(kept.get("ignore", ())))
+        hand_source = _prepared(read, config)
     pieces, piece_reports, notes = convex_pieces(hand_source, tell)
     name = re.sub(r"\W", "_", config.name or output.resolve().name or source.stem)
     base = describe(hand_source, pieces, name=name, density=config.density, notes=notes)
@@ -88,6 +91,32 @@ def convert_hand(
         tell("writing the page for the review")
         write_review(output / "review.html", result, [link.name for link in hand_source.links])
     return result
+
+
+@contextmanager
+def _names_file(path: Path) -> Iterator[None]:
+    """Every refusal is a ``ValueError`` with the name of the file, whatever a reader raises on damaged values."""
+    try:
+        yield
+    except (ImportError, OSError):
+        raise
+    except ValueError as error:
+        if path.name in str(error):
+            raise
+        raise ValueError(f"'{path.name}': {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {usd_reason(error)}"
+        raise ValueError(f"'{path.name}' cannot be read ({reason}); export it again") from error
+
+
+def read_source(path: Path, config: ConvertConfig, ignore: frozenset[str] = frozenset()) -> SourceHand:
+    """Links, joints and shapes of a robot description.
+
+    Raises:
+        ValueError: It cannot be read; the message names the file.
+    """
+    with _names_file(path):
+        return _read_source(path, config, ignore)
 
 
 def _read_source(path: Path, config: ConvertConfig, ignore: frozenset[str]) -> SourceHand:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Sdf, UsdPhysics
 
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION
 from warpgrasp.geometry.shapes import MassProperties, Shape
 from warpgrasp.hands.model import HandModel, JointType, LinkFrame
@@ -48,8 +49,9 @@ def read_hand(path: Path) -> HandModel:
         known = path.name in str(error)
         raise ValueError(str(error) if known else f"hand asset '{path}': {error}") from error
     except Exception as error:  # OpenUSD and damaged values raise whatever they like
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(".")
-        raise ValueError(f"hand asset '{path}' cannot be read ({reason}); export it again") from error
+        raise ValueError(
+            f"hand asset '{path}' cannot be read ({usd_reason(error)}); export it again"
+        ) from error
     return model
 
 

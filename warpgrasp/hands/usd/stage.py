@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Sdf, Usd, UsdGeom, UsdPhysics
 
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.hands.usd import schema
 
 __all__ = [
@@ -91,9 +92,7 @@ def open_hand_stage(path: Path) -> HandStage:
     try:
         stage = Usd.Stage.Open(str(path))
     except Exception as error:  # pxr raises its own Tf.ErrorException, which is no ValueError
-        raise ValueError(
-            f"'{path}' is not a USD file that can be read ({str(error).strip().splitlines()[0]})"
-        ) from error
+        raise ValueError(f"'{path}' is not a USD file that can be read ({usd_reason(error)})") from error
     bodies: dict[Sdf.Path, Body] = {}
     for prim in Usd.PrimRange.Stage(stage, Usd.TraverseInstanceProxies()):
         if (

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pxr import Tf, Usd, UsdGeom, UsdUtils
 
+from warpgrasp.base.usd_error import usd_reason
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats import primitives
 from warpgrasp.objects.formats.usd_selection import TIME, object_root, placed_prims, shape_prims
@@ -35,10 +36,9 @@ def read_usd(path: Path) -> RawMesh:
     try:
         return _read(path)
     except Tf.ErrorException as error:
-        text = str(error)
-        line = re.search(r"\s:\s*'?(.+)$", text, re.MULTILINE)
-        reason = (line.group(1) if line else text.strip())[:160].strip(" '.")
-        raise ObjectError(f"{path}: cannot be opened as USD ({reason}); export the stage again.") from error
+        raise ObjectError(
+            f"{path}: cannot be opened as USD ({usd_reason(error)}); export the stage again."
+        ) from error
     finally:
         quiet.TakeUncoalescedDiagnostics()
         del quiet
