@@ -11,6 +11,7 @@ from warpgrasp.synthesis.energy_closure import MinimumWeight
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import ForceClosure
 from warpgrasp.synthesis.methods.registry import Method
+from warpgrasp.synthesis.optimizer import OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 __all__ = ["METHODS"]
@@ -20,7 +21,13 @@ def _config(term: MinimumWeight, grasp_type: str, contact_count: int) -> Synthes
     energy = EnergyConfig(
         force_closure=ForceClosure(weight=0.0, friction=term.friction), extra={"minimum_weight": term}
     )
-    return SynthesisConfig(energy=energy, grasp_type=grasp_type, contact_count=contact_count)
+    return SynthesisConfig(
+        step_count=7000,
+        energy=energy,
+        optimizer=OptimizerMalaStar(),
+        grasp_type=grasp_type,
+        contact_count=contact_count,
+    )
 
 
 METHODS = {
