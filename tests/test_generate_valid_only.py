@@ -90,6 +90,36 @@ def test_rounds_go_on_for_objects_that_lack_grasps_and_duplicates_count_once(tmp
     assert np.shape(said["displacement"]) == (3, 3)
 
 
+class Stopping(EveryOther):
+    """The same, of the kind that stops at failures."""
+
+    def evaluate(
+        self,
+        scene: Any,
+        targets: Any,
+        *,
+        progress: Callable[[int], None] | None = None,
+        until_failure: bool = False,
+    ) -> Verdict:
+        assert until_failure
+        return super().evaluate(scene, targets)
+
+
+def test_the_best_grasps_are_judged_first_and_no_more_than_are_needed(tmp_path: Path) -> None:
+    box = offset_box(tmp_path, HALF)
+    grasps = millimetres(box, [40 * i for i in range(20)])
+    worst_first = dataclasses.replace(grasps, energy=np.arange(20.0)[::-1])
+    engine = Stopping()
+    (kept,) = judge(engine, 3).valid_grasps(
+        lambda number, models, own: [worst_first], pad_hand(), [box], SynthesisConfig()
+    )
+    assert engine.seen == 8
+    np.testing.assert_allclose(1000.0 * kept.root_position[:, 0], [760.0, 720.0, 680.0], atol=1e-3)
+    said = kept.metadata["valid_only"]
+    assert said["lost"] == {"not needed": 12}
+    assert "8 hold (100 %); not kept: 12 not needed" in said["sentence"]
+
+
 def test_the_budget_ends_the_rounds_and_an_object_without_valid_grasps_says_why(tmp_path: Path) -> None:
     box = offset_box(tmp_path, HALF)
     calls = []

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from warpgrasp.base.json_text import to_json
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.config import EvaluationConfig
 from warpgrasp.eval.engines.mujoco_scene import Scene, build_scene
-from warpgrasp.eval.engines.registry import Engine, first_failures, load_engine
+from warpgrasp.eval.engines.registry import Engine, first_failures, load_engine, stops_at_failures
 from warpgrasp.eval.metrics.diversity import unique_grasps
 from warpgrasp.eval.protocol.conditions import protocol_sentence, squeeze_sentence
 from warpgrasp.eval.protocol.protocols import find_protocol
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Judge", "round_seed"]
 
 _STOPPED = "stopped_at_step"  # entry of the metadata of a synthesis that was asked to end
+_NOT_JUDGED = "not needed"
+_AT_ONCE = 8  # grasps; whatever the number of threads, so that results do not depend on it
 _SEED_STRIDE = (
     0x61C8864680B583EB  # odd and large: the rounds of a run never meet those of a run with a near seed
 )
@@ -69,6 +72,31 @@ class _Found:
         self.stopped = {_STOPPED: grasps.metadata.get(_STOPPED, 0)}
         self.empty = self.empty if self.empty is not None else grasps.select(np.zeros(0, dtype=np.int64))
 
+    def begin_round(self, grasps: GraspSet, refused: NDArray[np.int32]) -> None:
+        """Count a round, and the statuses of its grasps that are not judged."""
+        if self.empty is None:
+            self.empty = grasps.select(np.zeros(0, dtype=np.int64))
+        self.rounds += 1
+        self.made += len(grasps)
+        self.lost.update(_words(GraspStatus(int(status)).name) for status in refused)
+
+    def add(self, grasps: GraspSet, verdict: Verdict) -> None:
+        """Keep those of some grasps, best first, that are valid and unlike what there is, and count the others."""
+        held = verdict.success_all
+        self.held += int(held.sum())
+        self.lost.update(_words(FailureReason(int(reason)).name) for reason in verdict.reason[~held])
+        index = np.flatnonzero(held)
+        known = [part for part, _ in self.kept]
+        columns = [
+            np.concatenate([getattr(part, name) for part in (*known, grasps.select(index))])
+            for name in ("root_position", "root_quaternion", "joint_position")
+        ]
+        first = unique_grasps(*columns) - len(self)
+        index = index[first[first >= 0]]
+        if len(index):
+            own = {item.name: getattr(verdict, item.name)[index] for item in dataclasses.fields(Verdict)}
+            self.kept.append((grasps.select(index), Verdict(**own)))
+
     def __len__(self) -> int:
         """Number of valid, different grasps."""
         return sum(len(part) for part, _ in self.kept)
@@ -80,7 +108,7 @@ class _Found:
         others = ", ".join(f"{number} {name}" for name, number in lost.most_common())
         return (
             f"{self.model.name}: {count} of {wanted} valid grasps from {self.made} in {self.rounds} round{plural}; "
-            f"{self.held} hold ({100.0 * self.held / max(self.made, 1):.0f} %)"
+            f"{self.held} hold ({100.0 * self.held / max(self.made - self.lost[_NOT_JUDGED], 1):.0f} %)"
             + (f"; not kept: {others}" if others else "")
         )
 
@@ -167,27 +195,40 @@ class Judge:
                 break
             with clock.stage("judging"):
                 for entry, grasps in zip(lacking, sets, strict=True):
-                    _add_round(entry, grasps, self._verdict(entry, hand, grasps))
+                    self._judge_round(entry, hand, grasps)
         return [self._finished(entry, hand) for entry in found]
 
+    def _judge_round(self, entry: _Found, hand: HandModel, grasps: GraspSet) -> None:
+        """Keep what is valid and unlike what there is, and count the rest.
+
+        Grasps whose status is not OK are not simulated. The others are judged best first; an engine that stops at failures
+        gains nothing from many at once, and judges no more of them once there are enough.
+        """
+        ok = grasps.status == GraspStatus.OK
+        entry.begin_round(grasps, grasps.status[~ok])
+        order = grasps.order()
+        index = order[ok[order]]
+        together = _AT_ONCE if stops_at_failures(self.engine) else max(len(index), 1)
+        for start in range(0, len(index), together):
+            if len(entry) >= self.count:
+                entry.lost[_NOT_JUDGED] += len(index) - start
+                break
+            part = grasps.select(index[start : start + together])
+            entry.add(part, self._verdict(entry, hand, part))
+
     def _verdict(self, entry: _Found, hand: HandModel, grasps: GraspSet) -> Verdict:
-        """Verdict of every grasp; those whose status is not OK are not simulated."""
-        verdict = Verdict.invalid(len(grasps), len(self.config.protocol.trials))
-        index = np.flatnonzero(grasps.status == GraspStatus.OK)
-        if not len(index):
-            return verdict
         if entry.scene is None:
             pieces = convex_pieces(entry.model, self.config.pieces)
             entry.scene = build_scene(hand, entry.model, pieces, self.config.protocol)
         targets = hand_targets(
             hand,
-            grasps.select(index),
+            grasps,
             stiffness=entry.scene.drives.stiffness,
             rule=self.config.squeeze,
             squeeze_effort=self.config.squeeze_effort,
             effort=entry.scene.drives.effort,
         )
-        return first_failures(self.engine, entry.scene, targets).scatter(index, verdict)
+        return first_failures(self.engine, entry.scene, targets)
 
     def _finished(self, entry: _Found, hand: HandModel) -> GraspSet:
         """The grasps of all rounds with what was said about them, at most as many as wanted."""
@@ -223,27 +264,6 @@ def round_seed(seed: int, number: int) -> int:
     return (seed + number * _SEED_STRIDE) % 2**63
 
 
-def _add_round(entry: _Found, grasps: GraspSet, verdict: Verdict) -> None:
-    """Count what a round gave and keep what is valid and unlike what there is."""
-    if entry.empty is None:
-        entry.empty = grasps.select(np.zeros(0, dtype=np.int64))
-    ok = grasps.status == GraspStatus.OK
-    held = ok & verdict.success_all
-    entry.rounds += 1
-    entry.made += len(grasps)
-    entry.held += int(held.sum())
-    names = [GraspStatus(int(status)).name for status in grasps.status[~ok]]
-    names += [FailureReason(int(reason)).name for reason in verdict.reason[ok & ~held]]
-    entry.lost.update(name.lower().replace("_", " ") for name in names)
-    order = grasps.order()
-    index = order[held[order]]
-    known = [part for part, _ in entry.kept]
-    columns = [
-        np.concatenate([getattr(part, name) for part in (*known, grasps.select(index))])
-        for name in ("root_position", "root_quaternion", "joint_position")
-    ]
-    first = unique_grasps(*columns) - len(entry)
-    index = index[first[first >= 0]]
-    if len(index):
-        own = {item.name: getattr(verdict, item.name)[index] for item in dataclasses.fields(Verdict)}
-        entry.kept.append((grasps.select(index), Verdict(**own)))
+def _words(name: str) -> str:
+    """A status or a reason as the tables write it."""
+    return name.lower().replace("_", " ")

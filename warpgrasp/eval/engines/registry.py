@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from warpgrasp.eval.protocol.squeeze_rules import HandTargets
     from warpgrasp.eval.protocol.verdict import Verdict
 
-__all__ = ["ENGINES", "Engine", "automatic_engine", "first_failures", "load_engine"]
+__all__ = ["ENGINES", "Engine", "automatic_engine", "first_failures", "load_engine", "stops_at_failures"]
 
 
 class Engine(Protocol):
@@ -40,9 +40,14 @@ class Engine(Protocol):
         ...
 
 
+def stops_at_failures(engine: Engine) -> bool:
+    """Whether an engine can stop at the first failure of a grasp, and so judges one grasp as cheaply as one of many."""
+    return "until_failure" in inspect.signature(engine.evaluate).parameters
+
+
 def first_failures(engine: Engine, scene: Scene, targets: HandTargets) -> Verdict:
     """Verdict of every grasp, simulated no further than its first failure where the engine can stop there."""
-    if "until_failure" in inspect.signature(engine.evaluate).parameters:
+    if stops_at_failures(engine):
         stopping: Any = engine
         verdict: Verdict = stopping.evaluate(scene, targets, until_failure=True)
         return verdict
