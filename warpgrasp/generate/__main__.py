@@ -168,6 +168,8 @@ class _Run:
 
     def _all_batches(self) -> None:
         for entry in self.entries:
+            if self._side_by_side and self._side_by_side.is_stopping:
+                return
             self._take(entry)
             if self._pending and self._batch_is_full():
                 self._flush()

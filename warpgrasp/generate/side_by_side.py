@@ -46,6 +46,11 @@ class SideBySide:
         self._stopping = False
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the command was asked to end: nothing new is started."""
+        return self._stopping
+
+    @property
     def models(self) -> list[ObjectModel]:
         """Objects in work, and those that wait for another try."""
         return [model for job in self._pool.jobs for model in job.models] + self._again
