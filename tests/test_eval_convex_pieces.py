@@ -15,6 +15,7 @@ from scipy.integrate import trapezoid
 from warpgrasp.objects import ObjectError, ObjectModel, decomposition, load_object
 from warpgrasp.objects import convex_pieces as pieces_module
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
+from warpgrasp.objects.decomposition import DecompositionError
 
 
 def test_convex_object_is_one_piece_and_needs_no_decomposition(
@@ -115,3 +116,31 @@ def test_a_decomposition_that_crashes_or_hangs_is_one_sentence(
     monkeypatch.setattr(decomposition, "_CHILD", child)
     with pytest.raises(ObjectError, match=rf"iron\.stl: cannot be decomposed .*{reason}"):
         decomposition.decompose(angle_iron(tmp_path), ConvexPieceConfig(), time_limit=1.0)
+
+
+def test_a_crash_is_remembered_and_a_lack_of_memory_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "iron.stl"
+    trimesh.util.concatenate(
+        [trimesh.creation.box((0.1, 0.02, 0.02)), trimesh.creation.box((0.02, 0.1, 0.02))]
+    ).export(path)
+    model, tries = load_object(path), []
+
+    def fail(reason: str) -> None:
+        def decompose(model: Any, config: Any) -> None:
+            tries.append(reason)
+            raise DecompositionError(model, reason)
+
+        monkeypatch.setattr(pieces_module, "_decompose", decompose)
+
+    for reason in (
+        "ran out of memory",
+        "was stopped after 300 s",
+        "crashed with SIGSEGV",
+        "crashed with SIGSEGV",
+    ):
+        fail(reason)
+        with pytest.raises(ObjectError, match=reason.split(" after")[0]):
+            convex_pieces(model, folder=tmp_path / "cache")
+    assert tries == ["ran out of memory", "was stopped after 300 s", "crashed with SIGSEGV"]

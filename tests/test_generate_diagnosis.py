@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.generate.diagnosis import diagnosis
 
 
@@ -25,3 +28,10 @@ def test_a_size_out_of_reach_comes_first() -> None:
         "box", {"HAND_INSIDE_OBJECT": 3}, step_count=20, size="is 8 mm large. Pass --target-size."
     )
     assert sentence.endswith("Its size: it is 8 mm large. Pass --target-size.")
+
+
+@pytest.mark.parametrize("status", [status for status in GraspStatus if status != GraspStatus.OK])
+def test_every_status_has_a_stage_and_a_remedy(status: GraspStatus) -> None:
+    sentence = diagnosis("mug", {status.name: 2}, step_count=7000)
+    assert sentence.startswith("mug: no grasp is usable: 2 of 2 ")
+    assert "see the statuses above" not in sentence

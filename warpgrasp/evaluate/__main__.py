@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.atomic_file import OutputError, folder_lock
 from warpgrasp.base.command import end_of, run_command
-from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.warp_messages import quiet_warp
@@ -43,7 +42,7 @@ from warpgrasp.eval.results.filtered import filtered_folder, write_filtered
 from warpgrasp.eval.results.overview import Overview, bad_sentences, stored_comparison
 from warpgrasp.eval.results.places import Places, StoredResult, check_places
 from warpgrasp.eval.results.rows import row_labels
-from warpgrasp.evaluate.diagnosis import diagnosis
+from warpgrasp.evaluate.diagnosis import diagnosis, reason_of
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
 from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
@@ -144,15 +143,6 @@ def main(arguments: Sequence[str] | None = None, *, report: EvaluationReport | N
     return 1 if run.failures or run.bad_grasps else 0
 
 
-def _reason(error: Exception) -> str:
-    """Why a file could not be evaluated, as a sentence."""
-    if is_memory_error(error):
-        return memory_sentence(
-            error, "pass fewer --workers, evaluate fewer grasps at once, or give the process more"
-        )
-    return str(error) or type(error).__name__
-
-
 class _Run:
     """One command: its files, and what became of each."""
 
@@ -207,7 +197,13 @@ class _Run:
                 except ImportError:
                     raise  # a package is missing for all files alike
                 except Exception as error:  # whatever it is, the other files finish
-                    self._fail(path, _reason(error))
+                    self._fail(path, reason_of(error))
+        gone = [stored.path for stored in self.finished if not stored.path.is_file()]
+        if gone:
+            raise OutputError(
+                f"{gone[0].parent} was deleted or moved while the command ran, {len(gone)} results are gone; the same command "
+                "computes them again."
+            )
         overviews = self._write_tables()
         rows = [row for stored in self.finished for row in stored.rows(self.forces)]
         self.report.table(rows)
@@ -349,11 +345,12 @@ class _Run:
                 for name, sentence in self.failures.items()
                 if whole or self.places.folder(Path(name)) == folder
             }
-            overview = Overview.of(folder, members, self.config, self.engine.name, failures)
-            if self.second is not None:
-                beside = [self.second_places.beside(member) for member in members]
-                overview = overview.compared(self.second.name, beside)
-            overview.write()
+            with folder_lock(folder):  # who writes last has seen what all others have stored
+                overview = Overview.of(folder, members, self.config, self.engine.name, failures)
+                if self.second is not None:
+                    beside = [self.second_places.beside(member) for member in members]
+                    overview = overview.compared(self.second.name, beside)
+                overview.write()
             overviews.append(overview)
         if self.second is not None:
             for folder, members in self.second_places.summaries().items():

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from warpgrasp.base.memory import is_memory_error, memory_sentence
 from warpgrasp.eval.protocol.verdict import FailureReason
 from warpgrasp.eval.results.columns import failure_count
 
-__all__ = ["diagnosis"]
+__all__ = ["diagnosis", "reason_of"]
 
 _STAGES = {
     FailureReason.INVALID: ("have numbers that are not finite", "generate them again"),
@@ -59,3 +60,12 @@ def diagnosis(label: str, row: Mapping[str, Any], *, ok: int | None = None, size
     if ok == 0:
         return f"{head}; no grasp of the file has status OK, so see what generate said of it first."
     return f"{head}; {_STAGES[lost[0][0]][1]}."
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be evaluated, as a sentence."""
+    if is_memory_error(error):
+        return memory_sentence(
+            error, "pass fewer --workers, evaluate fewer grasps at once, or give the process more"
+        )
+    return str(error) or type(error).__name__

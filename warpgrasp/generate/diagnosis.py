@@ -16,6 +16,9 @@ _STAGES = {
         "end with the hand inside the object",
         "pass more --steps, or --target-size",
     ),
+    GraspStatus.HAND_BEHIND_WALL: ("reach behind the wall", "pass more --steps, or a lower wall"),
+    GraspStatus.NOT_TOUCHING: ("do not touch with enough fingers", "pass more --steps, or --target-size"),
+    GraspStatus.NOT_CLOSED: ("touch but are not force-closed", "pass more --steps or --contacts"),
     GraspStatus.PREGRASP_NOT_CLEAR: (
         "have a pregrasp that is blocked",
         "pass more --steps, or --target-size",

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from warpgrasp.base.atomic_file import OutputError, write_bytes
+from warpgrasp.base.atomic_file import OutputError, write_bytes, write_text
 from warpgrasp.base.extras import install_extra
 from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.objects.cache import cache_root
-from warpgrasp.objects.decomposition import ConvexPieceConfig, decompose
+from warpgrasp.objects.decomposition import ConvexPieceConfig, DecompositionError, decompose
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -64,7 +64,16 @@ def convex_pieces(
     cached = _read(path)
     if cached is not None:
         return cached
-    pieces = _decompose(model, config)
+    failed = path.with_suffix(".failed")
+    with suppress(OSError, UnicodeDecodeError):
+        raise DecompositionError(model, f"{failed.read_text(encoding='utf-8')[:200]} before, see {failed}")
+    try:
+        pieces = _decompose(model, config)
+    except DecompositionError as error:
+        if error.lasts:
+            with suppress(OutputError):  # tried again next time
+                write_text(failed, error.reason)
+        raise
     with suppress(OutputError):  # slower next time, not wrong
         _write(path, pieces)
     return pieces

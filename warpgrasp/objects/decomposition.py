@@ -22,7 +22,7 @@ from warpgrasp.objects.remesh import remesh_solid
 if TYPE_CHECKING:
     from warpgrasp.objects.model import ObjectModel
 
-__all__ = ["CPU_LIMIT", "MEMORY_LIMIT", "TIME_LIMIT", "ConvexPieceConfig", "decompose"]
+__all__ = ["CPU_LIMIT", "MEMORY_LIMIT", "TIME_LIMIT", "ConvexPieceConfig", "DecompositionError", "decompose"]
 
 CPU_LIMIT = 300
 """Seconds of processor time, of all threads together; ordinary objects take a few, the slowest of the examples a minute."""
@@ -51,6 +51,26 @@ class ConvexPieceConfig:
         count = NumberRange(lower=1.0)
         vertices = NumberRange(lower=4.0)
         check_numbers(self, "pieces", threshold=threshold, piece_limit=count, vertex_limit=vertices)
+
+
+class DecompositionError(ObjectError):
+    """CoACD crashed or was stopped.
+
+    Args:
+        model: The object.
+        reason: What CoACD did, such as ``crashed with SIGSEGV``.
+    """
+
+    def __init__(self, model: ObjectModel, reason: str) -> None:
+        super().__init__(
+            f"{model.path}: cannot be decomposed into convex pieces (CoACD {reason}); repair or simplify the mesh."
+        )
+        self.reason = reason
+
+    @property
+    def lasts(self) -> bool:
+        """Whether another try would end the same way: it does not hang on the memory or the time that are left."""
+        return "memory" not in self.reason and "seconds" not in self.reason and not self.reason.endswith(" s")
 
 
 def decompose(
@@ -85,9 +105,7 @@ def decompose(
             if not reason:
                 with np.load(folder / "parts.npz") as parts:
                     return [np.asarray(parts[f"vertices_{i}"], np.float64) for i in range(len(parts.files))]
-    raise ObjectError(
-        f"{model.path}: cannot be decomposed into convex pieces (CoACD {reason}); repair or simplify the mesh."
-    )
+    raise DecompositionError(model, reason)
 
 
 def _surfaces(model: ObjectModel) -> Iterator[tuple[NDArray[np.float64], NDArray[Any], bool]]:

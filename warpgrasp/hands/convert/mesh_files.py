@@ -8,15 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from numpy.typing import NDArray
 
 from warpgrasp.base.extras import install_extra
 from warpgrasp.geometry.rotations import rotate
 from warpgrasp.geometry.shapes import TriMesh, box_shape, capsule_shape
 from warpgrasp.hands.convert.source import SourceGeometry
+from warpgrasp.objects.read import read_mesh as read_raw_mesh
 
 __all__ = ["MESH_SUFFIXES", "box_piece", "capsule_piece", "cylinder_piece", "find_mesh", "read_mesh"]
 
 MESH_SUFFIXES = (".obj", ".stl", ".dae", ".glb", ".gltf", ".ply")
+_OWN_READERS = (
+    ".obj",
+    ".stl",
+    ".ply",
+)  # without a unit or an up axis that a robot description would have to interpret
 _CYLINDER_SIDES = 48
 _FIND = re.compile(r"^\$\(find ([^)\s]+)\)/*")
 
@@ -63,6 +70,12 @@ def read_mesh(path: Path, owner: str) -> TriMesh:
 
 @lru_cache(maxsize=128)
 def _read(path: Path, modified: int, owner: str) -> TriMesh:
+    if path.suffix.lower() in _OWN_READERS:
+        try:
+            raw = read_raw_mesh(path)
+        except ValueError as error:
+            raise ValueError(f"mesh of {owner}: {error}") from error
+        return _checked(raw.vertices, raw.faces.astype(np.int32), path, owner)
     try:
         loaded = trimesh.load_mesh(path, process=False, skip_materials=True)
     except ImportError as error:
@@ -76,6 +89,10 @@ def _read(path: Path, modified: int, owner: str) -> TriMesh:
     scene = loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
     vertices = np.asarray(getattr(scene, "vertices", np.zeros((0, 3))), dtype=np.float64)
     faces = np.asarray(getattr(scene, "faces", np.zeros((0, 3))), dtype=np.int32)
+    return _checked(vertices, faces, path, owner)
+
+
+def _checked(vertices: FloatArray, faces: NDArray[np.int32], path: Path, owner: str) -> TriMesh:
     if len(faces) == 0 or not np.isfinite(vertices).all():
         raise ValueError(f"mesh file '{path}' of {owner} has no triangles; export it again")
     return TriMesh(vertices, faces)
