@@ -1,9 +1,9 @@
 """Evolution of one object's grasps in simulation (Zurbrügg et al. 2026, DexEvolve), at a budget of simulated grasps.
 
 A child settles on the object by a few least-squares steps and presses with balanced forces; or, as published, it is closed by
-the joint motion that brings its contacts along the inward normals. It is simulated no further than its first failure. Its fitness is the share of the protocol's trials that it
-survives, less how far its contacts are from the object and how deep it starts. Children come in small batches: as soon as one
-is judged, the archive has changed, and there are no generations.
+the joint motion that brings its contacts along the inward normals. It is simulated no further than its first failure. Its
+fitness is the share of the protocol's trials that it survives, less how far its contacts are from the object and how deep it
+starts. Children come in small batches: as soon as one is judged, the archive has changed, and there are no generations.
 """
 
 from __future__ import annotations
