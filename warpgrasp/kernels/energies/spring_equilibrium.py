@@ -96,6 +96,126 @@ def _rotation(moment: wp.mat33d) -> wp.mat33d:
     return u * side * wp.transpose(v)
 
 
+@wp.struct
+class _Rest:
+    """Where the object comes to rest."""
+
+    rotation: wp.mat33d
+    x_mean: wp.vec3d
+    y_mean: wp.vec3d
+    total: wp.float64  #: of the stiffnesses
+
+
+@wp.struct
+class _Tip:
+    """What one spring adds to the energy, and the derivatives."""
+
+    value: wp.float64
+    pull: wp.vec3d  #: by X
+    torque: wp.vec3d  #: by a turn of the object
+    direct: wp.vec3d  #: by x, the rest pose fixed
+    target_slope: wp.vec3d  #: by y, the rest pose fixed
+    stiffness_slope: wp.float64  #: by k, the rest pose fixed
+    margin: wp.float64
+
+
+@wp.func
+def _rest(
+    contacts: TipContacts, springs: Springs, weights: SpringWeights, center: wp.vec3d, grasp: int
+) -> _Rest:
+    """Centroids and rotation; gravity pulls at the centre of mass."""
+    result = _Rest()
+    result.total = weights.gravity_stiffness
+    result.x_mean = result.total * center
+    result.y_mean = result.total * (center + weights.gravity)
+    for i in range(springs.target.shape[1]):
+        k = wp.float64(springs.stiffness[grasp, i])
+        result.total += k
+        result.x_mean += k * wp.vec3d(contacts.center[grasp, i])
+        result.y_mean += k * wp.vec3d(springs.target[grasp, i])
+    result.x_mean = result.x_mean / result.total
+    result.y_mean = result.y_mean / result.total
+    moment = weights.gravity_stiffness * wp.outer(
+        center + weights.gravity - result.y_mean, center - result.x_mean
+    )
+    for i in range(springs.target.shape[1]):
+        k = wp.float64(springs.stiffness[grasp, i])
+        b = wp.vec3d(springs.target[grasp, i]) - result.y_mean
+        moment += k * wp.outer(b, wp.vec3d(contacts.center[grasp, i]) - result.x_mean)
+    result.rotation = _rotation(moment)
+    return result
+
+
+@wp.func
+def _spring(
+    weights: SpringWeights,
+    rest: _Rest,
+    number: wp.float64,
+    x: wp.vec3d,
+    y: wp.vec3d,
+    normal: wp.vec3d,
+    k: wp.float64,
+) -> _Tip:
+    """Reward at rest and before, force, stiffness and motion of one spring."""
+    result = _Tip()
+    place = rest.y_mean + rest.rotation * (x - rest.x_mean)
+    turned = rest.rotation * normal
+    way = place - y
+    length = wp.sqrt(wp.dot(way, way) + _SMALL)
+    a = wp.dot(way, turned) / length
+    reward, slope = _reward(weights, a)
+    result.margin = a - weights.cosine
+    result.value = weights.stiffness * k - weights.reward * reward
+    result.pull = (-weights.reward * slope / length) * (turned - (a / length) * way)
+    result.torque = wp.cross(turned, (-weights.reward * slope / length) * way)
+    result.stiffness_slope = weights.stiffness
+    if k * length < weights.largest_force:
+        result.value -= weights.force / number * k * length
+        result.pull -= (weights.force / number * k / length) * way
+        result.stiffness_slope -= weights.force / number * length
+    else:
+        result.value -= weights.force / number * weights.largest_force
+    result.target_slope = -result.pull  # both depend on X - y
+    moved = place - x
+    far = wp.sqrt(wp.dot(moved, moved) + _SMALL)
+    result.value += weights.motion / number * far
+    push = (weights.motion / number / far) * moved
+    result.pull += push
+    still = x - y
+    span = wp.sqrt(wp.dot(still, still) + _SMALL)
+    cosine = wp.dot(still, normal) / span
+    reward, slope = _reward(weights, cosine)
+    result.value -= wp.float64(0.5) * weights.reward * reward
+    change = (wp.float64(-0.5) * weights.reward * slope / span) * (normal - (cosine / span) * still)
+    result.direct = change - push
+    result.target_slope -= change
+    result.torque += wp.cross(place - rest.y_mean, result.pull)
+    return result
+
+
+@wp.func
+def _turn_adjoint(
+    contacts: TipContacts,
+    springs: Springs,
+    weights: SpringWeights,
+    rest: _Rest,
+    center: wp.vec3d,
+    torque: wp.vec3d,
+    grasp: int,
+) -> wp.vec3d:
+    """``-M^-T G`` of the balance of torques."""
+    one = wp.identity(n=3, dtype=wp.float64)
+    arm = rest.rotation * (center - rest.x_mean)
+    lever = center + weights.gravity - rest.y_mean
+    system = weights.gravity_stiffness * (wp.outer(arm, lever) - wp.dot(arm, lever) * one)
+    for i in range(springs.target.shape[1]):
+        k = wp.float64(springs.stiffness[grasp, i])
+        c = rest.rotation * (wp.vec3d(contacts.center[grasp, i]) - rest.x_mean)
+        b = wp.vec3d(springs.target[grasp, i]) - rest.y_mean
+        system += k * (wp.outer(c, b) - wp.dot(c, b) * one)
+    return -(wp.inverse(wp.transpose(system)) * torque)
+
+
 @wp.kernel
 def spring_equilibrium_kernel(
     tips: Fingertips,
@@ -113,111 +233,43 @@ def spring_equilibrium_kernel(
     grasp = wp.tid()
     obj = objects.index[grasp]
     count = tips.link.shape[0]
-    number = wp.float64(count)
     zero = wp.vec3(0.0, 0.0, 0.0)
-    # centroids and rotation; gravity pulls at the centre of mass
     center = wp.vec3d(objects.center_of_mass[obj])
-    total = weights.gravity_stiffness
-    x_mean = total * center
-    y_mean = total * (center + weights.gravity)
-    for i in range(count):
-        k = wp.float64(springs.stiffness[grasp, i])
-        total += k
-        x_mean += k * wp.vec3d(contacts.center[grasp, i])
-        y_mean += k * wp.vec3d(springs.target[grasp, i])
-    x_mean = x_mean / total
-    y_mean = y_mean / total
-    moment = weights.gravity_stiffness * wp.outer(center + weights.gravity - y_mean, center - x_mean)
-    for i in range(count):
-        k = wp.float64(springs.stiffness[grasp, i])
-        moment += k * wp.outer(
-            wp.vec3d(springs.target[grasp, i]) - y_mean, wp.vec3d(contacts.center[grasp, i]) - x_mean
-        )
-    rotation = _rotation(moment)
-    # value, and derivatives by X, R n, and what enters directly
+    rest = _rest(contacts, springs, weights, center, grasp)
     value = wp.float64(0.0)
     torque = wp.vec3d()
     pull_sum = wp.vec3d()
     least = wp.float64(2.0)
     for i in range(count):
-        x = wp.vec3d(contacts.center[grasp, i])
-        y = wp.vec3d(springs.target[grasp, i])
+        x = contacts.center[grasp, i]
         normal = wp.vec3d(contacts.normal[grasp, i])
         k = wp.float64(springs.stiffness[grasp, i])
-        rest = y_mean + rotation * (x - x_mean)
-        turned = rotation * normal
-        way = rest - y
-        length = wp.sqrt(wp.dot(way, way) + _SMALL)
-        a = wp.dot(way, turned) / length
-        reward, slope = _reward(weights, a)
-        least = wp.min(least, a - weights.cosine)
-        value -= weights.reward * reward
-        pull = (-weights.reward * slope / length) * (turned - (a / length) * way)
-        torque += wp.cross(turned, (-weights.reward * slope / length) * way)
-        stiffness_slope = weights.stiffness
-        value += weights.stiffness * k
-        if k * length < weights.largest_force:
-            value -= weights.force / number * k * length
-            pull -= (weights.force / number * k / length) * way
-            stiffness_slope -= weights.force / number * length
-        else:
-            value -= weights.force / number * weights.largest_force
-        target_slope = -pull  # both depend on X - y
-        # how far the object moves
-        moved = rest - x
-        far = wp.sqrt(wp.dot(moved, moved) + _SMALL)
-        value += weights.motion / number * far
-        push = (weights.motion / number / far) * moved
-        pull += push
-        direct = -push
-        # before it moves
-        still = x - y
-        span = wp.sqrt(wp.dot(still, still) + _SMALL)
-        cosine = wp.dot(still, normal) / span
-        reward, slope = _reward(weights, cosine)
-        value -= wp.float64(0.5) * weights.reward * reward
-        change = (wp.float64(-0.5) * weights.reward * slope / span) * (normal - (cosine / span) * still)
-        direct += change
-        target_slope -= change
-        # distances of target and tip
+        y = wp.vec3d(springs.target[grasp, i])
+        tip = _spring(weights, rest, wp.float64(count), wp.vec3d(x), y, normal, k)
         inside = query_closest_feature(meshes, obj, springs.target[grasp, i], UNBOUNDED)
-        value += weights.target * wp.float64(inside.distance)
-        target_slope += weights.target * wp.vec3d(inside.normal)
         gap = wp.float64(contacts.distance[grasp, i])
         smooth = wp.sqrt(gap * gap + _SMALL)
-        value += weights.distance * smooth
-        direct += (weights.distance * gap / smooth) * normal
-        torque += wp.cross(rest - y_mean, pull)
-        pull_sum += pull
-        springs.pull[grasp, i] = pull
-        springs.target_slope[grasp, i] = wp.vec3(target_slope)
-        springs.stiffness_slope[grasp, i] = wp.float32(stiffness_slope)
-        force = weight * wp.vec3(direct)
-        add_point_force(link_wrench, grasp, tips.link[i], contacts.center[grasp, i], force, zero)
+        value += tip.value + weights.target * wp.float64(inside.distance) + weights.distance * smooth
+        torque += tip.torque
+        pull_sum += tip.pull
+        least = wp.min(least, tip.margin)
+        springs.pull[grasp, i] = tip.pull
+        springs.target_slope[grasp, i] = wp.vec3(tip.target_slope + weights.target * wp.vec3d(inside.normal))
+        springs.stiffness_slope[grasp, i] = wp.float32(tip.stiffness_slope)
+        direct = tip.direct + (weights.distance * gap / smooth) * normal
+        add_point_force(link_wrench, grasp, tips.link[i], x, weight * wp.vec3(direct), zero)
     energy[grasp] = wp.float32(value)
     springs.margin[grasp] = wp.float32(least)
-    # through the rest pose
-    arm = rotation * (center - x_mean)
-    lever = center + weights.gravity - y_mean
-    system = weights.gravity_stiffness * (
-        wp.outer(arm, lever) - wp.dot(arm, lever) * wp.identity(n=3, dtype=wp.float64)
-    )
+    turn = _turn_adjoint(contacts, springs, weights, rest, center, torque, grasp)
     for i in range(count):
+        x = contacts.center[grasp, i]
         k = wp.float64(springs.stiffness[grasp, i])
-        c = rotation * (wp.vec3d(contacts.center[grasp, i]) - x_mean)
-        b = wp.vec3d(springs.target[grasp, i]) - y_mean
-        system += k * (wp.outer(c, b) - wp.dot(c, b) * wp.identity(n=3, dtype=wp.float64))
-    turn = -(wp.inverse(wp.transpose(system)) * torque)
-    back = wp.transpose(rotation)
-    for i in range(count):
-        k = wp.float64(springs.stiffness[grasp, i])
-        c = rotation * (wp.vec3d(contacts.center[grasp, i]) - x_mean)
-        b = wp.vec3d(springs.target[grasp, i]) - y_mean
-        tip_slope = back * (springs.pull[grasp, i] - (k / total) * pull_sum + k * wp.cross(b, turn))
-        target_change = (k / total) * pull_sum + k * wp.cross(turn, c)
-        stiffness_change = wp.dot(pull_sum, b - c) / total + wp.dot(turn, wp.cross(c, b))
+        c = rest.rotation * (wp.vec3d(x) - rest.x_mean)
+        b = wp.vec3d(springs.target[grasp, i]) - rest.y_mean
+        slope = springs.pull[grasp, i] - (k / rest.total) * pull_sum + k * wp.cross(b, turn)
+        target_change = (k / rest.total) * pull_sum + k * wp.cross(turn, c)
+        change = wp.dot(pull_sum, b - c) / rest.total + wp.dot(turn, wp.cross(c, b))
         springs.target_slope[grasp, i] = springs.target_slope[grasp, i] + wp.vec3(target_change)
-        springs.stiffness_slope[grasp, i] = springs.stiffness_slope[grasp, i] + wp.float32(stiffness_change)
-        add_point_force(
-            link_wrench, grasp, tips.link[i], contacts.center[grasp, i], weight * wp.vec3(tip_slope), zero
-        )
+        springs.stiffness_slope[grasp, i] = springs.stiffness_slope[grasp, i] + wp.float32(change)
+        force = weight * wp.vec3(wp.transpose(rest.rotation) * slope)
+        add_point_force(link_wrench, grasp, tips.link[i], x, force, zero)
