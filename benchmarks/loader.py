@@ -33,6 +33,7 @@ def rate(batches: Iterable[dict[str, torch.Tensor]], limit: int = 100_000) -> fl
 
 
 def main() -> None:
+    """Make the data set where it is missing, and print the rates."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "loader_data")
     torch.set_num_threads(1)
     if not folder.exists():
