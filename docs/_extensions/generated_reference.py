@@ -32,7 +32,11 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("synthesis",),
         "Problem, energy terms, optimisers, seeds and controller targets.",
     ),
-    "eval": ("Evaluation", ("eval", "refine"), "Protocols, engines, metrics, results, the report; refinement by evolution."),
+    "eval": (
+        "Evaluation",
+        ("eval", "refine"),
+        "Protocols, engines, metrics, results, the report; refinement by evolution.",
+    ),
     "dataset": ("Data sets", ("dataset",), "Plans, work items, workers, views, curation."),
     "isaaclab": ("Isaac Lab", ("eval.isaaclab",), "Environments and what they are made of."),
     "kernels": (
