@@ -116,11 +116,11 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--grasp-type", "hook"], "must be one of power"),
         (
             ["--energy", "magic"],
-            "--energy must be one of graspqp, dexgraspnet, ",
+            "--energy must be one of graspqp, ",
         ),
         (["--energy", "graspqp", "--energy", "gendexgrasp"], "--energy takes one method"),
         (["--optimizer", "adam"], "--optimizer must be one of mala-fast, mala-star, mala, graspqp, "),
-        (["--method", "magic"], "--method must be one of graspqp, dexgraspnet, "),
+        (["--method", "magic"], "--method must be one of graspqp, "),
         (["--contacts", "0"], "--contacts must be in [1, "),
         (["--contacts", "9999"], "(got 9999)"),
         (["--grasps", "0"], "--grasps must be at least 1 (got 0)"),
