@@ -74,7 +74,9 @@ class CaseResult:
             or not np.isfinite(force).all()
             or (force < 0.0).any()
         ):
-            raise ValueError(f"force must be a list of finite numbers that are not negative (got {force})")
+            raise ValueError(
+                f"force must be a list of finite numbers that are not negative (got {force.tolist()!r:.80})"
+            )
         missing = [name for name in _FORCE_COLUMNS if name not in self.columns]
         if missing:
             raise ValueError(f"column {missing[0]!r} is missing")
