@@ -6,8 +6,8 @@ derivative of the force closure. Here the normal is interpolated between the cor
     n = m / |m|,   m = sum_i lambda_i n_i,        J = dn/dp = (I - n n^T) A / |m|,   A = sum_i n_i (x) grad lambda_i,
 
 lambda the barycentric weights of the closest point. Away from the surface the closest point moves less than the contact
-by about 1 + ``|d|`` times the curvature, so that J is divided by ``1 + |d| |J|``; it also keeps sharp curvature in bounds. Corners
-on a crease keep the normals of their side, and a flat face has no curvature.
+by about 1 + ``|d|`` times the curvature, so that J is divided by ``1 + |d| |J|``; it also keeps sharp curvature in bounds.
+Corners on a crease keep the normals of their side, and a flat face has no curvature.
 """
 
 from __future__ import annotations
