@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,12 @@ from warpgrasp.synthesis.energy_terms import Penetration
 def test_frozen_features_are_the_closest(hand: str) -> None:
     """Closest points and signed distances of all contacts against brute force over all triangles, 1e-5 m."""
     problem = make_problem(hand, grasp_count=2)
-    state = state_of(problem, variables_of(hand, "random"))
+    variables = copy.deepcopy(variables_of(hand, "random"))
+    # The last hand of each object is moved so that its first contact lies in the middle of the object.
+    last = slice(problem.grasp_count - 1, None, problem.grasp_count)
+    contact = state_of(problem, variables).contact_position.numpy()[last, 0]
+    variables.root_pose[last, :3] += [model.center_of_mass for model in problem.objects] - contact
+    state = state_of(problem, variables)
     position, closest = state.contact_position.numpy(), state.closest_point.numpy()
     normal, distance = state.object_normal.numpy(), state.contact_distance.numpy()
     index = problem.object_index.numpy()
