@@ -239,6 +239,7 @@ def asset_prims(
     Returns:
         links: name -> (path below the default prim, transform of the parent prim in the default prim, scale of the link in
             the world). Links are never below links: the reader refuses that.
+
         joints: name -> (path below the default prim, "angular" or "linear").
     """
     stage = Usd.Stage.Open(str(asset))
