@@ -20,6 +20,7 @@ from warpgrasp.hands.convert.conversion import ConvertConfig
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.objects.assets import AssetConfig
 from warpgrasp.objects.views import ViewConfig
+from warpgrasp.refine.archive import EvolutionConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Approach, Wall
 from warpgrasp.synthesis.energy_terms import ForceClosure
@@ -32,6 +33,7 @@ ROOTS = (
     AssetConfig(),
     ConvertConfig(),
     ViewConfig(),
+    EvolutionConfig(),
     *(EvaluationConfig(protocol=protocol) for protocol in PROTOCOLS.values()),
     Drive(stiffness=1.0, damping=1.0, effort=1.0, armature=1.0, friction=1.0),
 )
