@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eval_runs import Run, change_metadata, robotiq_grasps
+from eval_runs import Run, change_metadata, count_engines, robotiq_grasps
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.engines import mujoco as mujoco_engine
@@ -178,3 +179,23 @@ def test_importing_the_evaluation_imports_no_physics() -> None:
         "assert not {'mujoco', 'coacd', 'warp', 'newton'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_results_that_are_deleted_while_the_command_runs_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        robotiq_grasps(tmp_path, name=name)
+    engine = count_engines(monkeypatch)["mujoco"]
+    judge = engine.evaluate
+
+    def evaluate(scene: Any, targets: Any, **options: Any) -> Any:
+        shutil.rmtree(tmp_path / "evaluation", ignore_errors=True)
+        return judge(scene, targets, **options)
+
+    monkeypatch.setattr(engine, "evaluate", evaluate)
+    run = Run(tmp_path, "--engine", "mujoco")
+    assert run.code == 1
+    assert "was deleted or moved while the command ran, 1 results are gone" in run.error.replace("\n", " ")
+    monkeypatch.setattr(engine, "evaluate", judge)
+    assert Run(tmp_path, "--engine", "mujoco").code == 0

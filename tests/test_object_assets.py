@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,52 @@ def test_meshes_that_cannot_be_used_are_named_and_the_others_done(tmp_path: Path
     report = json.loads((tmp_path / "out" / "objects.json").read_text())
     assert [row["name"] for row in report["objects"]] == ["angle"]
     assert len(report["failures"]) == 2
+
+
+def test_two_commands_at_once_never_take_each_others_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins after the first has named its assets and before it has written one."""
+    files = []
+    for index in range(2):
+        files.append(tmp_path / str(index) / "part.stl")
+        files[-1].parent.mkdir()
+        trimesh.creation.box(np.full(3, 0.04 + 0.01 * index)).export(files[-1])
+    folder, make, second = tmp_path / "assets", make_object_asset, []
+
+    def beside(*arguments: Any, **options: Any) -> Any:
+        if not second:
+            second.append(True)
+            assert main([str(files[1]), "-o", str(folder)]) == 0
+        return make(*arguments, **options)
+
+    monkeypatch.setattr("warpgrasp.objects.__main__.make_object_asset", beside)
+    assert main([str(files[0]), "-o", str(folder)]) == 0
+    rows = json.loads((folder / "objects.json").read_text())["objects"]
+    assert {row["name"]: row["source"] for row in rows} == {
+        "part": str(files[0].resolve()),
+        "part_2": str(files[1].resolve()),
+    }
+    sizes = [load_object(folder / f"{name}.usda").extent[0] for name in ("part", "part_2")]
+    np.testing.assert_allclose(sizes, [0.04, 0.05], rtol=1e-5)
+
+
+def test_a_folder_that_is_deleted_while_the_command_runs_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    mesh, folder, make = tmp_path / "part.stl", tmp_path / "assets", make_object_asset
+    trimesh.creation.box((0.04, 0.04, 0.04)).export(mesh)
+
+    def then_delete(*arguments: Any, **options: Any) -> Any:
+        row = make(*arguments, **options)
+        shutil.rmtree(folder)
+        return row
+
+    monkeypatch.setattr("warpgrasp.objects.__main__.make_object_asset", then_delete)
+    assert main([str(mesh), "-o", str(folder)]) == 1
+    assert "was deleted or changed while the command ran, 1 of 1 assets are gone" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main([str(mesh), "-o", str(folder)]) == 0
 
 
 def test_repairs_are_reported(tmp_path: Path, capsys: Any) -> None:

@@ -127,7 +127,7 @@ class _Run:
         """Make the assets one after the other, then the report."""
         config, folder = self.options.config(), self.options.output
         self.files = mesh_files(self.options.meshes)
-        names = asset_names(self.files, {row["name"]: row["source"] for row in _known_rows(folder)})
+        names = self._claim_names()
         for file, name in _shown(list(zip(self.files, names, strict=True)), console):
             try:
                 self._mesh(file, name, config)
@@ -145,6 +145,18 @@ class _Run:
                 f"{folder} was deleted or changed while the command ran, {len(gone)} of {len(self.rows)} assets are gone; the "
                 "same command makes them again."
             )
+
+    def _claim_names(self) -> list[str]:
+        """The name of each asset, which from now on no other command takes for another mesh."""
+        folder = self.options.output
+        with folder_lock(folder):
+            content = _known(folder)
+            taken = _claims(content) | {row["name"]: row["source"] for row in _known_rows(folder)}
+            names = asset_names(self.files, taken)
+            own = {name: str(file.resolve()) for name, file in zip(names, self.files, strict=True)}
+            content = {"objects": _known_rows(folder), "failures": {}, **content}
+            write_text(folder / "objects.json", json_text({**content, "names": _claims(content) | own}))
+        return names
 
     def _mesh(self, file: Path, name: str, config: AssetConfig) -> None:
         """The asset of a mesh file, or of each of its bodies."""
@@ -171,7 +183,8 @@ class _Run:
             failures = {} if not isinstance(failures, dict) else failures
             failures = {name: text for name, text in failures.items() if name not in here}
             rows = sorted([*others, *map(dataclasses.asdict, self.rows)], key=lambda row: str(row["name"]))
-            content = {"objects": rows, "failures": failures | self.failures}
+            names = _claims(_known(folder))
+            content = {"objects": rows, "failures": failures | self.failures, "names": names}
             write_text(folder / "objects.json", json_text(content))
 
 
@@ -181,6 +194,12 @@ def _known(folder: Path) -> dict[str, Any]:
         return json_mapping((folder / "objects.json").read_bytes())
     except (OSError, ValueError):
         return {}
+
+
+def _claims(content: dict[str, Any]) -> dict[str, str]:
+    """Mesh file of every name that a command has taken, whether or not its asset is there yet."""
+    names = content.get("names")
+    return {str(key): str(value) for key, value in names.items()} if isinstance(names, dict) else {}
 
 
 def _known_rows(folder: Path) -> list[dict[str, Any]]:
