@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from warpgrasp.geometry.rotations import (
+    is_mirror,
     matrix_to_quaternion,
     quaternion_between,
     quaternion_from_wxyz,
@@ -41,3 +42,11 @@ def test_quaternion_borders_and_round_trips() -> None:
         [math.cos(0.3) * math.cos(-0.2), math.sin(0.3) * math.cos(-0.2), -math.sin(-0.2)],
         atol=1e-12,
     )
+
+
+def test_a_map_that_is_not_finite_is_no_mirror_and_warns_of_nothing() -> None:
+    assert is_mirror(np.diag([1.0, -1.0, 1.0]))
+    assert is_mirror(np.diag([-1.0, 1.0, 1.0, 1.0]))
+    assert not is_mirror(np.eye(3))
+    assert not is_mirror(np.full((4, 4), np.nan))
+    assert not is_mirror(np.full((3, 3), np.inf))

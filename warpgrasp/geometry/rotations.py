@@ -13,6 +13,7 @@ __all__ = [
     "axis_angle_to_quaternion",
     "compose",
     "invert",
+    "is_mirror",
     "matrix_to_quaternion",
     "multiply_each",
     "multiply_quaternions",
@@ -173,3 +174,9 @@ def quaternion_to_rpy(quaternion: ArrayLike) -> tuple[float, float, float]:
     if math.hypot(m[0, 0], m[1, 0]) < 1e-9:  # looking straight up or down: yaw is free
         return math.atan2(-m[1, 2], m[1, 1]), pitch, 0.0
     return math.atan2(m[2, 1], m[2, 2]), pitch, math.atan2(m[1, 0], m[0, 0])
+
+
+def is_mirror(matrix: ArrayLike) -> bool:
+    """Whether a linear or affine map, its linear part first (shape [3 or 4, 3 or 4]), turns right hands into left ones."""
+    with np.errstate(invalid="ignore", over="ignore"):  # a map that is not finite mirrors nothing
+        return bool(np.linalg.det(np.asarray(matrix, dtype=np.float64)[:3, :3]) < 0.0)

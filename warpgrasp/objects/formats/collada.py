@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from warpgrasp.geometry.rotations import is_mirror
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.raw_mesh import Polygons
 
@@ -50,7 +51,7 @@ def _meshes(content: Any) -> list[Polygons]:
         for primitive in geometry.primitives():
             polygons = _polygons(primitive, str(geometry.original.name or geometry.original.id))
             if polygons is not None:
-                mirrored = np.linalg.det(np.asarray(geometry.matrix, np.float64)[:3, :3]) < 0.0
+                mirrored = is_mirror(geometry.matrix)
                 meshes.append(_turned(polygons) if mirrored else polygons)
     return meshes
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.geometry.rotations import is_mirror
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats.gltf_accessors import GltfFile, quaternion_matrix_xyzw
 from warpgrasp.objects.formats.ply import strip_triangles
@@ -161,6 +162,4 @@ def _moved(mesh: Polygons, matrix: NDArray[np.float64]) -> Polygons:
     with np.errstate(invalid="ignore", over="ignore"):
         vertices = mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]
     triangles = mesh.indices.reshape(-1, 3)
-    return Polygons.of_triangles(
-        vertices, triangles[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0.0 else triangles, mesh.name
-    )
+    return Polygons.of_triangles(vertices, triangles[:, ::-1] if is_mirror(matrix) else triangles, mesh.name)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.geometry.rotations import is_mirror
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats.primitives import box, cylinder, sphere
 from warpgrasp.objects.raw_mesh import Part, RawMesh
@@ -62,7 +63,7 @@ def read_urdf(path: Path, read_mesh: Any) -> UrdfShapes:
                 f"{path}: a <{kind}> of link {link.get('name')!r} has no geometry; correct the file."
             )
         vertices, faces = _shape(path, geometry[0], read_mesh, shapes)
-        mirrored = np.linalg.det(frame[:3, :3]) < 0.0
+        mirrored = is_mirror(frame)
         shapes.parts.append(
             (vertices @ frame[:3, :3].T + frame[:3, 3], faces[:, ::-1] if mirrored else faces)
         )

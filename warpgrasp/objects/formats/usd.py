@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pxr import Tf, Usd, UsdGeom, UsdUtils
 
 from warpgrasp.base.usd_error import usd_reason
+from warpgrasp.geometry.rotations import is_mirror
 from warpgrasp.objects.error import ObjectError
 from warpgrasp.objects.formats import primitives
 from warpgrasp.objects.formats.usd_selection import TIME, object_root, placed_prims, shape_prims
@@ -61,7 +62,7 @@ def _read(path: Path) -> RawMesh:
             polygons.append(_mesh_polygons(prim, matrix))
         else:
             vertices, faces = _gprim_part(path, prim)
-            solids.append((_moved(vertices, matrix), faces[:, ::-1] if _mirrored(matrix) else faces))
+            solids.append((_moved(vertices, matrix), faces[:, ::-1] if is_mirror(matrix) else faces))
     parts, more = polygon_parts(path, polygons)
     vertices, faces = merge_parts(parts + solids)
     if len(faces) == 0:
@@ -100,10 +101,6 @@ def _moved(vertices: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArra
     return moved
 
 
-def _mirrored(matrix: NDArray[np.float64]) -> bool:
-    return bool(np.linalg.det(matrix[:3, :3]) < 0.0)
-
-
 def _mesh_polygons(prim: Any, matrix: NDArray[np.float64]) -> Polygons:
     """Polygons of a mesh in world space, counter-clockwise from outside, without its holes."""
     mesh = UsdGeom.Mesh(prim)
@@ -118,7 +115,7 @@ def _mesh_polygons(prim: Any, matrix: NDArray[np.float64]) -> Polygons:
         solid = ~np.isin(np.arange(len(counts)), holes)
         indices, counts = indices[np.repeat(solid, counts)], counts[solid]
     left_handed = mesh.GetOrientationAttr().Get(TIME) == UsdGeom.Tokens.leftHanded
-    if _mirrored(matrix) ^ left_handed:  # every polygon is run through the other way
+    if is_mirror(matrix) ^ left_handed:  # every polygon is run through the other way
         polygon = np.repeat(np.arange(len(counts)), counts)
         indices = indices[np.lexsort((-np.arange(len(indices)), polygon))]
     return Polygons(vertices, counts, indices, name)
