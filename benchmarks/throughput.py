@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--hand", default="allegro")
     parser.add_argument("--grasps", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--protocols", nargs="*", default=list(PROTOCOLS))
     parser.add_argument("generate", nargs="*", help="options for warpgrasp.generate, after --")
     options = parser.parse_args()
