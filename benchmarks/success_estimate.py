@@ -7,12 +7,14 @@ enough grasps fail; those of ``--test`` on others. A grasp counts as a success w
 ``dexgraspbench``; with ``--hand-models``, a checkout of DexGraspBench, on that program's models of Allegro, LEAP and Shadow.
 Verdicts are kept in ``--out``. The script prints the constants of ``warpgrasp/grasps/success_estimate.py``, and the areas
 under the ROC curve (AUC) of the estimate and of the energy: on every fitted object from the others alone, and on the runs of
-``--test``.
+``--test``; of these also how often grasps of some quality hold, and the best quarter of every object.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,8 @@ class Options:
     """Runs it is fitted to."""
     test: tuple[Path, ...] = ()
     """Runs it is tested on."""
+    test_verdicts: tuple[Path, ...] = ()
+    """What ``outside_judge.py --json`` wrote about each run of ``--test``: the program's verdicts count in place of ours."""
     out: Path
     """Folder of the verdicts."""
     hand_models: Path | None = None
@@ -58,17 +62,22 @@ class Rows:
     hand: np.ndarray
 
 
-def rows_of(runs: tuple[Path, ...], options: Options) -> Rows:
-    """Features and verdicts of all grasps of some runs."""
+def rows_of(runs: tuple[Path, ...], options: Options, outside: tuple[Path, ...] = ()) -> Rows:
+    """Features and verdicts of all grasps of some runs; ``outside`` holds verdicts of the program for each."""
     columns: list[tuple[np.ndarray, ...]] = []
-    for run in runs:
+    for number, run in enumerate(runs):
+        told = json.loads(outside[number].read_text())["grasps"] if outside else None
         for file in grasp_files([run]):
             case = load_case(file)
-            stored = options.out / run.name / f"{file.stem}.npz"
-            if not stored.exists():
-                stored.parent.mkdir(parents=True, exist_ok=True)
-                np.savez(stored, held=verdicts(case, options))
-            held = np.load(stored)["held"]
+            if told is None:
+                stored = options.out / run.name / f"{file.stem}.npz"
+                if not stored.exists():
+                    stored.parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(stored, held=verdicts(case, options))
+                held = np.load(stored)["held"]
+            else:
+                names = [f"{file.stem}/{row:04d}" for row in range(len(case.grasps))]
+                held = np.array([bool(told[name]["original"]) for name in names])
             name, hand = (np.full(len(held), text) for text in (case.object_name, case.hand.name))
             columns.append((estimate_features(case.grasps), held, case.grasps.energy, name, hand))
     return Rows(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
@@ -132,6 +141,22 @@ def report(label: str, rows: Rows, scores: np.ndarray) -> None:
     print(f"{label}: {'; '.join(parts)}")
 
 
+def calibration(rows: Rows, scores: np.ndarray) -> None:
+    """How often grasps of a quality hold, and the best quarter of every object, hand by hand."""
+    quality = 1.0 / (1.0 + np.exp(-scores))
+    edges = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    for low, high in itertools.pairwise(edges):
+        own = (quality >= low) & (quality < high)
+        print(f"quality {low:g} to {high:g}: {rows.held[own].sum()} of {own.sum()} hold")
+    for hand in np.unique(rows.hand):
+        best = []
+        for thing in np.unique(rows.thing):
+            own = np.flatnonzero((rows.hand == hand) & (rows.thing == thing))
+            best += rows.held[own[np.argsort(-quality[own])[: len(own) // 4]]].tolist()
+        every = rows.held[rows.hand == hand]
+        print(f"{hand}: best quarter {100 * np.mean(best):.1f} %, all {100 * np.mean(every):.1f} %")
+
+
 def main() -> None:
     """Fit, print the constants, test."""
     options = tyro.cli(Options)
@@ -148,8 +173,10 @@ def main() -> None:
         print(f"{name} = np.array([{', '.join(f'{value:.4g}' for value in values)}])")
     print(f"_BIAS = {weight[0]:.4g}  # features: {', '.join(FEATURES)}")
     if options.test:
-        tested = rows_of(options.test, options)
-        report("other objects", tested, score(model, tested.features))
+        tested = rows_of(options.test, options, options.test_verdicts)
+        scores = score(model, tested.features)
+        report("other objects", tested, scores)
+        calibration(tested, scores)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ __all__ = [
     "invert",
     "is_mirror",
     "matrix_to_quaternion",
+    "mirrored_rotation",
     "multiply_each",
     "multiply_quaternions",
     "quaternion_between",
@@ -180,3 +181,11 @@ def is_mirror(matrix: ArrayLike) -> bool:
     """Whether a linear or affine map, its linear part first (shape [3 or 4, 3 or 4]), turns right hands into left ones."""
     with np.errstate(invalid="ignore", over="ignore"):  # a map that is not finite mirrors nothing
         return bool(np.linalg.det(np.asarray(matrix, dtype=np.float64)[:3, :3]) < 0.0)
+
+
+def mirrored_rotation(middle: ArrayLike, first: ArrayLike) -> Array:
+    """The rotation (xyzw) as far beyond ``middle`` as ``first`` is before it; what is not finite or zero stays so."""
+    back = np.asarray(first) * np.array([-1.0, -1.0, -1.0, 1.0])
+    result = multiply_quaternions(multiply_quaternions(middle, back), middle)
+    length = np.linalg.norm(result)
+    return result / length if length > 0.0 else result

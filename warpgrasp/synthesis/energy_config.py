@@ -83,6 +83,11 @@ class EnergyConfig:
             if not math.isfinite(term.weight) or term.weight < 0.0:
                 raise ValueError(f"energy.{name}.weight must be finite and not negative (got {term.weight})")
 
+    def without(self, *names: str) -> EnergyConfig:
+        """The same with the terms of these names left out (weight 0)."""
+        silent = {name: dataclasses.replace(getattr(self, name), weight=0.0) for name in names}
+        return dataclasses.replace(self, **silent)
+
     def active_terms(self) -> dict[str, EnergyTerm]:
         """Name and term of every term whose weight is not zero, in order."""
         return {name: term for name, term in self.named_terms().items() if term.weight != 0.0}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.geometry.rotations import multiply_quaternions
+from warpgrasp.geometry.rotations import mirrored_rotation
 from warpgrasp.hands.model import JointType
 from warpgrasp.synthesis.squeeze import bounded_torque
 
@@ -113,7 +113,7 @@ def hand_targets(
         squeeze = [*grasp[:2], 2.0 * grasp[2] - opened[2]]
         if rule == SqueezeRule.EXTRAPOLATE:
             squeeze[0] = 2.0 * grasp[0] - opened[0]
-            squeeze[1] = np.array([_mirrored(a, b) for a, b in zip(grasp[1], opened[1], strict=True)])
+            squeeze[1] = np.array([mirrored_rotation(a, b) for a, b in zip(grasp[1], opened[1], strict=True)])
     grasp[0] = np.where(grasps.finite()[:, None], grasp[0], np.nan)  # a grasp with any other NaN is not valid
     return HandTargets(*opened, *grasp, *squeeze)
 
@@ -139,11 +139,3 @@ def _reach(hand: HandModel) -> FloatArray:
 def _at_limit(torque: FloatArray, limit: FloatArray) -> FloatArray:
     """Direction of the torques that are at their limits, 0 for the others, shape [N, J]."""
     return np.where(np.abs(torque) > 0.999 * limit, np.sign(torque), 0.0)  # files are float32
-
-
-def _mirrored(middle: FloatArray, first: FloatArray) -> FloatArray:
-    """The rotation as far beyond ``middle`` as ``first`` is before it."""
-    back = first * np.array([-1.0, -1.0, -1.0, 1.0])
-    result = multiply_quaternions(multiply_quaternions(middle, back), middle)
-    length = np.linalg.norm(result)
-    return result / length if length > 0.0 else result

@@ -10,24 +10,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
 
 from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.geometry.rotations import multiply_quaternions
+from warpgrasp.geometry.rotations import mirrored_rotation
 from warpgrasp.kernels.chains.normalized_descent import normalized_descent_kernel
 from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import (
-    Distance,
-    ForceClosure,
-    JointLimits,
-    Penetration,
     SelfPenetration,
-    SpherePenetration,
 )
 from warpgrasp.synthesis.fingertip_terms import (
     JointMargin,
@@ -257,25 +252,10 @@ class OptimizerBodex:
         return np.asarray(_TOTAL_FORCE * force / np.maximum(total, 1.0e-9))
 
 
-def mirrored_rotation(middle: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The rotation (xyzw) as far beyond ``middle`` as ``first`` is before it."""
-    back = first * np.array([-1.0, -1.0, -1.0, 1.0])
-    result = multiply_quaternions(multiply_quaternions(middle, back), middle)
-    return np.asarray(result / np.linalg.norm(result))
-
-
-_SILENT: dict[str, Any] = {
-    "force_closure": ForceClosure(weight=0.0),
-    "distance": Distance(weight=0.0),
-    "penetration": Penetration(weight=0.0),
-    "sphere_penetration": SpherePenetration(weight=0.0),
-    "joint_limits": JointLimits(weight=0.0),
-}
 _BODEX = SynthesisConfig(
     contact_count=4,
     step_count=500,
     energy=EnergyConfig(
-        **_SILENT,
         self_penetration=SelfPenetration(weight=100.0, margin=0.002),
         extra={
             "task_wrench": TaskWrench(),
@@ -283,7 +263,7 @@ _BODEX = SynthesisConfig(
             "sphere_proximity": SphereProximity(),
             "joint_margin": JointMargin(),
         },
-    ),
+    ).without("force_closure", "distance", "penetration", "sphere_penetration", "joint_limits"),
     optimizer=OptimizerBodex(),
     initialize=InitializeConfig(
         inflation=0.1, distance_lower=0.04, distance_upper=0.08, pitch=15.0, tilt=15.0, joint_spread=0.0

@@ -7,7 +7,7 @@ hand on its surface. What is minimised is how fast the object still moves when t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import warp as wp
 
@@ -15,11 +15,8 @@ from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 from warpgrasp.kernels.chains.plain_descent import plain_descent_kernel, ramp_kernel
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import (
-    Distance,
-    ForceClosure,
     Penetration,
     SelfPenetration,
-    SpherePenetration,
 )
 from warpgrasp.synthesis.methods.registry import Method
 from warpgrasp.synthesis.seeds import InitializeConfig
@@ -135,22 +132,16 @@ class DilatedDescent:
         state.best.contact_index.assign(touching_candidates(problem, state.best))
 
 
-_SILENT: dict[str, Any] = {
-    "force_closure": ForceClosure(weight=0.0),
-    "distance": Distance(weight=0.0),
-    "sphere_penetration": SpherePenetration(weight=0.0),
-}
 _FAST_GRASPD = SynthesisConfig(
     step_count=600,
     energy=EnergyConfig(
-        **_SILENT,
         penetration=Penetration(weight=30.0),
         self_penetration=SelfPenetration(weight=10.0, margin=0.0),
         extra={
             "simulated_push": SimulatedPush(),
             "joint_middle": JointMiddle(weight=0.01),
         },
-    ),
+    ).without("force_closure", "distance", "sphere_penetration"),
     optimizer=DilatedDescent(),
     initialize=InitializeConfig(
         inflation=0.05, distance_lower=0.1, distance_upper=0.15, pitch=0.0, tilt=0.0, joint_spread=0.0

@@ -12,7 +12,7 @@ spread by farthest points over those with a positive epsilon.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
-from warpgrasp.synthesis.energy_terms import ForceClosure, SelfPenetration, SpherePenetration
+from warpgrasp.synthesis.energy_terms import SelfPenetration
 from warpgrasp.synthesis.finger_closing import FingerClosing, closing_direction
 from warpgrasp.synthesis.methods.registry import Method
 from warpgrasp.synthesis.synthesize import SynthesisConfig
@@ -286,17 +286,15 @@ def _pose_distance(root: FloatArray, other: FloatArray) -> FloatArray:
     return np.asarray(way + _TURN_LENGTH * 2.0 * np.arccos(np.clip(cosine, 0.0, 1.0)))
 
 
-_SILENT: dict[str, Any] = {
-    "force_closure": ForceClosure(weight=0.0),
-    "sphere_penetration": SpherePenetration(weight=0.0),
-}
 METHODS = {
     "sampling": Method(
         summary="Simulated annealing of pose and eigengrasp, fingers close until they touch, best spread by epsilon.",
         source="Ciocarlie et al. 2007 and Miller and Allen 2004 (GraspIt!)",
         config=SynthesisConfig(
             step_count=1600,
-            energy=EnergyConfig(**_SILENT, self_penetration=SelfPenetration(weight=10.0, margin=0.0)),
+            energy=EnergyConfig(self_penetration=SelfPenetration(weight=10.0, margin=0.0)).without(
+                "force_closure", "sphere_penetration"
+            ),
             optimizer=OptimizerSampling(),
             closing=ClosingConfig(steps=0),
         ),

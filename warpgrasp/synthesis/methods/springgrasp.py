@@ -7,7 +7,7 @@ Targets and stiffnesses of the springs are variables beside the pose. They are a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import warp as wp
@@ -24,12 +24,7 @@ from warpgrasp.kernels.kinematics import launch_joint_gradient
 from warpgrasp.synthesis.closing import ClosingConfig
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_terms import (
-    Distance,
-    ForceClosure,
-    JointLimits,
-    Penetration,
     SelfPenetration,
-    SpherePenetration,
 )
 from warpgrasp.synthesis.fingertip_terms import SphereProximity, find_pairs, tips_of
 from warpgrasp.synthesis.methods.registry import Method
@@ -275,25 +270,17 @@ def _tip_torques(
     return np.asarray(generalized.numpy()[:, 6:], dtype=np.float64)
 
 
-_SILENT: dict[str, Any] = {
-    "force_closure": ForceClosure(weight=0.0),
-    "distance": Distance(weight=0.0),
-    "penetration": Penetration(weight=0.0),
-    "sphere_penetration": SpherePenetration(weight=0.0),
-    "joint_limits": JointLimits(weight=0.0),
-}
 _SPRINGGRASP = SynthesisConfig(
     contact_count=4,
     step_count=400,
     energy=EnergyConfig(
-        **_SILENT,
         self_penetration=SelfPenetration(weight=10000.0, margin=0.002),
         extra={
             "spring_equilibrium": SpringEquilibrium(),
             "sphere_proximity": SphereProximity(weight=10000.0, shell=0.005),
             "joint_middle": JointMiddle(weight=10.0, squared=False, opening=True),
         },
-    ),
+    ).without("force_closure", "distance", "penetration", "sphere_penetration", "joint_limits"),
     optimizer=OptimizerSpring(),
     initialize=InitializeConfig(
         inflation=0.1, distance_lower=0.04, distance_upper=0.08, pitch=15.0, tilt=15.0, joint_spread=0.0
