@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from outside_judge import HANDS, Options, original
 
+from warpgrasp.base.json_text import to_json
 from warpgrasp.eval.engines.mujoco_scene import build_scene
 from warpgrasp.eval.engines.registry import load_engine
 from warpgrasp.eval.evaluation import grasp_metrics, simulation_displacement
 from warpgrasp.eval.protocol.protocols import PROTOCOLS
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
+from warpgrasp.export import export_grasps
 from warpgrasp.grasps.case import GraspCase, load_case
 from warpgrasp.hands import load_hand
 from warpgrasp.objects import load_object
@@ -25,9 +29,11 @@ from warpgrasp.objects.convex_pieces import convex_pieces
 from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
-__all__ = ["Columns", "Run", "judge", "judged", "load", "make"]
+__all__ = ["OUTSIDE", "Columns", "Run", "judge", "judge_outside", "judged", "load", "make"]
 
 Columns = dict[str, NDArray[Any]]
+OUTSIDE = "outside_success"
+"""Column of the verdicts of DexGraspBench's own program, [N, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +70,9 @@ class Run:
 def make(run: Run, path: Path, out: Path) -> Path:
     """Grasp file of one object, synthesised where it is missing; its CPU time is kept beside it."""
     file = run.folder(out) / f"{path.stem}.npz"
-    if not file.exists():
+    if file.exists():
+        _same_settings(run, file)
+    else:
         file.parent.mkdir(parents=True, exist_ok=True)
         hand, model = load_hand(run.hand), load_object(path)
         warm = dataclasses.replace(run.config(), grasp_count=1, step_count=3)
@@ -103,13 +111,34 @@ def judge(
     for name, protocol in trials.items():
         if f"{name}_success" not in known:
             scene = build_scene(case.hand, case.model, convex_pieces(case.model), protocol)
-            targets = hand_targets(case.hand, case.grasps, stiffness=scene.drives.stiffness)
+            targets = hand_targets(
+                case.hand, case.grasps, stiffness=scene.drives.stiffness, effort=scene.drives.effort
+            )
             verdict = load_engine("mujoco").evaluate(scene, targets)
             known = _update(run, path, out, {f"{name}_success": verdict.trial_success})
     wanted = "epsilon_quality" if slow else "penetration_depth"
     if (metrics or slow) and wanted not in known:
         known = _update(run, path, out, _metrics(case, slow))
     return known
+
+
+def judge_outside(run: Run, paths: Sequence[Path], out: Path, program: Path, python: Path) -> list[Columns]:
+    """Columns of every object's grasps with the verdicts of DexGraspBench's own program, those that are missing computed.
+
+    ``program`` and ``python`` are those of ``outside_judge.py``; every grasp is exported, whatever its status.
+    """
+    missing = [path for path in paths if OUTSIDE not in judged(run, path, out)]
+    if missing:
+        files = [run.folder(out) / f"{path.stem}.npz" for path in missing]
+        with tempfile.TemporaryDirectory() as name:
+            export_grasps(files, Path(name) / "out", format="dexgraspbench", every_status=True)
+            options = Options(runs=tuple(files), program=program, python=python)
+            verdicts = original(Path(name) / "out", HANDS[run.hand], options)
+        for path in missing:
+            rows = range(len(load(run, path, out).grasps))
+            held = np.array([verdicts.get(f"{path.stem}/{row:04d}", False) for row in rows])
+            _update(run, path, out, {OUTSIDE: held[:, None]})
+    return [judged(run, path, out) for path in paths]
 
 
 def judged(run: Run, path: Path, out: Path) -> Columns:
@@ -126,12 +155,33 @@ def load(run: Run, path: Path, out: Path) -> GraspCase:
     return load_case(run.folder(out) / f"{path.stem}.npz")
 
 
+def _same_settings(run: Run, file: Path) -> None:
+    """Grasps that were made with other settings, of an older program say, have no place in a table of these.
+
+    Raises:
+        ValueError: The file's settings are others.
+    """
+    if not _says(load_case(file).grasps.metadata.get("config"), to_json(run.config())):
+        raise ValueError(
+            f"{file} was made with other settings of {run.method}; remove its folder or choose another --out"
+        )
+
+
+def _says(stored: object, wanted: object) -> bool:
+    """Whether settings of a file are those wanted; what these leave open, the file may say."""
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        return stored.keys() == wanted.keys() and all(_says(stored[name], wanted[name]) for name in wanted)
+    return wanted is None or stored == wanted
+
+
 def _metrics(case: GraspCase, slow: bool) -> Columns:
     every = np.ones(len(case.grasps), dtype=bool)
     measured: Columns = dict(grasp_metrics(case, every, all_metrics=slow))
     if slow:
         scene = build_scene(case.hand, case.model, convex_pieces(case.model), PROTOCOLS["graspqp"])
-        targets = hand_targets(case.hand, case.grasps, stiffness=scene.drives.stiffness)
+        targets = hand_targets(
+            case.hand, case.grasps, stiffness=scene.drives.stiffness, effort=scene.drives.effort
+        )
         measured["simulation_displacement"] = simulation_displacement(load_engine("mujoco"), scene, targets)
     return measured
 

@@ -27,7 +27,7 @@ import numpy as np
 from machine import machine_name
 from numpy.typing import NDArray
 from paper_figures import auc_table, heat_map_figure, method_pictures, unique_curve
-from paper_runs import Columns, Run, judge, load
+from paper_runs import OUTSIDE, Columns, Run, judge, judge_outside, load
 from published_figures import BODEX, DEVIATIONS, FAST_GRASPD, GRASPQP, GRASPQP_ABLATIONS
 
 from warpgrasp.eval.metrics.diversity import grasp_entropy, unique_rate
@@ -61,9 +61,15 @@ def main() -> None:
     parser.add_argument("--objects", type=Path, nargs="*", default=None)
     parser.add_argument("--out", type=Path, default=Path("paper_tables"))
     parser.add_argument("--hands", nargs="*", default=None)
-    parser.add_argument("--methods", nargs="*", default=None)
+    parser.add_argument("--methods", nargs="*", default=None, help="NAME, or NAME=GRASPS for a slow one")
     parser.add_argument("--grasps", type=int, default=32)
     parser.add_argument("--steps", type=float, default=1.0, help="share of each method's own steps")
+    parser.add_argument(
+        "--program", type=Path, default=None, help="checkout of DexGraspBench: methods are judged by it too"
+    )
+    parser.add_argument(
+        "--python", type=Path, default=None, help="interpreter that runs it, see outside_judge.py"
+    )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     options.objects = _objects(options.objects)
@@ -83,7 +89,10 @@ def methods_table(options: argparse.Namespace) -> None:
     rows: dict[str, Row] = {}
     for run in _runs(options, options.methods or method_names(), hand):
         columns = _judge_all(run, options, forces=(5.0,))
+        if options.program is not None:
+            columns = judge_outside(run, options.objects, options.out, options.program, options.python)
         rows[run.method] = {
+            "grasps": str(sum(len(column["status"]) for column in columns)),
             **_success(columns),
             "unique %": f"{100 * _unique(run, options, columns, 5.0):.0f}",
             "depth mm": _mean(columns, "penetration_depth", 1e3),
@@ -263,14 +272,17 @@ def _objects(named: list[Path] | None) -> list[Path]:
 
 
 def _run(options: argparse.Namespace, method: str, hand: str, **changes: object) -> Run:
-    values = {"grasps": options.grasps, "steps": options.steps, **changes}
-    return Run(method=method, hand=hand, **values)  # type: ignore[arg-type]
+    """A run of ``NAME`` with the options' number of grasps, or of ``NAME=GRASPS``."""
+    name, _, grasps = method.partition("=")
+    values = {"grasps": int(grasps or options.grasps), "steps": options.steps, **changes}
+    return Run(method=name, hand=hand, **values)  # type: ignore[arg-type]
 
 
 def _runs(options: argparse.Namespace, methods: Sequence[str], hand: str) -> list[Run]:
     """A run of each method that the hand has the grasp type for."""
     types = load_hand(hand).grasp_types
-    return [_run(options, name, hand) for name in methods if method_config(name).grasp_type in types]
+    runs = [_run(options, name, hand) for name in methods]
+    return [run for run in runs if run.config().grasp_type in types]
 
 
 def _bodex_ablations(options: argparse.Namespace, hand: str) -> list[Run]:
@@ -298,6 +310,11 @@ def _success(columns: Sequence[Columns]) -> Row:
         "Succ1 %": f"{100 * held.any(axis=1).mean():.0f}",
         "Succ3 %": f"{100 * held.all(axis=1).mean():.0f}",
         "dexgraspbench %": _rate(columns, "dexgraspbench_success"),
+        **(
+            {"DexGraspBench's program %": _rate(columns, OUTSIDE)}
+            if all(OUTSIDE in column for column in columns)
+            else {}
+        ),
     }
 
 

@@ -190,7 +190,7 @@ class _Outcome:
 
 
 def _simulate(grasps: GraspSet, scene: Scene, engine: Engine) -> _Outcome:
-    targets = hand_targets(scene.hand, grasps, stiffness=scene.drives.stiffness)
+    targets = hand_targets(scene.hand, grasps, stiffness=scene.drives.stiffness, effort=scene.drives.effort)
     verdict = first_failures(engine, scene, targets)
     survived = np.cumprod(verdict.trial_success, axis=1).sum(axis=1)
     depth = np.nan_to_num(verdict.penetration, nan=1.0) + np.nan_to_num(verdict.self_penetration, nan=1.0)
