@@ -38,6 +38,7 @@ from warpgrasp.synthesis.fingertip_terms import (
 )
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.seeds import InitializeConfig, seed_grasps
+from warpgrasp.synthesis.simulation_terms import JointMiddle
 from warpgrasp.synthesis.state import GraspState
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +51,8 @@ TERMS: dict[str, Any] = {
     "tip_pull": TipPull(weight=5.0),
     "sphere_proximity": SphereProximity(weight=4.0, shell=0.02),
     "joint_margin": JointMargin(weight=1.5, share=0.3),
+    "joint_middle": JointMiddle(weight=1.5),
+    "joint_opening": JointMiddle(weight=1.5, squared=False, opening=True),
 }
 
 
@@ -184,6 +187,8 @@ def expected_energies(
             "tip_pull": float(np.sum((surface - 0.02) ** 2)),
             "sphere_proximity": float(hinge(hand.sphere_radius + shell - distance, shell).sum()),
             "joint_margin": float(np.sum(below**2 + above**2)),
+            "joint_middle": float(np.sum((q - 0.5 * (hand.dof_lower + hand.dof_upper)) ** 2)),
+            "joint_opening": float(np.sum(np.abs(q - hand.dof_opening))),
         }
 
     return energies

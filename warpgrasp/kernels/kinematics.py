@@ -26,6 +26,7 @@ __all__ = [
     "KinematicTree",
     "launch_forward_kinematics",
     "launch_joint_gradient",
+    "moved_root",
     "retract_kernel",
     "rotation_from_vector",
 ]
@@ -62,6 +63,13 @@ def rotation_from_vector(rotation: wp.vec3) -> wp.quat:
     return wp.normalize(wp.quat(scale * rotation[0], scale * rotation[1], scale * rotation[2], wp.cos(half)))
 
 
+@wp.func
+def moved_root(root: wp.transform, way: wp.vec3, turn: wp.vec3) -> wp.transform:
+    """A root pose after a translation [m, object frame] and a rotation vector [rad, hand frame]."""
+    rotation = wp.transform_get_rotation(root) * rotation_from_vector(turn)
+    return wp.transform(wp.transform_get_translation(root) + way, wp.normalize(rotation))
+
+
 @wp.kernel
 def retract_kernel(
     root_pose: wp.array(dtype=wp.transform),  # [B]
@@ -73,13 +81,9 @@ def retract_kernel(
 ):
     """Apply increments [translation (object frame), rotation vector (hand frame), joints] to a batch of hands; taped."""
     grasp = wp.tid()
-    position = wp.transform_get_translation(root_pose[grasp])
-    rotation = wp.transform_get_rotation(root_pose[grasp])
-    translation = wp.vec3(increment[grasp, 0], increment[grasp, 1], increment[grasp, 2])
+    way = wp.vec3(increment[grasp, 0], increment[grasp, 1], increment[grasp, 2])
     turn = wp.vec3(increment[grasp, 3], increment[grasp, 4], increment[grasp, 5])
-    root_pose_out[grasp] = wp.transform(
-        position + translation, wp.normalize(rotation * rotation_from_vector(turn))
-    )
+    root_pose_out[grasp] = moved_root(root_pose[grasp], way, turn)
     for dof in range(joint_position.shape[1]):
         joint_position_out[grasp, dof] = joint_position[grasp, dof] + increment[grasp, 6 + dof]
 

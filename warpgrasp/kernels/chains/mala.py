@@ -10,7 +10,7 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.chains.sampling import draw_contact
-from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
+from warpgrasp.kernels.kinematics import KinematicTree, moved_root
 from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["Chain", "Schedule", "StepWorkspace", "accept_kernel", "propose_kernel", "statistics_kernel"]
@@ -193,11 +193,8 @@ def _gradient_step(
     for axis in range(6):
         scale = _gradient_scale(current, schedule, work, grasp, obj, axis)
         move[axis] = -(size * work.step_scale[axis]) * current.gradient[grasp, axis] / scale
-    root = current.root_pose[grasp]
-    turn = rotation_from_vector(wp.vec3(move[3], move[4], move[5]))
-    proposal.root_pose[grasp] = wp.transform(
-        wp.transform_get_translation(root) + wp.vec3(move[0], move[1], move[2]),
-        wp.normalize(wp.transform_get_rotation(root) * turn),
+    proposal.root_pose[grasp] = moved_root(
+        current.root_pose[grasp], wp.vec3(move[0], move[1], move[2]), wp.vec3(move[3], move[4], move[5])
     )
     for dof in range(current.joint_position.shape[1]):
         slope = current.gradient[grasp, 6 + dof] / _gradient_scale(

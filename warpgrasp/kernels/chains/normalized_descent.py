@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree, rotation_from_vector
+from warpgrasp.kernels.chains.descent import descend, is_finite
+from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree
 
 __all__ = ["normalized_descent_kernel"]
 
@@ -45,20 +46,11 @@ def normalized_descent_kernel(
 ):
     """Move every grasp by one step [m, rad, rad or m]; joints stay in their limits."""
     grasp = wp.tid()
-    finite = float(0.0)
-    for i in range(gradient.shape[1]):
-        finite += gradient[grasp, i]
-    if not wp.isfinite(finite):
+    if not is_finite(gradient, grasp):
         status[grasp] = 1
         return
     _smooth(gradient, grasp, 0, 3, momentum)
     _smooth(gradient, grasp, 3, _ROOT, momentum)
     _smooth(gradient, grasp, _ROOT, gradient.shape[1], momentum)
-    way = length_step * wp.vec3(momentum[grasp, 0], momentum[grasp, 1], momentum[grasp, 2])
-    turn = turn_step * wp.vec3(momentum[grasp, 3], momentum[grasp, 4], momentum[grasp, 5])
-    position = wp.transform_get_translation(root_pose[grasp]) - way
-    rotation = wp.transform_get_rotation(root_pose[grasp]) * rotation_from_vector(-turn)
-    root_pose[grasp] = wp.transform(position, wp.normalize(rotation))
-    for dof in range(joint_position.shape[1]):
-        moved = joint_position[grasp, dof] - joint_step * momentum[grasp, _ROOT + dof]
-        joint_position[grasp, dof] = wp.clamp(moved, tree.dof_lower[dof], tree.dof_upper[dof])
+    rate = wp.vec3(length_step, turn_step, joint_step)
+    descend(tree, grasp, momentum, rate, root_pose, joint_position)

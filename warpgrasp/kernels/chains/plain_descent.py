@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree, rotation_from_vector
+from warpgrasp.kernels.chains.descent import descend, is_finite
+from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree
 
 __all__ = ["plain_descent_kernel", "ramp_kernel"]
 
@@ -55,20 +56,12 @@ def plain_descent_kernel(
 ):
     """One step of every grasp; ``rate`` and ``limit`` of translation [m], rotation [rad] and joints [rad or m]."""
     grasp = wp.tid()
-    total = float(0.0)
-    for i in range(gradient.shape[1]):
-        total += gradient[grasp, i]
-    if not wp.isfinite(total):
+    if not is_finite(gradient, grasp):
         status[grasp] = 1
         return
-    r = _shortened(gradient, grasp, 0, 3, rate[0], limit[0])
-    way = r * wp.vec3(gradient[grasp, 0], gradient[grasp, 1], gradient[grasp, 2])
-    r = _shortened(gradient, grasp, 3, _ROOT, rate[1], limit[1])
-    turn = r * wp.vec3(gradient[grasp, 3], gradient[grasp, 4], gradient[grasp, 5])
-    position = wp.transform_get_translation(root_pose[grasp]) - way
-    rotation = wp.transform_get_rotation(root_pose[grasp]) * rotation_from_vector(-turn)
-    root_pose[grasp] = wp.transform(position, wp.normalize(rotation))
-    r = _shortened(gradient, grasp, _ROOT, gradient.shape[1], rate[2], limit[2])
-    for dof in range(joint_position.shape[1]):
-        moved = joint_position[grasp, dof] - r * gradient[grasp, _ROOT + dof]
-        joint_position[grasp, dof] = wp.clamp(moved, tree.dof_lower[dof], tree.dof_upper[dof])
+    own = wp.vec3(
+        _shortened(gradient, grasp, 0, 3, rate[0], limit[0]),
+        _shortened(gradient, grasp, 3, _ROOT, rate[1], limit[1]),
+        _shortened(gradient, grasp, _ROOT, gradient.shape[1], rate[2], limit[2]),
+    )
+    descend(tree, grasp, gradient, own, root_pose, joint_position)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.energies.spring_equilibrium import Springs
-from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree, rotation_from_vector
+from warpgrasp.kernels.kinematics import ROOT_DOF_COUNT, KinematicTree, moved_root
 
 __all__ = ["spring_descent_kernel"]
 
@@ -54,11 +54,9 @@ def spring_descent_kernel(
     way = wp.vec3(0.0, 0.0, 0.0)
     turn = wp.vec3(0.0, 0.0, 0.0)
     for i in range(3):
-        way[i] = root_step * _scaled(squares, grasp, i, gradient[grasp, i], memory)
-        turn[i] = root_step * _scaled(squares, grasp, 3 + i, gradient[grasp, 3 + i], memory)
-    position = wp.transform_get_translation(root_pose[grasp]) - way
-    rotation = wp.transform_get_rotation(root_pose[grasp]) * rotation_from_vector(-turn)
-    root_pose[grasp] = wp.transform(position, wp.normalize(rotation))
+        way[i] = -root_step * _scaled(squares, grasp, i, gradient[grasp, i], memory)
+        turn[i] = -root_step * _scaled(squares, grasp, 3 + i, gradient[grasp, 3 + i], memory)
+    root_pose[grasp] = moved_root(root_pose[grasp], way, turn)
     for dof in range(joints):
         step = joint_step * _scaled(squares, grasp, _ROOT + dof, gradient[grasp, _ROOT + dof], memory)
         moved = joint_position[grasp, dof] - step
