@@ -118,6 +118,18 @@ def test_filter(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert sentence in capsys.readouterr().err
 
 
+def test_best_first_orders_as_grasp_sets_do() -> None:
+    """Grasps that nobody tested: the same order as that of the grasp set, by quality before energy."""
+    import pyarrow as pa
+
+    quality = [0.2, None, 0.9, 0.9, 0.99]
+    status = ["OK", "OK", "OK", "OK", "NOT_CLOSED"]
+    table = pa.table({"status": status, "energy": [1.0, 0.0, 5.0, 4.0, 0.0], "quality": quality})
+    assert best_first(table).tolist() == [3, 2, 0, 1, 4]
+    held = table.append_column("held_graspqp_5n", [[None, True, None, False, None]])
+    assert best_first(held).tolist() == [1, 3, 2, 0, 4]
+
+
 def test_distinct_is_the_greedy_choice(folder: Path) -> None:
     """Against the same greedy choice in float64; limits so wide that many of the random poses are near."""
     table = _object_table(folder)

@@ -23,8 +23,11 @@ from warpgrasp.hands import load_hand
 
 
 def test_npz_to_parquet_and_back_changes_no_bit(tmp_path: Path) -> None:
-    written = write_grasps(tmp_path / "run", load_hand("allegro"))
+    quality = [0.25, np.nan, 0.75]
+    written = write_grasps(tmp_path / "run", load_hand("allegro"), quality=quality)
     assert from_npz([tmp_path / "run"], tmp_path / "set") == 3
+    (shard,) = DataSetFolder(tmp_path / "set").shards()
+    assert shard.open().read()["quality"].to_pylist() == [0.25, None, 0.75]
     (path,) = to_npz(tmp_path / "set", tmp_path / "again")
     again = GraspSet.load(path)
     for name in _SHAPES:

@@ -74,6 +74,12 @@ def test_splits_and_conditions(folder: Path) -> None:
         GraspDataset(folder, columns=["method"])
     with pytest.raises(ValueError, match="holds no grasps of shadow"):
         GraspDataset(folder, hand="shadow")
+    with pytest.raises(TypeError, match="splits"):
+        GraspStream(folder, batch_size=4, splits="train")
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        GraspStream(folder, batch_size=0)
+    with pytest.raises(ValueError, match=r"rank must be in \[0, 2\)"):
+        GraspStream(folder, batch_size=4, rank=2, world_size=2)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
@@ -117,6 +123,19 @@ def test_epochs_differ_and_repeat(folder: Path) -> None:
     np.testing.assert_array_equal(
         whole["joint_position"].numpy(), GraspDataset(folder).arrays["joint_position"]
     )
+
+
+def test_workers_that_live_on_hear_of_the_epoch(folder: Path) -> None:
+    stream = GraspStream(folder, batch_size=10, columns=["joint_position"])
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
+    for epoch in (0, 3):
+        stream.set_epoch(epoch)
+        alone = GraspStream(folder, batch_size=10, columns=["joint_position"])
+        alone.set_epoch(epoch)
+        for one, other in zip(loader, alone, strict=True):
+            torch.testing.assert_close(one["joint_position"], other["joint_position"])
 
 
 def test_points_lie_on_the_object_of_their_grasp(folder: Path) -> None:

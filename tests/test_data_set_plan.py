@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from warpgrasp.dataset.generations import PlanChangedError, open_generations
-from warpgrasp.dataset.items import work_items
+from warpgrasp.dataset.items import in_share, work_items
 from warpgrasp.dataset.plan import MethodEntry, ObjectEntry, Plan, read_plan
 from warpgrasp.dataset.primitives import PRIMITIVE_KINDS, primitive_mesh, write_primitives
 from warpgrasp.objects import load_object
+from warpgrasp.objects.views import ViewConfig
 
 
 def small(**changes: object) -> Plan:
@@ -80,6 +81,37 @@ def test_items_are_the_same_wherever_the_objects_lie(tmp_path: Path) -> None:
         )
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 3
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64])
+def test_shares_are_even_and_mixed(tmp_path: Path, count: int) -> None:
+    """Every item in one share, shares of one size up to one, and none with one hand only where hands alternate."""
+    plan = small(
+        objects=(ObjectEntry(primitives=1),), hands=("allegro", "robotiq_2f140"), seeds=tuple(range(40))
+    )
+    generations = open_generations(plan, tmp_path, extend=False)
+    items = list(work_items(generations))
+    shares = [list(in_share(items, number, count)) for number in range(count)]
+    assert sorted(item.id for share in shares for item in share) == sorted(item.id for item in items)
+    sizes = {len(share) for share in shares}
+    assert max(sizes) - min(sizes) <= 1
+    alternating = [item for pair in zip(items[:40], items[40:], strict=True) for item in pair]
+    for number in range(min(count, 7)):
+        hands = {item.cell.hand for item in in_share(alternating, number, count) if item.cell}
+        assert count == 64 or hands == {"allegro", "robotiq_2f140"}
+
+
+def test_items_are_even_and_fit_into_one_file(tmp_path: Path) -> None:
+    plan = small(objects=(ObjectEntry(primitives=20),), objects_per_item=16)
+    sizes = [len(item.objects) for item in work_items(open_generations(plan, tmp_path / "a", extend=False))]
+    assert sizes == [10, 10]
+    plan = dataclasses.replace(plan, grasps=10_000, target=20_000, rounds=2)  # 40 MB an object at most
+    sizes = [len(item.objects) for item in work_items(open_generations(plan, tmp_path / "b", extend=False))]
+    assert sizes == [2, 3, 3, 3, 3, 3, 3]
+    views = ViewConfig(count=10, size=1024)  # 90 MB an object at most
+    plan = small(objects=(ObjectEntry(primitives=3),), objects_per_item=16, views=views)
+    items = work_items(open_generations(plan, tmp_path / "c", extend=False))
+    assert [(len(item.objects), item.cell is None) for item in items] == [(3, False), *[(1, True)] * 3]
 
 
 def test_same_content_is_one_object_and_scales_are_several(tmp_path: Path) -> None:

@@ -99,6 +99,33 @@ def test_grasp_sets_survive_the_table(made: Path) -> None:
     assert grasps.energy_term_names == expected.energy_term_names
 
 
+def test_arrays_are_those_of_pyarrow() -> None:
+    """Against ``pyarrow.array``, also with nulls, no rows and letters beyond ASCII."""
+    import pyarrow as pa
+
+    from warpgrasp.grasps.sharded.rows import _Arrays
+
+    arrays, mask = _Arrays(pa), np.array([True, False, False, True, False])
+    for count in (0, 1, 5):
+        unknown, values = mask[:count], np.arange(6 * count, dtype=np.float64).reshape(count, 2, 3)
+        words = ["ö", "", "ö", "a", "ö"][:count]
+        nested = pa.array(values.tolist(), type=pa.list_(pa.list_(pa.float32(), 3), 2))
+        pairs = [
+            (arrays.lists(values, pa.float32()), nested),
+            (
+                arrays.flat(values[:, 0, 0], pa.int64(), unknown),
+                pa.array(values[:, 0, 0], pa.int64(), mask=unknown),
+            ),
+            (arrays.flat(unknown, pa.bool_(), ~unknown), pa.array(unknown, pa.bool_(), mask=~unknown)),
+            (arrays.texts(words), pa.array(words, pa.string())),
+            (arrays.words(words, unknown).cast(pa.string()), pa.array(words, pa.string(), mask=unknown)),
+        ]
+        for ours, theirs in pairs:
+            ours.validate(full=True)
+            assert ours.type == theirs.type
+            assert ours.to_pylist() == theirs.to_pylist()
+
+
 def test_contacts_are_padded(made: Path, tmp_path: Path) -> None:
     plan = ["--primitives", "1", "--methods", "simulated", "--grasps", "2", "--contacts", "4", "9"]
     assert make(tmp_path, plan=plan) == 0
@@ -136,7 +163,7 @@ def test_columns_refuse_other_joints() -> None:
 
 
 def test_item_that_fails_three_times_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert make(tmp_path, shard="0/1000000") == 0  # plans, and works on next to nothing
+    assert make(tmp_path, shard="999999/1000000") == 0  # plans, and works on nothing
     bad = next(work_items(read_generations(tmp_path))).id
     real = Maker.grasps
 
@@ -159,7 +186,7 @@ def test_item_that_fails_three_times_is_set_aside(tmp_path: Path, monkeypatch: p
 
 
 def test_deaths_are_counted_and_bounded(tmp_path: Path) -> None:
-    make(tmp_path, shard="0/1000000")
+    make(tmp_path, shard="999999/1000000")
     item = next(work_items(read_generations(tmp_path)))
     attempts = tmp_path / "work" / "attempts" / f"{item.id}.json"
     attempts.parent.mkdir(parents=True)
@@ -267,7 +294,10 @@ def test_status_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "items     6 open (6 in all)" in said
     assert "grasps    48" in said
-    assert not (tmp_path / "x" / "plan").exists()
+    assert not (tmp_path / "x").exists()
+    assert main([*SMALL, "--out", str(tmp_path / "x"), "--workers", "0"]) == 2
+    assert "--workers must be at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_mujoco_tests_on_the_cpu_beside_a_gpu() -> None:
@@ -280,5 +310,6 @@ def test_mujoco_tests_on_the_cpu_beside_a_gpu() -> None:
 
 @pytest.mark.parametrize("shard", ["3/3", "a/b", "2", "-1/2"])
 def test_refused_shards(shard: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert make(tmp_path, f"--shard={shard}") == 2
+    assert make(tmp_path / "x", f"--shard={shard}") == 2
     assert "--shard must be i/n" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()

@@ -6,8 +6,9 @@ Exit codes: 0 everything is finished, 1 some items or objects failed, 2 wrong us
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import tyro
@@ -24,9 +25,9 @@ from rich.progress import (
 from warpgrasp.base.atomic_file import OutputError
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.warp_messages import quiet_warp
-from warpgrasp.dataset.engine import RayEngine, in_shard, open_items, run_here, shard_of
+from warpgrasp.dataset.engine import RayEngine, open_items, run_here, shard_of
 from warpgrasp.dataset.generations import Generation, open_generations, read_generations
-from warpgrasp.dataset.items import work_items
+from warpgrasp.dataset.items import WorkItem, in_share, work_items
 from warpgrasp.dataset.options import RunOptions, plan_flags
 from warpgrasp.dataset.plan import read_plan
 from warpgrasp.dataset.probe import estimate
@@ -79,20 +80,28 @@ def _command(name: str) -> Callable[[Sequence[str]], int] | None:
 def _run(options: RunOptions, out: Console, complain: Callable[[str], None]) -> int:
     if options.status:
         return _say_status(options.out, out)
+    number, count = (0, 1) if options.shard is None else shard_of(options.shard)
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers must be at least 1 (got {options.workers})")
     plan = read_plan(options.plan, plan_flags(options))
-    generations = open_generations(plan, options.out, extend=options.extend, write=not options.dry_run)
-    for sentence in generations[-1].left_out:
-        out.print(f"left out: {sentence}", markup=False)
+    if options.dry_run:
+        with tempfile.TemporaryDirectory() as scratch:
+            generations = open_generations(plan, options.out, extend=options.extend, scratch=Path(scratch))
+            _say_left_out(generations, out)
+            return _say_estimate(generations, options, out)
+    generations = open_generations(plan, options.out, extend=options.extend)
+    _say_left_out(generations, out)
     if options.retry_failed:
         forget_failures(options.out, list(set_aside_items(options.out)))
-    shard = (0, 1) if options.shard is None else shard_of(options.shard)
-    total = sum(in_shard(item, shard) for item in work_items(generations))
-    opened = (item for item in open_items(options.out, work_items(generations)) if in_shard(item, shard))
-    if options.dry_run:
-        return _say_estimate(generations, options, out)
-    done = total - sum(
-        1 for item in open_items(options.out, work_items(generations)) if in_shard(item, shard)
-    )
+
+    def own() -> Iterator[WorkItem]:
+        return in_share(work_items(generations), number, count)
+
+    def opened() -> Iterator[WorkItem]:
+        return open_items(options.out, own())
+
+    total = sum(1 for _ in own())
+    done = total - sum(1 for _ in opened())
     share = "" if options.shard is None else f" in share {options.shard}"
     out.print(f"{options.out}: {total} items{share}, {done} finished before", markup=False)
     hear = _Ears(complain)
@@ -100,13 +109,18 @@ def _run(options: RunOptions, out: Console, complain: Callable[[str], None]) -> 
         with _progress(out) as progress:
             hear.show(progress, total, done)
             if options.shard is not None:
-                run_here(options.out, opened, device=options.device, threads=options.threads, hear=hear)
+                run_here(options.out, opened(), device=options.device, threads=options.threads, hear=hear)
             else:
-                _with_ray(options, opened, hear, out)
+                _with_ray(options, opened(), hear, out)
     return _finish(options.out, generations, out, complain)
 
 
-def _with_ray(options: RunOptions, items: object, hear: _Ears, out: Console) -> None:
+def _say_left_out(generations: list[Generation], out: Console) -> None:
+    for sentence in generations[-1].left_out:
+        out.print(f"left out: {sentence}", markup=False)
+
+
+def _with_ray(options: RunOptions, items: Iterator[WorkItem], hear: _Ears, out: Console) -> None:
     engine = RayEngine(options.out, address=options.address, actors=options.workers, device=options.device)
     kind = f"{engine.gpus} GPUs" if engine.gpus else "the CPU"
     where = (
@@ -116,7 +130,7 @@ def _with_ray(options: RunOptions, items: object, hear: _Ears, out: Console) -> 
     )
     out.print(f"{engine.count} workers of {where}, on {kind}", markup=False)
     try:
-        engine.run(items, hear=hear)  # type: ignore[arg-type]
+        engine.run(items, hear=hear)
     finally:
         engine.stop()
     if engine.deaths:

@@ -37,7 +37,10 @@ class PoseDistance:
 
 
 def best_first(table: Any) -> NDArray[np.int64]:
-    """Rows from best to worst: those that hold under most protocols, then status OK, then least energy."""
+    """Rows from best to worst: those that hold under most protocols, then status OK, then by quality, then by energy.
+
+    Within the same verdicts as :meth:`warpgrasp.grasps.grasp_set.GraspSet.order`.
+    """
     held = sum(
         (
             np.asarray(table[name].fill_null(False), dtype=np.int64)
@@ -49,7 +52,9 @@ def best_first(table: Any) -> NDArray[np.int64]:
     ok = np.asarray([value == "OK" for value in table["status"].to_pylist()])
     energy = list_values(table["energy"])
     energy = np.where(np.isfinite(energy), energy, np.inf)
-    return np.lexsort((energy, ~ok, -held)).astype(np.int64)
+    quality = list_values(table["quality"])
+    quality = np.where(np.isfinite(quality), quality, -np.inf)
+    return np.lexsort((energy, -quality, ~ok, -held)).astype(np.int64)
 
 
 def distinct(table: Any, distance: PoseDistance, *, device: str = "auto") -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -35,11 +34,6 @@ def open_items(folder: Path, items: Iterable[WorkItem]) -> Iterator[WorkItem]:
     """Items that are neither finished nor set aside."""
     there = finished_files(folder) | set(set_aside_items(folder))
     return (item for item in items if item.id not in there)
-
-
-def in_shard(item: WorkItem, shard: tuple[int, int]) -> bool:
-    """Whether an item belongs to a share: by its id, so that shares are the same whatever is finished."""
-    return int(hashlib.sha256(item.id.encode()).hexdigest()[:8], 16) % shard[1] == shard[0]
 
 
 def run_here(folder: Path, items: Iterable[WorkItem], *, device: str, threads: int = 0, hear: Hear) -> None:

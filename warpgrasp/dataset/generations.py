@@ -117,14 +117,16 @@ def read_generations(folder: Path) -> list[Generation]:
     return found
 
 
-def open_generations(plan: Plan, folder: Path, *, extend: bool, write: bool = True) -> list[Generation]:
+def open_generations(
+    plan: Plan, folder: Path, *, extend: bool, scratch: Path | None = None
+) -> list[Generation]:
     """Resolve a plan and file it in a folder; returns all generations of the folder.
 
     Args:
         plan: The plan.
         folder: Folder of the data set.
         extend: Add what an earlier plan does not have, instead of refusing another plan.
-        write: Leave the folder as it is where false.
+        scratch: Where generated objects are written instead, to leave the folder as it is.
 
     Raises:
         PlanChangedError: The folder holds a data set of another plan and ``extend`` is not set, or it is and the plans differ
@@ -137,12 +139,12 @@ def open_generations(plan: Plan, folder: Path, *, extend: bool, write: bool = Tr
     }
     splits = {entry.file_hash: entry.split for g in earlier for entry in g.objects}
     settings = _settings(plan)
-    objects = planned_objects(plan, folder, known, splits)
+    objects = planned_objects(plan, folder if scratch is None else scratch, known, splits)
     cells, left_out = _cells(plan, settings)
     settings["contact_width"] = max(cell.contact_count for cell in cells)
     new = Generation(len(earlier), settings, cells, objects, left_out)
     if not earlier:
-        if write:
+        if scratch is None:
             write_text(folder / "plan" / "0000.json", new.to_text())
         return [new]
     if any(_same(new, generation) for generation in earlier):
@@ -159,7 +161,7 @@ def open_generations(plan: Plan, folder: Path, *, extend: bool, write: bool = Tr
             f"{folder} holds a data set of another plan ({difference}). Use the same plan, choose another --out, or pass "
             "--extend to keep what is there and add what this plan has more."
         )
-    if write:
+    if scratch is None:
         write_text(folder / "plan" / f"{new.number:04d}.json", new.to_text())
     return [*earlier, new]
 

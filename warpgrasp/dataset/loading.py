@@ -65,7 +65,51 @@ class Normalisation:
         return (value - mean) / deviation if forward else value * deviation + mean
 
 
-class GraspDataset:
+class _Source:
+    """What a loader reads: some rows of one hand, with points of their objects where asked for."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        hand: str | None = None,
+        grasp_type: str | None = None,
+        split: str | None = None,
+        held: str | None = None,
+        every_status: bool = False,
+        columns: Sequence[str] = GRASP_COLUMNS,
+        points: int = 0,
+        point_source: str = "surface",
+        seed: int = 0,
+    ) -> None:
+        self._torch = _import_torch()
+        query = RowQuery(hand=hand, grasp_type=grasp_type, split=split, held=held, every_status=every_status)
+        self.rows = GraspRows(folder, query)
+        self.rows.check(columns)
+        self.columns = tuple(columns)
+        self.seed = seed
+        self.joint_names, self.objects = self.rows.columns.joint_names, self.rows.objects
+        self.clouds = ObjectClouds(Path(folder), points, source=point_source, seed=seed) if points else None
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a loader does when all is known."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_torch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._torch = _import_torch()
+
+    def _add_points(self, batch: dict[str, torch.Tensor], random: np.random.Generator) -> None:
+        """Put ``points`` [B, P, 3] into a batch, where asked for."""
+        if self.clouds is not None:
+            hashes = [self.objects[number] for number in batch["object_index"].tolist()]
+            batch["points"] = self._torch.from_numpy(self.clouds.batch(hashes, random))
+
+
+class GraspDataset(_Source):
     """Grasps of one hand in memory: a map-style data set for ``torch.utils.data.DataLoader``.
 
     Pass ``collate_fn=data.collate``; batches are fetched whole. Points are drawn anew at each access.
@@ -87,33 +131,11 @@ class GraspDataset:
         ValueError: No such rows or columns.
     """
 
-    def __init__(
-        self,
-        folder: Path | str,
-        *,
-        hand: str | None = None,
-        grasp_type: str | None = None,
-        split: str | None = None,
-        held: str | None = None,
-        every_status: bool = False,
-        columns: Sequence[str] = GRASP_COLUMNS,
-        points: int = 0,
-        point_source: str = "surface",
-        seed: int = 0,
-    ) -> None:
-        self._torch = _import_torch()
-        query = RowQuery(hand=hand, grasp_type=grasp_type, split=split, held=held, every_status=every_status)
-        rows = GraspRows(folder, query)
-        rows.check(columns)
-        self.joint_names = rows.columns.joint_names
-        self.objects = rows.objects
-        self.arrays = {
-            name: _tensor_ready(values) for name, values in rows.read(rows.groups, columns).items()
-        }
-        self._tensors = {name: self._torch.from_numpy(values) for name, values in self.arrays.items()}
-        self.clouds = ObjectClouds(Path(folder), points, source=point_source, seed=seed) if points else None
-        self.seed = seed
+    def _begin(self) -> None:
+        read = self.rows.read(self.rows.groups, self.columns)
+        self.arrays = {name: _tensor_ready(values) for name, values in read.items()}
         self._random: np.random.Generator | None = None
+        self._make_tensors()
 
     def __len__(self) -> int:
         """Number of grasps."""
@@ -128,18 +150,22 @@ class GraspDataset:
         index = self._torch.as_tensor(indices, dtype=self._torch.int64)
         batch = {name: values[index] for name, values in self._tensors.items()}
         if self.clouds is not None:
-            hashes = [self.objects[number] for number in batch["object_index"].tolist()]
-            batch["points"] = self._torch.from_numpy(self.clouds.batch(hashes, self._generator()))
+            self._add_points(batch, self._generator())
         return batch
 
+    def _make_tensors(self) -> None:
+        """Tensors that share the memory of the arrays."""
+        self._tensors = {name: self._torch.from_numpy(values) for name, values in self.arrays.items()}
+
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_torch", "_tensors", "_random")
-        return {name: value for name, value in self.__dict__.items() if name not in left_out}
+        state = super().__getstate__()
+        del state["_tensors"], state["_random"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._torch, self._random = _import_torch(), None
-        self._tensors = {name: self._torch.from_numpy(values) for name, values in self.arrays.items()}
+        super().__setstate__(state)
+        self._random = None
+        self._make_tensors()
 
     def normalisation(self) -> Normalisation:
         """Mean and deviation of the columns over all rows."""
@@ -159,7 +185,7 @@ class GraspDataset:
         return self._random
 
 
-class GraspStream(IterableDataset):  # type: ignore[misc,valid-type,unused-ignore]
+class GraspStream(_Source, IterableDataset):  # type: ignore[misc,valid-type,unused-ignore]
     """Batches of grasps from the disk, for data sets that do not fit into memory.
 
     Pass it to ``DataLoader(stream, batch_size=None, num_workers=...)``. Row groups are read in a random order that every rank
@@ -172,7 +198,12 @@ class GraspStream(IterableDataset):  # type: ignore[misc,valid-type,unused-ignor
         shuffle: Otherwise in the order of the files.
         rank: Of this process among ``world_size`` that train together; by default those of ``torch.distributed``.
         world_size: Number of processes that train together.
-        hand: See :class:`GraspDataset`, as all others.
+        options: ``hand``, ``grasp_type``, ``split``, ``held``, ``every_status``, ``columns``, ``points``, ``point_source`` and
+            ``seed``, as in :class:`GraspDataset`; the seed is also that of the order.
+
+    Raises:
+        ImportError: torch or pyarrow is not installed.
+        ValueError: No such rows or columns, or a number is out of range.
     """
 
     def __init__(
@@ -183,31 +214,19 @@ class GraspStream(IterableDataset):  # type: ignore[misc,valid-type,unused-ignor
         shuffle: bool = True,
         rank: int | None = None,
         world_size: int | None = None,
-        hand: str | None = None,
-        grasp_type: str | None = None,
-        split: str | None = None,
-        held: str | None = None,
-        every_status: bool = False,
-        columns: Sequence[str] = GRASP_COLUMNS,
-        points: int = 0,
-        point_source: str = "surface",
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        torch = _import_torch()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 (got {batch_size})")
-        query = RowQuery(hand=hand, grasp_type=grasp_type, split=split, held=held, every_status=every_status)
-        self.rows = GraspRows(folder, query)
-        self.rows.check(columns)
-        self.columns = tuple(columns)
-        self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
+        super().__init__(folder, **options)
+        torch = self._torch
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
         together = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank = rank if rank is not None else (torch.distributed.get_rank() if together else 0)
         self.world_size = world_size or (torch.distributed.get_world_size() if together else 1)
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank must be in [0, {self.world_size}) (got {self.rank})")
-        self.joint_names, self.objects = self.rows.columns.joint_names, self.rows.objects
-        self.clouds = ObjectClouds(Path(folder), points, source=point_source, seed=seed) if points else None
 
     def __len__(self) -> int:
         """Batches of this rank in one epoch; at least one."""
@@ -215,26 +234,23 @@ class GraspStream(IterableDataset):  # type: ignore[misc,valid-type,unused-ignor
 
     def set_epoch(self, epoch: int) -> None:
         """Another order; call it before each epoch, on all ranks alike."""
-        self.epoch = epoch
+        self._epoch.fill_(epoch)
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        torch = _import_torch()
-        worker, workers = _worker()
+        (worker, workers), epoch = _worker(), int(self._epoch)
         order = np.arange(len(self.rows.groups))
         if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+            order = np.random.default_rng([self.seed, epoch]).permutation(order)
         part, parts = self.rank * workers + worker, self.world_size * workers
         own = order[part::parts]
         if len(own) == 0:  # fewer row groups than processes: those share
             own = order[part % len(order) :: len(order)]
-        random = np.random.default_rng([self.seed, self.epoch, part])
+        random = np.random.default_rng([self.seed, epoch, part])
         quota = len(self) // workers + (worker < len(self) % workers)
         source = self._batches(own, random)
         for _ in range(quota):
-            batch = {name: torch.from_numpy(values) for name, values in next(source).items()}
-            if self.clouds is not None:
-                hashes = [self.objects[number] for number in batch["object_index"].tolist()]
-                batch["points"] = torch.from_numpy(self.clouds.batch(hashes, random))
+            batch = {name: self._torch.from_numpy(values) for name, values in next(source).items()}
+            self._add_points(batch, random)
             yield batch
 
     def _batches(

@@ -40,6 +40,7 @@ UNITS = {
     "self_penetration_depth": "m",
     "contact_distance_consistency": "m",
     "contact_area": "m^2",
+    "quality": "estimated probability that the grasp holds, null where nobody said",
 }
 """Unit of the columns that have one; ``displacement_*`` is in metres."""
 
@@ -113,7 +114,8 @@ class Columns:
         fields += [("contact_count", pa.int32()), ("contact_index", pa.list_(pa.int32(), self.contact_width))]
         point = pa.list_(pa.float32(), 3)
         fields += [(name, pa.list_(point, self.contact_width)) for name in CONTACT_COLUMNS]
-        fields += [("energy", pa.float32()), *((f"energy_{name}", pa.float32()) for name in self.term_names)]
+        fields += [("quality", pa.float32()), ("energy", pa.float32())]
+        fields += [(f"energy_{name}", pa.float32()) for name in self.term_names]
         for label, trials in (self.verdicts or {}).items():
             fields += [
                 (f"held_{label}", pa.bool_()),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,24 +52,41 @@ class VerdictColumns:
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Makes Arrow arrays of NumPy arrays."""
+    """Makes Arrow arrays from their buffers: ``pyarrow.array`` imports pandas, where it is installed, for half a second."""
 
     pa: Any
-    columns: dict[str, Any] = field(default_factory=dict)
 
     def flat(self, values: Any, kind: Any, mask: Any = None) -> Any:
-        return self.pa.array(np.ascontiguousarray(values), type=kind, mask=mask)
+        """Numbers or truth values; null where ``mask``."""
+        flat = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype()).reshape(-1)
+        unknown = None if mask is None else self._bits(~np.asarray(mask, bool))
+        data = self._bits(flat) if flat.dtype == np.bool_ else self.pa.py_buffer(flat)
+        return self.pa.Array.from_buffers(kind, len(flat), [unknown, data])
 
     def lists(self, values: NDArray[Any], kind: Any) -> Any:
         """Fixed-size lists of the last axis, nested for every axis before it but the first."""
-        result = self.pa.array(np.ascontiguousarray(values).reshape(-1), type=kind)
+        result = self.flat(values, kind)
         for size in reversed(values.shape[1:]):
             result = self.pa.FixedSizeListArray.from_arrays(result, size)
         return result
 
-    def words(self, values: Any, mask: Any = None) -> Any:
-        text = self.pa.array(list(values), type=self.pa.string(), mask=mask)
-        return text.dictionary_encode()
+    def texts(self, values: Sequence[str]) -> Any:
+        """A text each."""
+        encoded = [value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        buffers = (self.pa.py_buffer(ends), self.pa.py_buffer(b"".join(encoded)))
+        return self.pa.StringArray.from_buffers(len(encoded), *buffers)
+
+    def words(self, values: Iterable[str], mask: Any = None) -> Any:
+        """Texts of which there are few different ones; null where ``mask``."""
+        number: dict[str, int] = {}
+        codes = [number.setdefault(value, len(number)) for value in values]
+        return self.pa.DictionaryArray.from_arrays(
+            self.flat(codes, self.pa.int32(), mask), self.texts(list(number))
+        )
+
+    def _bits(self, values: NDArray[np.bool_]) -> Any:
+        return self.pa.py_buffer(np.packbits(values, bitorder="little"))
 
 
 def grasp_table(
@@ -105,13 +122,14 @@ def grasp_table(
     arrays, count = _Arrays(pa), len(grasps)
     index = np.arange(count) if index is None else index
     table: dict[str, Any] = {
-        "grasp_id": pa.array([f"{lineage.task}-{number:05d}" for number in index], type=pa.string()),
+        "grasp_id": arrays.texts([f"{lineage.task}-{number:05d}" for number in index]),
         "scale": arrays.flat(np.full(count, lineage.scale), pa.float64()),
         "seed": arrays.flat(seed, pa.int64()),
         "grasp_index": arrays.flat(index, pa.int32()),
         "status": arrays.words(GraspStatus(int(value)).name for value in grasps.status),
         "contact_count": arrays.flat(np.full(count, contacts), pa.int32()),
         "contact_index": arrays.lists(_padded(grasps.contact_index, columns.contact_width, -1), pa.int32()),
+        "quality": arrays.flat(grasps.quality, pa.float32(), mask=np.isnan(grasps.quality)),
         "energy": arrays.flat(grasps.energy, pa.float32()),
     }
     for name in ("object", "object_hash", "split", "method", "config_hash"):
@@ -192,8 +210,10 @@ def read_grasps(table: Any, columns: Columns, *, metadata: Mapping[str, Any] | N
     values |= {name: list_values(table[name])[:, :contacts] for name in (*CONTACT_COLUMNS, "contact_index")}
     energies = [list_values(table[f"energy_{term}"]).astype(np.float32) for term in terms]
     status = [GraspStatus[name] for name in table["status"].to_pylist()]
+    known = "quality" in names  # tables may have been read without it
     return GraspSet(
         **values,
+        quality=list_values(table["quality"]) if known else np.full(len(table), np.nan),
         joint_names=columns.joint_names,
         energy=list_values(table["energy"]),
         energy_terms=np.stack(energies, axis=1) if energies else np.zeros((len(table), 0), np.float32),
