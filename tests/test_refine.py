@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import example_objects
+from oracle_geometry import closest_on_mesh
 from rich.console import Console
 
 import warpgrasp.refine.__main__ as refine
@@ -18,6 +19,7 @@ from warpgrasp.grasps.case import load_case
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
 from warpgrasp.refine.archive import Archive, EvolutionConfig, Genomes, children_of, genome_distance
+from warpgrasp.refine.evolution import _Hands
 from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.synthesize import synthesize
 
@@ -73,6 +75,34 @@ def test_children_are_near_their_parents_and_inside_the_limits() -> None:
     np.testing.assert_allclose(angle, 200.0 * mixed.root[:, 0], atol=1e-6)
     with pytest.raises(ValueError, match="without members"):
         children_of(Archive(EvolutionConfig()), 1, lower, upper, np.random.default_rng(0))
+
+
+def test_children_leave_the_niches_of_grasps_that_hold() -> None:
+    """About half of the mutations of 1 cm stay in their parent's niche; those are drawn again, unless the parent fails."""
+    lower, upper = np.zeros(3), np.ones(3)
+    near = {}
+    for held in (True, False):
+        archive = Archive(EvolutionConfig(redraws=50, position_step=0.01))
+        archive.insert(genome(0.0, joint=0.5), 1.0, 0, held=held)
+        children = children_of(archive, 50, lower, upper, np.random.default_rng(1))
+        near[held] = (genome_distance(genome(0.0, joint=0.5), children, archive.config) < 1.0).mean()
+    assert near[True] == 0.0
+    assert near[False] > 0.3
+
+
+def test_children_close_their_fingers_again(run: Path) -> None:
+    """The contacts of hands that were moved lie on the object afterwards, which settling alone does not achieve."""
+    case = load_case(next(run.glob("*.npz")))
+    root = np.concatenate([case.grasps.root_position, case.grasps.root_quaternion], axis=1).astype(float)
+    root[:, :3] *= 0.8
+    genomes = Genomes(root, case.grasps.joint_position.astype(float))
+    gap = {}
+    for reopen in (0.0, 0.35):
+        hands = _Hands(case, EvolutionConfig(batch=len(root), reopen=reopen), "cpu")
+        points = hands.grasps(genomes).contact_position.reshape(-1, 3).astype(float)
+        gap[reopen] = np.mean([abs(closest_on_mesh(case.model, point)[1]) for point in points])
+    assert gap[0.35] < 0.0015
+    assert gap[0.0] > 0.003
 
 
 class HighHands:

@@ -43,6 +43,8 @@ class EvolutionConfig:
     """Grasps that compete to be a parent."""
     batch: int = 16
     """Children that are simulated before the archive is asked again."""
+    redraws: int = 10
+    """How often a child is drawn anew that is born into the niche of a grasp which holds, before it is simulated (ours)."""
     crossover: float = 0.2
     """Probability that a child mixes two parents."""
     position_step: float = 0.005
@@ -51,6 +53,9 @@ class EvolutionConfig:
     """Standard deviation of mutations of the root [deg]."""
     joint_step: float = 0.04
     """Standard deviation of mutations of a joint, as a share of its range."""
+    reopen: float = 0.35
+    """How far a child opens its fingers, as a share of the way from the opening pose to the closed hand, before it comes
+    forward until it touches the object and closes every joint until a link of it touches (ours); 0 leaves it as it is born."""
     settle_steps: int = 15
     """Damped least-squares steps that bring a child's contacts onto the object before it is simulated (ours); 0 leaves it as it
     is born, and the squeeze to the closing motion, as published."""
@@ -75,6 +80,8 @@ class EvolutionConfig:
             tournament=at_least_one,
             batch=at_least_one,
             crossover=NumberRange(upper=1.0),
+            reopen=NumberRange(upper=1.0),
+            redraws=NumberRange(lower=0.0),
             **dict.fromkeys(scales, POSITIVE),
         )
 
@@ -116,11 +123,13 @@ class Archive:
     genomes: Genomes | None = None
     fitness: FloatArray = field(default_factory=lambda: np.zeros(0))
     label: list[int] = field(default_factory=list)
+    held: list[bool] = field(default_factory=list)
+    """Whether each member passes all trials."""
 
-    def insert(self, genome: Genomes, fitness: float, label: int) -> bool:
+    def insert(self, genome: Genomes, fitness: float, label: int, held: bool = False) -> bool:
         """Offer one genome; whether it was taken."""
         if self.genomes is None or not len(self.genomes):
-            self.genomes, self.fitness, self.label = genome, np.array([fitness]), [label]
+            self.genomes, self.fitness, self.label, self.held = genome, np.array([fitness]), [label], [held]
             return True
         distance = genome_distance(genome, self.genomes, self.config)
         nearest = int(np.argmin(distance))
@@ -128,12 +137,23 @@ class Archive:
             if fitness <= self.fitness[nearest]:
                 return False
             self.genomes.root[nearest], self.genomes.joints[nearest] = genome.root[0], genome.joints[0]
-            self.fitness[nearest], self.label[nearest] = fitness, label
+            self.fitness[nearest], self.label[nearest], self.held[nearest] = fitness, label, held
             return True
         self.genomes = self.genomes.joined(genome)
         self.fitness = np.append(self.fitness, fitness)
         self.label.append(label)
+        self.held.append(held)
         return True
+
+    def taken(self, genomes: Genomes) -> NDArray[np.bool_]:
+        """Whether the nearest member of each genome is in its niche and holds, shape [N]."""
+        result = np.zeros(len(genomes), dtype=bool)
+        for i in range(len(genomes) if self.genomes is not None else 0):
+            assert self.genomes is not None
+            distance = genome_distance(genomes.select([i]), self.genomes, self.config)
+            nearest = int(np.argmin(distance))
+            result[i] = distance[nearest] < self.config.threshold and self.held[nearest]
+        return result
 
     def shared_fitness(self) -> FloatArray:
         """Fitness over the number of neighbours [N]; a neighbour at distance d counts ``1 - (d / radius)^power``."""
@@ -165,7 +185,21 @@ def children_of(
     """
     if archive.genomes is None:
         raise ValueError("an archive without members has no children; insert the first grasps before")
-    config, genomes = archive.config, archive.genomes
+    children = _born(archive, archive.genomes, count, upper - lower, random)
+    for _ in range(archive.config.redraws):
+        again = np.flatnonzero(archive.taken(children))
+        if not len(again):
+            break
+        other = _born(archive, archive.genomes, len(again), upper - lower, random)
+        children.root[again], children.joints[again] = other.root, other.joints
+    return Genomes(children.root, np.clip(children.joints, lower, upper))
+
+
+def _born(
+    archive: Archive, genomes: Genomes, count: int, span: FloatArray, random: np.random.Generator
+) -> Genomes:
+    """Children of tournament winners, wherever they come to lie; ``span`` is the range of every joint [J]."""
+    config = archive.config
     first, second = archive.parents(count, random), archive.parents(count, random)
     root, joints = genomes.root[first].copy(), genomes.joints[first].copy()
     mixes = random.uniform(size=count) < config.crossover
@@ -182,5 +216,5 @@ def children_of(
     root[:, :3] += config.position_step * random.normal(size=(count, 3))
     turn = Rotation.from_rotvec(np.radians(config.angle_step) * random.normal(size=(count, 3)))
     root[:, 3:] = (Rotation.from_quat(root[:, 3:]) * turn).as_quat()
-    joints += config.joint_step * (upper - lower) * random.normal(size=joints.shape)
-    return Genomes(root, np.clip(joints, lower, upper))
+    joints += config.joint_step * span * random.normal(size=joints.shape)
+    return Genomes(root, joints)

@@ -1,9 +1,10 @@
 """Evolution of one object's grasps in simulation (Zurbrügg et al. 2026, DexEvolve), at a budget of simulated grasps.
 
-A child settles on the object by a few least-squares steps and presses with balanced forces; or, as published, it is closed by
-the joint motion that brings its contacts along the inward normals. It is simulated no further than its first failure. Its
-fitness is the share of the protocol's trials that it survives, less how far its contacts are from the object and how deep it
-starts. Children come in small batches: as soon as one is judged, the archive has changed, and there are no generations.
+A child opens its fingers a little, comes forward until it touches the object, closes, settles by a few least-squares steps
+and presses with balanced forces; or, as published, it is closed by the joint motion that brings its contacts along the inward
+normals. It is simulated no further than its first failure. Its fitness is the share of the protocol's trials that it survives,
+less how far its contacts are from the object and how deep it starts. Children come in small batches: as soon as one is judged,
+the archive has changed, and there are no generations.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from warpgrasp.refine.archive import Archive, EvolutionConfig, Genomes, children
 from warpgrasp.synthesis.closing import ClosingConfig, close_gaps
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.finger_closing import FingerClosing, closing_direction
 from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.touching_candidates import touching_candidates
 
@@ -73,14 +75,20 @@ class _Hands:
             device=choose_device(device),
         )
         self.state = self.problem.create_state()
+        self.fingers = FingerClosing(self.problem) if config.reopen else None
+        self.direction = closing_direction(self.problem)
+        self.reopen = config.reopen
         self.lower = self.problem.tree.dof_lower.numpy().astype(np.float64)
         self.upper = self.problem.tree.dof_upper.numpy().astype(np.float64)
 
     def grasps(self, genomes: Genomes) -> GraspSet:
-        """Grasps of exactly one batch of genomes, settled on the object if the configuration says so."""
+        """Grasps of exactly one batch of genomes, closed and settled on the object if the configuration says so."""
         problem, state = self.problem, self.state
         contacts = np.zeros(state.contact_index.shape, dtype=np.int32)
-        problem.set_variables(state, genomes.root, genomes.joints, contacts)
+        joints = np.clip(genomes.joints - self.reopen * self.direction, self.lower, self.upper)
+        problem.set_variables(state, genomes.root, joints, contacts)
+        if self.fingers is not None:
+            self.fingers.close(state, self.direction)
         problem.evaluate(state)
         state.contact_index.assign(touching_candidates(problem, state))
         problem.reset_guesses(state)
@@ -232,7 +240,10 @@ class _Kept:
         finite = grasps.finite()
         for place, grasp in enumerate(index):
             if finite[grasp] and archive.insert(
-                genomes.select([int(grasp)]), float(fitness[place]), self._next
+                genomes.select([int(grasp)]),
+                float(fitness[place]),
+                self._next,
+                held=bool(outcome.success[grasp]),
             ):
                 self._rows[self._next] = grasps.select([int(grasp)])
                 self._success[self._next] = bool(outcome.success[grasp])
