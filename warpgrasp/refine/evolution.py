@@ -85,8 +85,8 @@ class _Hands:
         """Grasps of exactly one batch of genomes, closed and settled on the object if the configuration says so."""
         problem, state = self.problem, self.state
         contacts = np.zeros(state.contact_index.shape, dtype=np.int32)
-        joints = np.clip(genomes.joints - self.reopen * self.direction, self.lower, self.upper)
-        problem.set_variables(state, genomes.root, joints, contacts)
+        opened_joints = np.clip(genomes.joints - self.reopen * self.direction, self.lower, self.upper)
+        problem.set_variables(state, genomes.root, opened_joints, contacts)
         if self.fingers is not None:
             self.fingers.close(state, self.direction)
         problem.evaluate(state)
