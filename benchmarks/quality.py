@@ -24,6 +24,7 @@ import trimesh
 from evaluate import TUNING_OBJECTS
 from machine import machine_name
 
+from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.engines.mujoco_scene import build_scene
 from warpgrasp.eval.engines.registry import load_engine
 from warpgrasp.eval.metrics.diversity import grasp_entropy, pose_unique_rate, unique_rate
@@ -46,10 +47,11 @@ from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 FRICTION, TOUCH = 0.2, 2e-3
 """Friction of the force-closure test; contacts nearer than this [m] count."""
 
-DEFAULT_RUNS = ("mala-fast", "mala-star")
+DEFAULT_RUNS = ("default", "mala-star")
 """The defaults, of today and of the time when a row was made."""
 
 RUNS: dict[str, SynthesisConfig] = {
+    "default": method_config(),
     "mala-fast": SynthesisConfig(),
     "mala-star": SynthesisConfig(optimizer=OptimizerMalaStar()),
     "mala": SynthesisConfig(optimizer=OptimizerMala()),
@@ -69,6 +71,7 @@ RUNS: dict[str, SynthesisConfig] = {
 
 
 _COLUMNS = (
+    "OK %",
     "Succ1 %",
     "Succ3 %",
     "unique %",
@@ -173,7 +176,9 @@ def summarize(folder: Path, names: Sequence[str], hand: HandModel) -> dict[str, 
         return np.concatenate([result[name] for result in results])
 
     depth = 1e3 * column("penetration")
+    status = np.concatenate([grasps.status for grasps in sets])
     cells = {
+        "OK %": f"{100 * np.mean(status == GraspStatus.OK):.0f}",
         "energy": f"{np.median(np.concatenate([grasps.energy for grasps in sets])):.2f}",
         "penetration mean / median mm": f"{depth.mean():.2f} / {np.median(depth):.2f}",
         "self p90 mm": f"{1e3 * np.percentile(column('self_penetration'), 90):.2f}",
@@ -270,7 +275,7 @@ def main() -> None:
     parser.add_argument("--grasps", type=int, default=32)
     parser.add_argument("--steps", type=int, default=SynthesisConfig().step_count)
     parser.add_argument("--force", type=float, default=5.0)
-    parser.add_argument("--runs", nargs="*", default=["mala-fast"], choices=sorted(RUNS))
+    parser.add_argument("--runs", nargs="*", default=["default"], choices=sorted(RUNS))
     parser.add_argument("--no-physics", action="store_true")
     parser.add_argument("--dexgraspbench", action="store_true")
     parser.add_argument("--table", action="store_true")

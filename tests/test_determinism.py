@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,3 +177,21 @@ def test_another_process_gives_identical_arrays() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=120
     )
     assert done.stdout.split()[-1] == here
+
+
+def test_of_the_candidates_the_best_are_kept_in_the_order_of_their_seeds() -> None:
+    settings: dict[str, Any] = {
+        "seed": 3,
+        "contact_count": 6,
+        "step_count": 60,
+        "sample_count": 300,
+        "device": "cpu",
+    }
+    hand, objects = load_hand("allegro"), example_objects(1)
+    (every,) = synthesize(hand, objects, SynthesisConfig(grasp_count=12, **settings))
+    (kept,) = synthesize(hand, objects, SynthesisConfig(grasp_count=4, candidates=3, **settings))
+    ranked = sorted(range(12), key=lambda row: (every.status[row] != 0, -every.quality[row]))
+    wanted = sorted(ranked[:4])
+    assert wanted != [0, 1, 2, 3], "something was selected"
+    for name in COLUMNS:
+        assert np.array_equal(getattr(kept, name), getattr(every, name)[wanted]), name

@@ -28,7 +28,9 @@ def test_defaults_take_the_papers_grasps_and_contacts_and_the_demo_is_small() ->
     options = generate.parse_options(["mug.obj"])
     assert (options.hand, options.grasp_type, options.energy_name) == ("allegro", "power", "graspqp")
     assert (options.contact_count, options.grasp_count, options.step_count, options.seed) == (12, 32, 1500, 0)
-    assert options.synthesis_config() == SynthesisConfig()
+    assert options.synthesis_config() == dataclasses.replace(SynthesisConfig(), candidates=2)
+    judged = generate.parse_options(["mug.obj", "--valid-only", "3"])
+    assert judged.synthesis_config().candidates == 1, "the judge selects"
     assert isinstance(options.optimizer, OptimizerMalaFast)
     demo = generate.parse_options([])
     assert (demo.grasp_count, demo.step_count, demo.folder("allegro")) == (8, 1500, Path("grasps/demo"))
@@ -58,6 +60,7 @@ def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() ->
         grasp_type="pinch",
         contact_count=5,
         grasp_count=3,
+        candidates=4,
         step_count=11,
         sample_count=77,
         seed=9,
@@ -70,7 +73,7 @@ def test_every_field_of_the_synthesis_is_an_option_and_decides_the_settings() ->
     )
     names = [entry.name for entry in dataclasses.fields(SynthesisConfig)]
     assert all(getattr(wanted, name) != getattr(SynthesisConfig(), name) for name in names), "each is changed"
-    words = "--grasp-type pinch --contacts 5 --grasps 3 --steps 11 --samples 77 --seed 9 --device cpu"
+    words = "--grasp-type pinch --contacts 5 --grasps 3 --candidates 4 --steps 11 --samples 77 --seed 9 --device cpu"
     single = "--energy.distance.weight 50 --optimizer.temperature 3 --initialize.joint-spread 0.2 --targets.squeeze-effort 0.5"
     single += " --closing.steps 4 --method gendexgrasp"
     options = generate.parse_options(["duck", *words.split(), *single.split()])

@@ -17,25 +17,23 @@ from warpgrasp.grasps.success_estimate import (
 )
 
 
-def cube_grasp(*, half: float = 0.02, gap: float = 0.0, retreat: float = 0.003) -> GraspSet:
+def cube_grasp(*, half: float = 0.02, gap: float = 0.0, energy: float = 0.5) -> GraspSet:
     """One grasp with a contact on the middle of each face of a cube, all pressing with 2 N."""
     axes = np.concatenate([np.eye(3), -np.eye(3)])
-    pregrasp = np.array([[0.0, 0.0, retreat]])
     return dataclasses.replace(
         make_grasp_set(count=1, contact_count=6),
         contact_position=half * axes[None],
         contact_normal=axes[None],
         contact_force=-2.0 * axes[None],
         energy_terms=np.array([[0.0, gap]]),
-        root_position=np.zeros((1, 3)),
-        pregrasp_root_position=pregrasp,
+        energy=np.array([energy]),
     )
 
 
 def test_features_of_a_cube_in_closed_form() -> None:
     value = dict(zip(FEATURES, estimate_features(cube_grasp(gap=0.009))[0], strict=True))
     assert np.isclose(value["gap"], -2.0)
-    assert np.isclose(value["retreat"], 0.3)
+    assert np.isclose(value["energy"], np.log(0.5))
     assert np.isclose(value["largest_force"], np.log(2.001))
     # Two of six points lie on every axis: sqrt(2 h^2 / 6).
     assert np.isclose(value["thickness"], np.log10(0.02 / np.sqrt(3.0) + 1e-4))
@@ -58,9 +56,10 @@ def test_a_turned_grasp_is_as_good() -> None:
     np.testing.assert_allclose(success_estimate(turned), success_estimate(grasps), atol=1e-5)
 
 
-def test_contacts_that_do_not_touch_are_worse() -> None:
+def test_contacts_that_do_not_touch_and_a_higher_energy_are_worse() -> None:
     quality = [float(success_estimate(cube_grasp(gap=gap))[0]) for gap in (0.0, 0.01, 0.1)]
     assert 1.0 > quality[0] > quality[1] > quality[2] > 0.0
+    assert success_estimate(cube_grasp(energy=5.0))[0] < quality[0]
 
 
 def test_estimate_is_unknown_where_a_file_has_no_distance_or_no_finite_contact() -> None:

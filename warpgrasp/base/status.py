@@ -19,6 +19,7 @@ class GraspStatus(enum.IntEnum):
     HAND_BEHIND_WALL = 6
     NOT_TOUCHING = 7
     NOT_CLOSED = 8
+    EARLY_CONTACT = 9
 
     @property
     def sentence(self) -> str:
@@ -60,5 +61,9 @@ _SENTENCES = {
     GraspStatus.NOT_CLOSED: (
         "The contacts that touch the object do not hold it in force closure at the friction of energy.force_closure: a push "
         "in some direction could move it before friction helps. It may hold all the same; judge it in simulation."
+    ),
+    GraspStatus.EARLY_CONTACT: (
+        "A link presses more than 0.75 mm into the object before nine tenths of the way from the pregrasp to the grasp and may "
+        "push it away from the other links. It may hold all the same; judge it in simulation, or raise the number of steps."
     ),
 }

@@ -139,10 +139,12 @@ class _Run:
         self._entries: dict[str, Entry] = {}  # of what is queued, by its name
         self._models: dict[str, ObjectModel] = {}  # of the gallery
         self._pending: list[ObjectModel] = []
+        grasps, every = self.config.grasp_count, self.config.candidate_count
+        selection = f"; the best {grasps} of {every} per object" if every > grasps else ""
         report.say(
             f"{self.hand.name}: {len(self.hand.joint_names)} joints; {options.grasp_type} grasps with "
             f"{options.contact_count} contacts; {options.energy_name}, {options.optimizer_title}, "
-            f"{options.step_count} steps; device {self.device}; output {self.folder.path}"
+            f"{options.step_count} steps{selection}; device {self.device}; output {self.folder.path}"
         )
         if judge is not None:
             report.say(judge.sentence(self.hand))
@@ -243,8 +245,8 @@ class _Run:
     def _batch_is_full(self) -> bool:
         limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
         if self._side_by_side:  # no process shall wait for the others
-            limit = min(limit, -(-self.total // self._worker_count()) * self.config.grasp_count)
-        grasps = (len(self._pending) + 1) * self.config.grasp_count
+            limit = min(limit, -(-self.total // self._worker_count()) * self.config.candidate_count)
+        grasps = (len(self._pending) + 1) * self.config.candidate_count
         available = _free_memory(self.device)
         return grasps > limit or (available is not None and self._memory(len(self._pending) + 1) > available)
 
@@ -252,7 +254,7 @@ class _Run:
         """Estimated bytes of a batch; objects still to come count like the average of those queued."""
         faces = sum(len(model.faces) for model in self._pending) / max(len(self._pending), 1)
         per_object = faces * _BYTES_PER_FACE + self.config.sample_count * 48 + BYTES_PER_OBJECT
-        per_object += self.config.grasp_count * bytes_per_grasp(self.hand, self.config)
+        per_object += self.config.candidate_count * bytes_per_grasp(self.hand, self.config)
         return int(object_count * per_object)
 
     def _flush(self) -> None:
@@ -382,8 +384,9 @@ def _free_memory(device: Any) -> int | None:
 
 
 def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:
+    of = f" of {config.candidate_count} candidates" if config.candidates > 1 else ""
     return (
-        f"{model.path.name}: {config.grasp_count} grasps need about {needed / 2**30:.1f} GiB and "
+        f"{model.path.name}: {config.grasp_count} grasps{of} need about {needed / 2**30:.1f} GiB and "
         f"{available / 2**30:.1f} GiB are free; pass --grasps {max(config.grasp_count * available // needed, 1)} or less."
     )
 

@@ -19,6 +19,7 @@ _STAGES = {
     GraspStatus.HAND_BEHIND_WALL: ("reach behind the wall", "pass more --steps, or a lower wall"),
     GraspStatus.NOT_TOUCHING: ("do not touch with enough fingers", "pass more --steps, or --target-size"),
     GraspStatus.NOT_CLOSED: ("touch but are not force-closed", "pass more --steps or --contacts"),
+    GraspStatus.EARLY_CONTACT: ("touch early on the way from the pregrasp", "pass more --steps"),
     GraspStatus.PREGRASP_NOT_CLEAR: (
         "have a pregrasp that is blocked",
         "pass more --steps, or --target-size",

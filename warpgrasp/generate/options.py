@@ -69,6 +69,9 @@ class GenerateOptions:
     """Active contacts of a grasp."""
     grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
     """Grasps per object."""
+    candidates: int = 2
+    """Grasps synthesised for each one that is kept; the best are kept: those with status OK first, then by the estimate of
+    success. --valid-only judges every grasp and takes 1."""
     step_count: Annotated[int, tyro.conf.arg(name="steps")] = 1500
     """Optimiser steps; every schedule scales with them."""
     sample_count: Annotated[int, tyro.conf.arg(name="samples")] = 2500
@@ -136,6 +139,8 @@ class GenerateOptions:
     def synthesis_config(self) -> SynthesisConfig:
         """Return the part that the synthesis reads."""
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(SynthesisConfig)}
+        if self.valid_only:
+            values["candidates"] = 1  # the judge selects
         try:
             return SynthesisConfig(**values)
         except ValueError as error:

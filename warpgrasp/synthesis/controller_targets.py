@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.synthesis.closing_path import EARLY_DEPTH, early_depth
 from warpgrasp.synthesis.pregrasp import Pregrasp, pregrasp
 from warpgrasp.synthesis.squeeze import (
     Squeeze,
@@ -37,7 +38,7 @@ class ControllerTargets:
     squeeze: Squeeze
     pregrasp: Pregrasp
     status: NDArray[np.int32]
-    """GraspStatus of contacts, force-closure program and pregrasp, shape [B]."""
+    """GraspStatus of contacts, force-closure program, pregrasp and the way from it, shape [B]."""
 
 
 def controller_targets(
@@ -59,8 +60,10 @@ def controller_targets(
     pressed = _squeeze(problem, state, config, solution.force)
     opened = pregrasp(problem, state, config)
     unclear = (solution.status == GraspStatus.OK) & ~opened.clear
-    status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), solution.status).astype(np.int32)
-    return ControllerTargets(pressed, opened, status)
+    status = np.where(unclear, int(GraspStatus.PREGRASP_NOT_CLEAR), solution.status)
+    early = (status == GraspStatus.OK) & (early_depth(problem, state, opened) > EARLY_DEPTH)
+    status = np.where(early, int(GraspStatus.EARLY_CONTACT), status)
+    return ControllerTargets(pressed, opened, status.astype(np.int32))
 
 
 def _squeeze(problem: GraspProblem, state: GraspState, config: TargetConfig, closure: FloatArray) -> Squeeze:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["retarget"]
 
-_OF_THE_PREGRASP = (int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))  # others outrank it
+_OF_THE_PREGRASP = tuple(  # others outrank them
+    int(status) for status in (GraspStatus.OK, GraspStatus.PREGRASP_NOT_CLEAR, GraspStatus.EARLY_CONTACT)
+)
 
 
 def retarget(
@@ -73,8 +75,7 @@ def retarget(
     problem.evaluate(state)
     targets = controller_targets(problem, state, config or TargetConfig())
     torque, opened = targets.squeeze.torque, targets.pregrasp
-    judged = np.isin(grasps.status, _OF_THE_PREGRASP)
-    status = np.where(opened.clear, int(GraspStatus.OK), int(GraspStatus.PREGRASP_NOT_CLEAR))
+    judged = np.isin(grasps.status, _OF_THE_PREGRASP) & np.isin(targets.status, _OF_THE_PREGRASP)
     columns = {
         "pregrasp_root_position": opened.root_pose[:, :3],
         "pregrasp_root_quaternion": opened.root_pose[:, 3:],
@@ -84,7 +85,7 @@ def retarget(
         "squeeze_joint_position": grasps.joint_position + torque / hand.dof_stiffness,
         "squeeze_torque": torque,
         "contact_force": targets.squeeze.force,
-        "status": np.where(judged, status, grasps.status),
+        "status": np.where(judged, targets.status, grasps.status),
     }
     made = dataclasses.replace(grasps, **columns)  # type: ignore[arg-type]  # converted as they are checked
     return with_estimate(made)

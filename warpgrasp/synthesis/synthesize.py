@@ -52,7 +52,8 @@ _LAST_KERNELS = (
     "warpgrasp.kernels.targets.opening",
 )
 _PROGRESS_PERIOD = 0.25  # s between progress reports
-_CLOSURE = (int(GraspStatus.OK), int(GraspStatus.NOT_CLOSED))
+_FORMED = (int(GraspStatus.OK), int(GraspStatus.EARLY_CONTACT))  # before closure is asked
+_CLOSURE = (*_FORMED, int(GraspStatus.NOT_CLOSED))
 _JUDGED = (*_CLOSURE, int(GraspStatus.PREGRASP_NOT_CLEAR), int(GraspStatus.NOT_TOUCHING))  # finite and solved
 
 
@@ -68,6 +69,8 @@ class SynthesisConfig:
     """Active contacts per grasp."""
     grasp_count: int = 32
     """Grasps per object."""
+    candidates: int = 1
+    """Grasps that are synthesised for each one kept; the best are kept, see :meth:`~warpgrasp.grasps.GraspSet.order`."""
     step_count: int = 1500
     """Optimiser steps; periods scale with it."""
     sample_count: int = 2500
@@ -94,11 +97,17 @@ class SynthesisConfig:
             "",
             contact_count=NumberRange(lower=1.0, upper=64.0),
             grasp_count=at_least_one,
+            candidates=at_least_one,
             step_count=at_least_one,
             sample_count=at_least_one,
         )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be in [0, 2^63) (got {self.seed})")
+
+    @property
+    def candidate_count(self) -> int:
+        """Grasps per object that are synthesised."""
+        return self.grasp_count * self.candidates
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ def _synthesize(
         problem = GraspProblem(
             hand,
             objects,
-            grasp_count=config.grasp_count,
+            grasp_count=config.candidate_count,
             contact_count=config.contact_count,
             grasp_type=config.grasp_type,
             terms=config.energy.active_terms(),
@@ -264,7 +273,7 @@ def _columns(
     root = final.root_pose.numpy()
     status = state.status.numpy()
     status = np.where(status == GraspStatus.OK, targets.status, status)
-    status = np.where((status == GraspStatus.OK) & ~closed, int(GraspStatus.NOT_CLOSED), status)
+    status = np.where(np.isin(status, _FORMED) & ~closed, int(GraspStatus.NOT_CLOSED), status)
     loose = ~touches_enough(problem, final, touching=config.closing.touching)
     status = np.where(np.isin(status, _CLOSURE) & loose, int(GraspStatus.NOT_TOUCHING), status)
     judged = np.isin(status, _JUDGED)
@@ -314,7 +323,14 @@ def _grasp_set(
         energy_term_names=problem.term_names,
         metadata={**_metadata(problem, problem.objects[index], config), **stopped},
     )
-    return with_estimate(grasps)
+    return _best_candidates(with_estimate(grasps), config)
+
+
+def _best_candidates(grasps: GraspSet, config: SynthesisConfig) -> GraspSet:
+    """As many grasps as are wanted, the best of the candidates in the order of their seeds."""
+    if config.candidates == 1:
+        return grasps
+    return grasps.select(np.sort(grasps.order()[: config.grasp_count]))
 
 
 def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig) -> dict[str, Any]:
