@@ -15,6 +15,9 @@ from warpgrasp.grasps.sharded.columns import CONTACT_COLUMNS, POSE_COLUMNS, Colu
 
 __all__ = ["Lineage", "VerdictColumns", "grasp_table", "list_values", "read_grasps"]
 
+_NUMPY = {"float": "float32", "double": "float64"}
+"""NumPy's names of Arrow's types, where they differ."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
@@ -58,7 +61,7 @@ class _Arrays:
 
     def flat(self, values: Any, kind: Any, mask: Any = None) -> Any:
         """Numbers or truth values; null where ``mask``."""
-        flat = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype()).reshape(-1)
+        flat = np.ascontiguousarray(values, dtype=_NUMPY.get(str(kind), str(kind))).reshape(-1)
         unknown = None if mask is None else self._bits(~np.asarray(mask, bool))
         data = self._bits(flat) if flat.dtype == np.bool_ else self.pa.py_buffer(flat)
         return self.pa.Array.from_buffers(kind, len(flat), [unknown, data])
