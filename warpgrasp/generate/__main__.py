@@ -338,7 +338,7 @@ class _Run:
         self.report.table(self.rows)
         for row in self.rows:
             size = self._sizes.get(entry_key(row.path, row.label), "")
-            lost = diagnosis(row.name, row.status_count, step_count=self.config.step_count, size=size)
+            lost = diagnosis(row.name, row.status_count, self.config, size=size)
             if lost:
                 self.report.say(lost)
         if self.failures:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.synthesis.closing_config import ClosingConfig
+from warpgrasp.synthesis.methods import find_method
+from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 __all__ = ["diagnosis"]
 
@@ -25,16 +28,17 @@ _STAGES = {
         "pass more --steps, or --target-size",
     ),
 }
-_FEW_STEPS = 500
+_FEW = 1.0 / 3.0  # of the method's own steps
+_UNTOUCHED = (GraspStatus.NOT_TOUCHING.name, GraspStatus.NOT_CLOSED.name)
 
 
-def diagnosis(name: str, status_count: Mapping[str, int], *, step_count: int, size: str = "") -> str:
+def diagnosis(name: str, status_count: Mapping[str, int], config: SynthesisConfig, *, size: str = "") -> str:
     """One sentence for an object without a usable grasp; empty where there is one.
 
     Args:
         name: Name of the object.
         status_count: Grasps per name of :class:`~warpgrasp.base.status.GraspStatus`.
-        step_count: Steps of the synthesis.
+        config: Configuration of the synthesis.
         size: What is to be said on its size (:func:`warpgrasp.objects.sizes.reach_advice`), which comes first.
     """
     total = sum(status_count.values())
@@ -48,7 +52,11 @@ def diagnosis(name: str, status_count: Mapping[str, int], *, step_count: int, si
     parts += [f"{count} of {total} are {status.lower().replace('_', ' ')}" for status, count in lost
               if GraspStatus[status] not in _STAGES]  # fmt: skip
     remedy = known[0][2] if known else "see the statuses above"
-    if step_count < _FEW_STEPS:
-        remedy = f"{step_count} steps are few, pass --steps 1500"
+    usual = find_method(config.method).config.step_count
+    if config.step_count < _FEW * usual:
+        remedy = f"{config.step_count} steps are few, pass --steps {usual}"
+    elif not config.closing.steps and lost[0][0] in _UNTOUCHED:
+        steps = ClosingConfig().steps
+        remedy = f"{config.method} does without our last stage: pass --closing.steps {steps} to bring contacts onto the object"
     head = f"{name}: no grasp is usable: {', '.join(parts)}"
     return f"{head}. Its size: it {size}" if size else f"{head}; {remedy}."

@@ -57,7 +57,7 @@ def descent_motion(problem: GraspProblem, state: GraspState) -> FloatArray:
     """
     shape = (*state.link_pose.shape, NEAREST_COUNT)
     distance = wp.empty(shape, dtype=wp.float32, device=problem.device)
-    position, normal = (wp.empty(shape, dtype=wp.vec3, device=problem.device) for _ in range(2))
+    position, normal = (wp.zeros(shape, dtype=wp.vec3, device=problem.device) for _ in range(2))
     launch_nearest_points(
         surface_points(problem.hand, problem.device),
         problem.meshes,
