@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -36,9 +39,12 @@ def test_small_meshes_stay_as_they_are() -> None:
     np.testing.assert_array_equal(simplified_mesh(mesh).vertices, mesh.vertices)
 
 
-def test_a_decomposition_that_fails_or_stalls_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decomposition_that_fails_or_stalls_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The child that handles the tube alone dies; the others' pieces come out."""
     pytest.importorskip("coacd", reason="CoACD is not installed (extra 'sim')")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     good = tube(1)
     jobs = {"good": (good, 0.1, 4), "bad": (TriMesh(good.vertices[:3], good.faces[:1] * 0), 0.1, 4)}
     done = decompose.decompose_all(jobs, lambda _: None)
@@ -46,3 +52,42 @@ def test_a_decomposition_that_fails_or_stalls_is_left_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(decompose, "_SCRIPT", "while True: pass")
     monkeypatch.setattr(decompose, "_WALL_LIMIT", 0.5)
     assert decompose.decompose_all({"good": jobs["good"]}, lambda _: None) == {}
+
+
+def test_pieces_are_kept_and_those_of_another_mesh_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time no process is started; the same arrays come out. Other settings are another entry."""
+    pytest.importorskip("coacd", reason="CoACD is not installed (extra 'sim')")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    job = (tube(1), 0.1, 4)
+    first = decompose.decompose_all({"a": job}, lambda _: None)["a"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no process is started")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    again = decompose.decompose_all({"b": job}, lambda _: None)["b"]
+    assert len(first) == len(again) > 1
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert decompose.decompose_all({"c": (tube(1), 0.2, 4)}, lambda _: None) == {}
+    moved = TriMesh(1.01 * job[0].vertices, job[0].faces)
+    assert decompose.decompose_all({"d": (moved, 0.1, 4)}, lambda _: None) == {}
+    (entry,) = tmp_path.rglob("*.npz")
+    entry.write_bytes(b"damaged")
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert len(decompose.decompose_all({"a": job}, lambda _: None)["a"]) == len(first)
+
+
+def test_a_mesh_that_ends_its_process_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(decompose, "_SCRIPT", "import os; os.abort()")
+    assert decompose.decompose_all({"a": (tube(0), 0.1, 4)}, lambda _: None) == {}
+    (marker,) = tmp_path.rglob("*.failed")
+    assert "delete this file" in marker.read_text()
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("tried again"))
+    assert decompose.decompose_all({"a": (tube(0), 0.1, 4)}, lambda _: None) == {}

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from robot_files import NO_PICTURE, box_chain, box_link, write_boxes
+from robot_files import NO_PICTURE, box_chain, box_link, write_boxes, write_mjcf_gripper
 
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, rotate
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.convert import convert_hand
 from warpgrasp.hands.fingertip_force import fingertip_forces, strength_warnings
+from warpgrasp.hands.published_forces import PUBLISHED, largest_force, typical_force
 
 PALM = box_link("palm", (0.025, 0.085, 0.09), (0, 0, 0.045), 0.3)
 
@@ -107,3 +108,36 @@ def test_a_hand_too_weak_for_the_push_is_told(tmp_path: Path) -> None:
     (sentence,) = strength_warnings(hand, object_mass=0.2, push=5.0, friction=0.6)
     assert "is too weak" in sentence
     assert "the 7 N of weight and push" in sentence  # 5 + 0.2 x 9.81
+
+
+def test_what_can_be_true_follows_from_published_forces() -> None:
+    """By hand: the best hand gives 19.6 N at 0.4 kg, the best gripper 170 N at 0.51 kg; medians 24 and 160 N/kg."""
+    assert largest_force(1.0, 5) == pytest.approx(2 * 19.6 / 0.4)
+    assert largest_force(1.0, 2) == pytest.approx(2 * 170 / 0.51)
+    assert largest_force(0.05, 5) == 60.0
+    assert largest_force(0.05, 2) == 235.0
+    assert typical_force(1.0, 3) == pytest.approx(24.0)
+    assert typical_force(1.0, 2) == pytest.approx(160.0)
+    assert typical_force(0.01, 5) == pytest.approx(7.06)
+    assert typical_force(100.0, 2) == 235.0
+
+
+def test_the_page_shows_every_published_force() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "hands_in_practice.md").read_text(encoding="utf-8")
+    for row in PUBLISHED:
+        mass = "-" if row.mass is None else f"{row.mass:g}"
+        assert f"| {row.name} | {row.force:g} | {mass} |" in page
+        assert all(part in page for part in row.source.split("; ")[-1:])
+
+
+def test_gains_that_hold_only_far_from_the_target_are_replaced_with_a_sentence(tmp_path: Path) -> None:
+    """0.4 Nm at 0.5 Nm/rad is 0.8 rad of error; at 2 Nm/rad it is 0.2 rad, and stays."""
+    source = write_mjcf_gripper(tmp_path)
+    kept = convert_hand(source, tmp_path / "kept", NO_PICTURE)
+    assert kept.hand.dof_stiffness[kept.hand.joint_names.index("left_tilt")] == pytest.approx(2.0)
+    assert not any("position gains" in warning for warning in kept.warnings)
+    source.write_text(source.read_text().replace('kp="2"', 'kp="0.5"'))
+    result = convert_hand(source, tmp_path / "soft", NO_PICTURE)
+    (sentence,) = [warning for warning in result.warnings if "position gains" in warning]
+    assert "of 'left_tilt' reach the effort limit only 0.8 rad" in sentence
+    assert result.hand.dof_stiffness[result.hand.joint_names.index("left_tilt")] == pytest.approx(24.0)

@@ -1,7 +1,7 @@
 """How hard a hand can press: the force each fingertip can give, from the joints' effort limits and the kinematics.
 
-A file's effort limits are often placeholders. The force at the fingertip is the number that one can judge: robot hands press
-with a few to some tens of newtons, grippers with up to a few hundred.
+A file's effort limits are often placeholders. The force at the fingertip is the number that one can judge, by what makers
+publish of their hands (:mod:`warpgrasp.hands.published_forces`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, rotate
 from warpgrasp.hands.model import ContactPatch, HandModel, JointType
+from warpgrasp.hands.published_forces import largest_force
 
 __all__ = [
     "FingertipForce",
     "fingertip_forces",
     "strength_warnings",
-    "strongest_fingertip",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -65,16 +65,6 @@ def fingertip_forces(hand: HandModel) -> list[FingertipForce]:
     return [row if row.joint else FingertipForce(row.finger, most, "") for row in found]
 
 
-def strongest_fingertip(hand: HandModel, fingers: int) -> float:
-    """Force [N] beyond which a fingertip of a hand of this mass cannot be true.
-
-    Built from the data sheets of what is sold: hands with three and more fingers press with at most some 35 N per kilogram of
-    their mass (LEAP 33, Robotiq 3-Finger 26, Shadow 5), so 100 N per kilogram is generous; for two jaws it is 800 N.
-    """
-    mass = float(hand.link_mass.sum())
-    return max(150.0, 800.0 * mass) if fingers <= 2 else max(60.0, 100.0 * mass)
-
-
 def strength_warnings(
     hand: HandModel, *, object_mass: float = 0.0, push: float = 0.0, friction: float = 0.6
 ) -> list[str]:
@@ -90,7 +80,7 @@ def strength_warnings(
     if not forces:
         return []
     warnings = []
-    limit = strongest_fingertip(hand, len(forces))
+    limit = largest_force(float(hand.link_mass.sum()), len(forces))
     strong = max(forces, key=lambda row: row.force)
     if strong.force > limit:
         warnings.append(

@@ -1,79 +1,78 @@
-"""A short synthesis and evaluation of a hand on five shapes, run as the commands a user would run."""
+"""A short synthesis and evaluation of a hand on five shapes, in a process of its own: what ends it does not end the check."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import trimesh
-
-from warpgrasp.hands.model import HandModel
-from warpgrasp.objects import example_object_names, example_object_path
-
-__all__ = ["TrialRow", "run_trial", "write_shapes"]
-
-_BALL_RADIUS, _BOX_EDGE = 0.03, 0.05  # m
+__all__ = ["Trial", "run_trials"]
 
 
 @dataclass(frozen=True)
-class TrialRow:
-    """Rates of one grasp type over all shapes."""
+class Trial:
+    """What became of the grasps of one type; rates are shares of all grasps of all shapes."""
 
     grasp_type: str
-    grasps: int
-    succ1: float
-    succ3: float
-    reason: str
-    """What most of the others fail of."""
+    forces: tuple[float, ...] = ()
+    """Pushes [N], ascending."""
+    succ1: tuple[float, ...] = ()
+    """Hold at least one push of the protocol ``graspqp``, for every force."""
+    succ3: tuple[float, ...] = ()
+    """Hold all pushes, for every force."""
+    grasps: int = 0
+    why: str = ""
+    """Why few hold one push of the smallest force; empty where enough do."""
+    error: str = ""
+    """Why nothing could be tried; empty where it was."""
 
 
-def write_shapes(folder: Path) -> list[str]:
-    """Five objects: the paths of the three that are shipped, and of a ball and a box of hand size written here."""
-    ball = trimesh.creation.icosphere(subdivisions=3, radius=_BALL_RADIUS)
-    box = trimesh.creation.box((_BOX_EDGE,) * 3)
-    for name, mesh in (("ball", ball), ("box", box)):
-        mesh.export(folder / f"{name}.obj")
-    shipped = [str(example_object_path(name)) for name in example_object_names()]
-    return [*shipped, str(folder / "ball.obj"), str(folder / "box.obj")]
+def run_trials(
+    hand: str, *, grasps: int, steps: int, forces: tuple[float, ...], progress: Callable[[str], None]
+) -> list[Trial]:
+    """Try every grasp type of a hand on the three shipped objects, a ball of 60 mm and a cube of 50 mm.
 
-
-def run_trial(
-    hand: HandModel, grasp_type: str, folder: Path, *, grasps: int, steps: int, force: float
-) -> TrialRow:
-    """Synthesise and evaluate in child processes.
+    Args:
+        hand: Name of a shipped hand, or path of its asset.
+        grasps: Grasps of each shape and type.
+        steps: Optimisation steps.
+        forces: Pushes [N].
+        progress: Called with what is done next.
 
     Raises:
-        ValueError: One of the commands fails; its last line is the message.
+        ValueError: The process ends early; its last line is the message.
     """
-    out = folder / grasp_type
-    objects = write_shapes(folder)
-    _command(
-        "generate", *objects, "--hand", str(hand.path), "--grasp-type", grasp_type, "--out", str(out),
-        "--grasps", str(grasps), "--steps", str(steps),
-    )  # fmt: skip
-    _command("evaluate", str(out), "--force", str(force))
-    (results,) = out.glob("evaluation/*/results.json")
-    rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
-    total = sum(row["grasps"] for row in rows)
-    reasons = ("penetration", "self_collision", "pushed_away", "no_contact", "slip", "invalid", "blow_up")
-    counts = {reason: sum(row[reason] for row in rows) for reason in reasons}
-    most = max(counts, key=lambda reason: counts[reason])
-    return TrialRow(
-        grasp_type,
-        total,
-        sum(row["succ1"] * row["grasps"] for row in rows) / max(total, 1),
-        sum(row["succ3"] * row["grasps"] for row in rows) / max(total, 1),
-        most.replace("_", " ") if counts[most] else "",
-    )
+    command = [sys.executable, "-m", "warpgrasp.evaluate.hand_trial_process", hand, str(grasps), str(steps)]
+    command += [str(force) for force in sorted(set(forces))]
+    found = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        last = ""
+        for line in process.stdout or ():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                last = line.strip() or last
+                continue
+            if "progress" in row:
+                progress(row["progress"])
+            else:
+                found.append(_trial(row))
+    if process.returncode:
+        raise ValueError(last or f"the trials ended with exit code {process.returncode}")
+    return found
 
 
-def _command(tool: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", f"warpgrasp.{tool}", *arguments], capture_output=True, text=True
+def _trial(row: dict[str, Any]) -> Trial:
+    if "error" in row:
+        return Trial(row["grasp_type"], error=row["error"])
+    return Trial(
+        row["grasp_type"],
+        forces=tuple(row["forces"]),
+        succ1=tuple(row["succ1"]),
+        succ3=tuple(row["succ3"]),
+        grasps=row["grasps"],
+        why=row["why"],
     )
-    if done.returncode not in (0, 1):
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise ValueError(lines[-1] if lines else f"python -m warpgrasp.{tool} ended with {done.returncode}")

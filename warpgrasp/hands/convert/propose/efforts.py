@@ -1,7 +1,8 @@
-"""Effort limits that can be true: placeholders are recognised by the force they would give at the fingertips.
+"""Drives that can be true: efforts are judged by the force they would give at the fingertips, gains by their reach.
 
 A file without an effort limit, or with one that no hand of this mass has, gets the effort that a fingertip force typical of
-hands of its mass needs at each joint. What was stated stays in the report.
+hands of its mass needs at each joint. A position gain with which a joint reaches its effort limit only far from its target
+is one of a simulation, not of a servo, and is replaced too. What was stated stays in the report.
 """
 
 from __future__ import annotations
@@ -16,24 +17,19 @@ from warpgrasp.hands.convert.annotation_file import HandAnnotation, JointAnnotat
 from warpgrasp.hands.convert.propose.facing import joint_axis_in_link
 from warpgrasp.hands.convert.propose.motion import Chain, batch_poses
 from warpgrasp.hands.convert.source import SourceJoint
-from warpgrasp.hands.fingertip_force import strongest_fingertip
 from warpgrasp.hands.model import HandModel, JointType
+from warpgrasp.hands.published_forces import largest_force, typical_force
 
-__all__ = ["believable_joints", "typical_force"]
+__all__ = ["believable_joints"]
 
 FloatArray = NDArray[np.float64]
 
-_PER_MASS = {"hand": 20.0, "gripper": 100.0}  # N/kg of a fingertip, about the middle of what is sold
-_RANGE = {"hand": (5.0, 40.0), "gripper": (20.0, 150.0)}  # N
 _SHORTEST_LEVER = 5e-3  # m
 _BENT = 0.5  # of a finger's length: the arm about a joint along the stretched finger once it is bent
 _DAMPING_PER_STIFFNESS = 2.2e-3  # s
-
-
-def typical_force(hand: HandModel, fingers: int) -> float:
-    """Fingertip force [N] of hands and grippers of this mass."""
-    kind = "gripper" if fingers <= 2 else "hand"
-    return float(np.clip(_PER_MASS[kind] * hand.link_mass.sum(), *_RANGE[kind]))
+_REACH = {JointType.REVOLUTE: (0.5, 1.0 / 60.0, "rad"), JointType.PRISMATIC: (0.2, 0.01, "m")}
+"""Error at which a joint has its full effort: the largest that is believed, and what is assumed [rad or m]. With the 1 rad of a
+Shadow hand for MuJoCo 1 of 20 precision grasps held, with 1 degree 10 of the same 20 (``benchmarks/public_hands.py``)."""
 
 
 def believable_joints(
@@ -48,7 +44,8 @@ def believable_joints(
         source: Joints of the file by name.
     """
     fingers = max(2, len(chains))
-    limit, wanted = strongest_fingertip(hand, fingers), typical_force(hand, fingers)
+    mass = float(hand.link_mass.sum())
+    limit, wanted = largest_force(mass, fingers), typical_force(mass, fingers)
     levers = _levers(hand, chains)
     joints = dict(annotation.joints)
     missing, discarded = [], defaultdict(list)
@@ -64,9 +61,9 @@ def believable_joints(
             missing.append(name)
         else:
             discarded[stated].append(name)
-    sentences = []
+    joints, sentences = _firm(hand, joints)
     remedy = (
-        f"efforts for {wanted:.0f} N at each fingertip are assumed, from the hand's mass of {hand.link_mass.sum():.2g} kg; "
+        f"efforts for {wanted:.0f} N at each fingertip are assumed, from the hand's mass of {mass:.2g} kg; "
         "write the true ones under 'joints' in annotation.yaml"
     )
     if missing:
@@ -92,6 +89,32 @@ def _with_effort(joint: JointAnnotation, effort: float, source: SourceJoint) -> 
         damping=max(source.damping or 0.0, _DAMPING_PER_STIFFNESS * stiffness),
         armature=joint.armature if source.armature else ratio * joint.armature,
     )
+
+
+def _firm(
+    hand: HandModel, joints: dict[str, JointAnnotation]
+) -> tuple[dict[str, JointAnnotation], list[str]]:
+    """Drives that reach their effort limit near the target, and a sentence about those that did not."""
+    found = dict(joints)
+    soft: dict[str, tuple[float, str]] = {}
+    kinds = {hand.link_joint_names[k]: JointType(int(hand.joint_type[k])) for k in range(1, hand.link_count)}
+    for name in hand.joint_names:
+        most, assumed, unit = _REACH[kinds[name]]
+        joint = joints[name]
+        reach = joint.effort / max(joint.stiffness, 1e-12)
+        if reach > most:
+            soft[name] = reach, unit
+            stiffness = joint.effort / assumed
+            damping = max(joint.damping, _DAMPING_PER_STIFFNESS * stiffness)
+            found[name] = dataclasses.replace(joint, stiffness=stiffness, damping=damping)
+    if not soft:
+        return found, []
+    reach, unit = max(soft.values())
+    return found, [
+        f"The position gains of {_listed(list(soft))} reach the effort limit only {reach:.2g} {unit} from the target, so that "
+        "a finger that meets the object late cannot hold against the others: gains of a servo are assumed (full effort at 1 "
+        "degree or 1 cm); write the true ones under 'joints' in annotation.yaml."
+    ]
 
 
 def _levers(hand: HandModel, chains: list[Chain]) -> FloatArray:
