@@ -147,7 +147,7 @@ def test_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "warpgrasp.hands.convert", str(path), "-o", str(tmp_path / "out")]
     done = subprocess.run([*command, "--no-picture"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "5 joints, fingers palm, index, middle, ring, thumb" in done.stdout
+    assert "5 joints, fingers index, middle, ring, thumb" in done.stdout
     path.write_text(path.read_text().replace('<mass value="0.4"/>', ""))
     done = subprocess.run([*command, "--no-picture"], capture_output=True, text=True)
     assert done.returncode == 1

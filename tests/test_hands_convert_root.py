@@ -62,6 +62,30 @@ def test_two_hands_are_offered_one_at_a_time(tmp_path: Path) -> None:
     assert hand.fingers[0] == "palm"
 
 
+def test_a_forearm_that_carries_another_hand_is_no_root(tmp_path: Path) -> None:
+    """As in the public description of two Shadow hands: the left forearm is fixed to the right one."""
+    path = write_urdf_hand(tmp_path)
+    both = second_hand(path.read_text())
+    for side in ("", "R_"):
+        wrist = f'<link name="{side}forearm"/><joint name="{side}wrist" type="revolute"><parent link="{side}forearm"/>'
+        wrist += (
+            f'<child link="{side}palm-link"/><axis xyz="0 1 0"/><limit lower="-0.5" upper="0.5"/></joint>'
+        )
+        both = both.replace("</robot>", wrist + "</robot>")
+    for old, new in (
+        ('<parent link="torso"/><child link="palm-link"/>', '<parent link="torso"/><child link="forearm"/>'),
+        (
+            '<parent link="torso"/><child link="R_palm-link"/>',
+            '<parent link="forearm"/><child link="R_forearm"/>',
+        ),
+    ):
+        assert old in both
+        both = both.replace(old, new)
+    path.write_text(both)
+    with pytest.raises(ValueError, match=r"holds 2 hands, .* --root R_forearm or --root palm-link"):
+        convert_hand(path, tmp_path / "out", NO_PICTURE)
+
+
 def test_what_lies_outside_the_root_is_neither_read_nor_judged(tmp_path: Path) -> None:
     """A lost mesh, a joint of an unknown type, a leader and a mass of an arm do not matter to the hand."""
     arm = arm_links("palm-link", mesh="package://arm/lost.stl").replace(

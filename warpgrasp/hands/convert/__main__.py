@@ -65,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     hand, folder = result.hand, result.hand.path.parent
     console.print(
-        f"{hand.path}: {hand.dof_count} joints, fingers {', '.join(hand.fingers)}, {len(hand.patches)} contact patches, "
+        f"{hand.path}: {hand.dof_count} joints, fingers {', '.join(f for f in hand.fingers if f != 'palm')}, "
+        f"{len(hand.patches)} contact patches, "
         f"grasp types {', '.join(hand.grasp_types)}",
         markup=False,
     )
@@ -82,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     if (page := folder / "review.html").is_file():
         console.print(f"open {page} in a browser to correct the guesses", markup=False)
     console.print(f"edit {folder / 'annotation.yaml'} and run again to change what was guessed", markup=False)
-    console.print(f"then: python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
+    console.print(f"then: python -m warpgrasp.hands.check {hand.path}", markup=False)
+    console.print(f"and:  python -m warpgrasp.generate MESH --hand {hand.path}", markup=False)
     return 0
 
 

@@ -152,7 +152,7 @@ class _Tree:
         return pose[0]
 
     def hand_root(self, palm: str) -> str:
-        """The palm, or the forearm above its wrist."""
+        """The palm, or the forearm above its wrist, as long as no other moving branch hangs there."""
         link, root = palm, palm
         for _ in range(_WRIST_JOINTS + 2):
             joint = self.above.get(link)
@@ -163,7 +163,8 @@ class _Tree:
             arm = any(part in _ARM_WORDS for part in named) or re.search(
                 r"wrist_\d", joint.name + joint.parent
             )
-            if not wrist or arm or joint.kind == "prismatic":
+            shared = sum(self.paths_through(other) > 0 for other in self.below[joint.parent]) > 1
+            if not wrist or arm or shared or joint.kind == "prismatic":
                 break
             link = root = joint.parent
         return root
