@@ -40,6 +40,21 @@ def test_plan_of_five_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "candidates"),
+    [("", 2), ("protocols: [graspqp]", 1), ("METHODS\nprotocols: [graspqp]", 3)],
+)
+def test_candidates_are_chosen_from_where_nothing_is_tested(
+    tmp_path: Path, more: str, candidates: int
+) -> None:
+    path = tmp_path / "plan.yaml"
+    own = 'methods: [{name: mine, arguments: ["--candidates", "3"]}]'
+    path.write_text("objects: [bottle]\nhands: [allegro]\n" + more.replace("METHODS", own) + "\n")
+    (generation,) = open_generations(read_plan(path, {}), tmp_path / "out", extend=False)
+    config = generation.cells[0].config(generation.settings, device="cpu")
+    assert config.candidates == candidates
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("objekts: [a.obj]", "no key 'objekts'"),

@@ -49,13 +49,15 @@ class Cell:
     config_hash: str
 
     def config(self, settings: Mapping[str, Any], *, device: str) -> SynthesisConfig:
-        """The configuration of its synthesis."""
+        """The configuration of its synthesis; tests select better than a choice among candidates does."""
         base = _method_config(self.arguments)
+        selects = settings["protocols"] and "--candidates" not in self.arguments
         return dataclasses.replace(
             base,
             grasp_type=self.grasp_type,
             contact_count=self.contact_count,
             grasp_count=int(settings["grasps"]),
+            candidates=1 if selects else base.candidates,
             step_count=int(settings["steps"] or base.step_count),
             sample_count=int(settings["samples"] or base.sample_count),
             seed=self.seed,
