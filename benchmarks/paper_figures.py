@@ -52,21 +52,29 @@ def auc(energy: NDArray[np.float64], held: NDArray[np.bool_]) -> float:
 
 
 def auc_table(runs: Sequence[Run], objects: Sequence[Path], out: Path) -> dict[str, dict[str, str]]:
-    """Area under the ROC curve of every closure energy over the grasps of all runs together; the curves go to a picture."""
+    """Area under the ROC curve of every closure energy; the curves go to a picture.
+
+    Once over the grasps of all runs together, and once as the mean over the runs of which some grasps hold and some do not.
+    """
     energies: dict[str, list[NDArray[np.float64]]] = {}
     held = []
     for run in runs:
-        for path in objects:
-            held.append(judged(run, path, out)["dexgraspbench_success"].all(axis=1))
-            for name, values in closure_energies(load(run, path, out)).items():
-                energies.setdefault(name, []).append(values)
+        own = [judged(run, path, out)["dexgraspbench_success"].all(axis=1) for path in objects]
+        held.append(np.concatenate(own))
+        parts = [closure_energies(load(run, path, out)) for path in objects]
+        for name in parts[0]:
+            energies.setdefault(name, []).append(np.concatenate([part[name] for part in parts]))
     success = np.concatenate(held)
-    together = {name: np.concatenate(parts) for name, parts in energies.items()}
+    together = {name: np.concatenate(values) for name, values in energies.items()}
     areas = {name: auc(values, success) for name, values in together.items()}
     _roc_figure(together, success, areas, out / "roc.png")
     share = f"{int(success.sum())} of {len(success)}"
     return {
-        name: {"AUC": f"{areas[name]:.3f}", "grasps that hold": share}
+        name: {
+            "AUC": f"{areas[name]:.3f}",
+            "within a method": f"{np.nanmean([auc(*pair) for pair in zip(energies[name], held, strict=True)]):.3f}",
+            "grasps that hold": share,
+        }
         for name in sorted(areas, key=areas.get)  # type: ignore[arg-type]
     }
 

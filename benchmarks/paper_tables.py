@@ -78,8 +78,8 @@ def main() -> None:
         options.out = options.out / "quick"
     TABLES[options.table](options)
     print(
-        f"\n{len(options.objects)} objects, {options.grasps} grasps each, {100 * options.steps:g} % of the steps. "
-        f"Machine: {machine_name()}."
+        f"\n{len(options.objects)} objects, {options.grasps} grasps each (or NAME=GRASPS), "
+        f"{100 * options.steps:g} % of the steps. Machine: {machine_name()}."
     )
 
 
