@@ -14,12 +14,15 @@ from oracle_geometry import closest_on_mesh
 from rich.console import Console
 
 import warpgrasp.refine.__main__ as refine
+from warpgrasp.eval.engines.mujoco_scene import build_scene
+from warpgrasp.eval.protocol.protocols import PROTOCOLS
 from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
 from warpgrasp.grasps.case import load_case
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands import load_hand
+from warpgrasp.objects.convex_pieces import convex_pieces
 from warpgrasp.refine.archive import Archive, EvolutionConfig, Genomes, children_of, genome_distance
-from warpgrasp.refine.evolution import _Hands
+from warpgrasp.refine.evolution import _Hands, _simulate
 from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.synthesize import synthesize
 
@@ -115,6 +118,7 @@ class HighHands:
 
     def evaluate(self, scene: Any, targets: Any, *, progress: Any = None) -> Verdict:
         self.asked += len(targets)
+        self.squeezed = targets.squeeze_joints
         count, trials = len(targets), len(scene.protocol.trials)
         verdict = Verdict.invalid(count, trials)
         held = targets.grasp_position[:, 2] > float(np.median(targets.grasp_position[:, 2])) - 0.01
@@ -125,6 +129,17 @@ class HighHands:
             self_penetration=np.zeros(count),
             reason=np.where(held, int(FailureReason.HOLDS), int(FailureReason.SLIP)).astype(np.int32),
         )
+
+
+def test_torques_are_limited_by_the_drives_of_the_protocol(run: Path) -> None:
+    """As in the evaluation: dexgraspbench does not limit Allegro's drives, so that no joint aims beyond its torque."""
+    case = load_case(next(run.glob("*.npz")))
+    scene = build_scene(case.hand, case.model, convex_pieces(case.model), PROTOCOLS["dexgraspbench"])
+    torque = np.tile(case.hand.dof_effort, (len(case.grasps), 1)).astype(np.float32)
+    engine = HighHands()
+    _simulate(dataclasses.replace(case.grasps, squeeze_torque=torque), scene, engine)
+    wanted = case.grasps.joint_position + torque / scene.drives.stiffness
+    np.testing.assert_allclose(engine.squeezed, wanted, atol=1e-5)
 
 
 @pytest.fixture
