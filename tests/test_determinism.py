@@ -195,3 +195,6 @@ def test_of_the_candidates_the_best_are_kept_in_the_order_of_their_seeds() -> No
     assert wanted != [0, 1, 2, 3], "something was selected"
     for name in COLUMNS:
         assert np.array_equal(getattr(kept, name), getattr(every, name)[wanted]), name
+    counts = kept.metadata["candidates"]
+    assert sum(counts.values()) == 12
+    assert counts.get("OK", 0) == np.sum(every.status == 0)

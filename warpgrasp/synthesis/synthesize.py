@@ -145,7 +145,8 @@ def synthesize(
 
     Returns:
         One grasp set per object, grasps in the order of their seeds. Where ``stop`` ended the steps, the entry
-        ``stopped_at_step`` of the metadata says after which.
+        ``stopped_at_step`` of the metadata says after which; of several candidates per grasp, ``candidates`` counts all by
+        status.
 
     Raises:
         ValueError: for hyper-parameters the hand or the objects do not admit, or an unknown device.
@@ -327,10 +328,13 @@ def _grasp_set(
 
 
 def _best_candidates(grasps: GraspSet, config: SynthesisConfig) -> GraspSet:
-    """As many grasps as are wanted, the best of the candidates in the order of their seeds."""
+    """As many grasps as are wanted, the best of the candidates in the order of their seeds; counts of all in the metadata."""
     if config.candidates == 1:
         return grasps
-    return grasps.select(np.sort(grasps.order()[: config.grasp_count]))
+    names = [GraspStatus(int(status)).name for status in grasps.status]
+    counts = {name: names.count(name) for name in sorted(set(names))}
+    kept = grasps.select(np.sort(grasps.order()[: config.grasp_count]))
+    return dataclasses.replace(kept, metadata={**kept.metadata, "candidates": counts})
 
 
 def _metadata(problem: GraspProblem, model: ObjectModel, config: SynthesisConfig) -> dict[str, Any]:
