@@ -33,6 +33,13 @@ def test_plan_of_five_lines(tmp_path: Path) -> None:
     )
     plan = read_plan(path, {"steps": 50, "grasps": None})
     assert (plan.grasps, plan.steps, plan.hands) == (8, 50, ("allegro",))
+    # Paths of flags are those of the shell, paths of the file lie beside it.
+    path.with_name("hand.usda").touch()
+    path.write_text("objects: [a.obj]\nhands: [hand.usda, leap]\n")
+    assert read_plan(path, {"objects": ["b.obj"]}).objects == (ObjectEntry(path="b.obj"),)
+    assert read_plan(path, {"objects": None}).objects == (ObjectEntry(path=str(tmp_path / "a.obj")),)
+    assert read_plan(path, {}).hands == (str(tmp_path / "hand.usda"), "leap")
+    assert read_plan(path, {"hands": ["hand.usda"]}).hands == ("hand.usda",)
     (generation,) = open_generations(plan, tmp_path / "out", extend=False)
     assert sorted(Path(entry.path).name for entry in generation.objects) == sorted(
         path.name for path in (tmp_path / "meshes").iterdir()
@@ -64,6 +71,23 @@ def test_candidates_are_chosen_from_where_nothing_is_tested(
         ("objects: [bottle]\nkeep: held", "needs a protocol"),
         ("objects: [bottle]\nhands: [allegro, allegro]", "names something twice"),
         ("objects: [{path: a.obj, primitives: 3}]", "a path or a number of primitives"),
+        ("objects: [{primitives: -3}]", "objects.primitives must be finite and not negative"),
+        ("objects: [{path: a, scales: [0]}]", "objects.scales must be positive and finite"),
+        ("objects: [{path: a, scales: []}]", "must name at least one"),
+        ("objects: [{primitives: 2, kinds: [cone]}]", "kinds must be of box, cylinder"),
+        ("objects: 3", "objects must be a mapping"),
+        ("objects: [bottle]\ngrasps: many", r"grasps must be a whole number \(got 'many'\)"),
+        ("objects: [bottle]\ngrasps: true", "grasps must be a whole number"),
+        ("objects: [bottle]\nseeds: [0, a]", "seeds must be a whole number"),
+        ("objects: [bottle]\nseeds: [-1]", "seeds must be finite and not negative"),
+        ("objects: [bottle]\nviews: yes", "views must be a mapping"),
+        ("objects: [bottle]\nviews: {noise: 1}", "views.noise must be true or false"),
+        ("objects: [bottle]\nviews: {cameras: 3}", "an entry of views has no key 'cameras'"),
+        ("objects: [bottle]\nengine: bullet", "engine must be one of mujoco"),
+        ("objects: [bottle]\nprotocols: [gravity]", "protocols must be one of graspqp"),
+        ("objects: [bottle]\nprotocols: [{forces: [1]}]", "must have the key 'name'"),
+        ("objects: [bottle]\nname: 2024", "name must be text"),
+        ("objects:", "objects must name at least one"),
         ("- a\n- b", "is not a plan"),
         ("objects: [", "cannot be read as a plan"),
     ],

@@ -278,9 +278,10 @@ def test_real_grasps_with_a_protocol(tmp_path: Path) -> None:
     assert isinstance(case.grasps, GraspSet)
     assert case.model.mesh_hash == table["object_hash"][0].as_py()
     # The same grasps as synthesize gives for the asset: what is in the file is what the synthesis made.
-    from warpgrasp import SynthesisConfig, synthesize
+    from warpgrasp import synthesize
+    from warpgrasp.synthesis.methods import method_config
 
-    config = SynthesisConfig(grasp_count=8, step_count=200, sample_count=200, device="cpu")
+    config = method_config(grasp_count=8, step_count=200, sample_count=200, device="cpu")
     (again,) = synthesize(case.hand, [case.model], config)
     np.testing.assert_array_equal(again.joint_position, case.grasps.joint_position)
 
@@ -297,6 +298,16 @@ def test_status_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "x").exists()
     assert main([*SMALL, "--out", str(tmp_path / "x"), "--workers", "0"]) == 2
     assert "--workers must be at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_engine_that_is_not_there_is_said_before_any_synthesis(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("objects: [{primitives: 1}]\nprotocols: [graspqp]\nengine: nothing_of_that_name:Engine\n")
+    assert make(tmp_path / "x", plan=[str(plan)]) == 2
+    assert "nothing_of_that_name" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

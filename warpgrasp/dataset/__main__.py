@@ -28,12 +28,14 @@ from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.dataset.engine import RayEngine, open_items, run_here, shard_of
 from warpgrasp.dataset.generations import Generation, open_generations, read_generations
 from warpgrasp.dataset.items import WorkItem, in_share, work_items
+from warpgrasp.dataset.making import engine_device
 from warpgrasp.dataset.options import RunOptions, plan_flags
 from warpgrasp.dataset.plan import read_plan
 from warpgrasp.dataset.probe import estimate
 from warpgrasp.dataset.status import DataSetStatus, finished_files, read_status
 from warpgrasp.dataset.tables import write_tables
 from warpgrasp.dataset.worker import Outcome, forget_failures, set_aside_items
+from warpgrasp.eval.engines.registry import load_engine
 from warpgrasp.grasps.sharded.columns import import_pyarrow
 
 __all__ = ["RunOptions", "main"]
@@ -89,6 +91,8 @@ def _run(options: RunOptions, out: Console, complain: Callable[[str], None]) -> 
             generations = open_generations(plan, options.out, extend=options.extend, scratch=Path(scratch))
             _say_left_out(generations, out)
             return _say_estimate(generations, options, out)
+    if plan.protocols:  # an engine that is not installed is said now, not after the first synthesis
+        load_engine(plan.engine, workers=1, device=engine_device(plan.engine, options.device))
     generations = open_generations(plan, options.out, extend=options.extend)
     _say_left_out(generations, out)
     if options.retry_failed:
@@ -246,7 +250,8 @@ def _say_estimate(generations: list[Generation], options: RunOptions, out: Conso
     out.print(f"bytes     {result.bytes / 1e6:.1f} MB of Parquet", markup=False)
     kind = "GPU" if result.device.startswith("cuda") else "CPU"
     other = "CPU" if kind == "GPU" else "GPU"
-    out.print(f"{kind} hours {result.hours:.3g} ({kind}: {result.device})", markup=False)
+    time_of_it = _duration(3600.0 * result.hours)
+    out.print(f"{kind} hours {result.hours:.3g}, or {time_of_it} ({kind}: {result.device})", markup=False)
     out.print(f"{other} hours not measured: pass --device on a machine that has one", markup=False)
     for sentence in result.probed:
         out.print(f"  {sentence}", markup=False)

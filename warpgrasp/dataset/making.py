@@ -171,7 +171,7 @@ class Maker:
         made: dict[str, Made] = {}
         active = [entry for entry in objects if entry.key in models]
         for round_number in range(int(settings["rounds"]) if settings["target"] else 1):
-            for batch in self._batches(active, int(settings["grasps"])):
+            for batch in self._batches(active, cell.config(settings, device=self.device).candidate_count):
                 started = self._clock()
                 sets = self._batch(cell, settings, hand, batch, models, round_number, rows)
                 _add_seconds(rows, "synthesize", self._clock() - started)
@@ -187,9 +187,9 @@ class Maker:
                 active = [entry for entry in active if entry.key in made and made[entry.key].good() < wanted]
         return made
 
-    def _batches(self, objects: Sequence[PlannedObject], grasps: int) -> list[Sequence[PlannedObject]]:
+    def _batches(self, objects: Sequence[PlannedObject], candidates: int) -> list[Sequence[PlannedObject]]:
         limit = _CUDA_BATCH if self.device.startswith("cuda") else _CPU_BATCH
-        step = max(limit // grasps, 1)
+        step = max(limit // candidates, 1)
         return [objects[start : start + step] for start in range(0, len(objects), step)]
 
     def _batch(

@@ -19,8 +19,11 @@ from typing import Any
 
 import yaml
 
-from warpgrasp.base.ranges import NumberRange, check_numbers
+from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 from warpgrasp.base.user_module import is_reference
+from warpgrasp.dataset.plan_values import from_mapping
+from warpgrasp.dataset.primitives import PRIMITIVE_KINDS
+from warpgrasp.eval.engines.registry import ENGINES
 from warpgrasp.eval.protocol.protocols import Protocol, find_protocol
 from warpgrasp.objects.views import ViewConfig
 from warpgrasp.synthesis.methods import DEFAULT_METHOD, method_names
@@ -52,6 +55,19 @@ class ObjectEntry:
     category: str = ""
     """For the stratified split; by default the folder of the file, or the kind of a generated object."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "objects", scales=POSITIVE)
+        if bool(self.path) == bool(self.primitives):
+            raise ValueError(
+                f"an entry of objects names a path or a number of primitives (got path {self.path!r} and primitives "
+                f"{self.primitives})"
+            )
+        if not self.scales:
+            raise ValueError(f"scales of {self.path or 'primitives'} must name at least one (got none)")
+        for kind in self.kinds:
+            if kind not in PRIMITIVE_KINDS:
+                raise ValueError(f"kinds must be of {', '.join(PRIMITIVE_KINDS)} (got {kind!r})")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MethodEntry:
@@ -69,6 +85,13 @@ class ProtocolEntry:
     name: str
     forces: tuple[float, ...] = ()
     """Pushes [N]; those of the protocol by default."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "protocols", forces=POSITIVE)
+        try:
+            find_protocol(self.name)
+        except ValueError as error:
+            raise ValueError(str(error).replace("--protocol", "protocols", 1)) from error
 
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocol at each force."""
@@ -151,6 +174,10 @@ class Plan:
             target=at_least_one,
             test_share=NumberRange(lower=0.0, upper=1.0),
         )
+        if self.engine not in ENGINES and not is_reference(self.engine):
+            raise ValueError(
+                f"engine must be one of {', '.join(ENGINES)}, or my_module:MyEngine (got {self.engine!r})"
+            )
         if self.keep not in KEEP:
             raise ValueError(f"keep must be one of {', '.join(KEEP)} (got {self.keep!r})")
         if self.keep == "held" and not self.protocols:
@@ -178,7 +205,8 @@ def read_plan(path: Path | None, flags: Mapping[str, Any]) -> Plan:
 
     Args:
         path: YAML file; ``None`` takes the flags alone.
-        flags: Values by field name, as in the file; ``None`` leaves the file's.
+        flags: Values by field name, as in the file; ``None`` leaves the file's. Their paths are relative to the working
+            directory, those of the file to its folder.
 
     Raises:
         ValueError: The file cannot be read, has unknown keys, or a value is out of range.
@@ -198,77 +226,52 @@ def read_plan(path: Path | None, flags: Mapping[str, Any]) -> Plan:
             )
         content = loaded
     content = {**content, **{name: value for name, value in flags.items() if value is not None}}
-    return _plan(content, path.parent if path is not None else Path())
+    plan = _plan(content)
+    if path is None:
+        return plan
+    objects, hands = plan.objects, plan.hands
+    if flags.get("objects") is None:
+        objects = tuple(
+            dataclasses.replace(entry, path=_beside(entry.path, path.parent)) for entry in plan.objects
+        )
+    if flags.get("hands") is None:
+        hands = tuple(_beside(hand, path.parent) for hand in plan.hands)
+    return dataclasses.replace(plan, objects=objects, hands=hands)
 
 
-def _plan(content: Mapping[str, Any], folder: Path) -> Plan:
-    known = {entry.name for entry in dataclasses.fields(Plan)}
-    unknown = sorted(str(key) for key in content if key not in known)
-    if unknown:
-        raise ValueError(f"a plan has no key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+def _plan(content: Mapping[str, Any]) -> Plan:
+    """A plan of the content of its file: short forms written out, then every value of its type."""
     values = dict(content)
-    if "objects" in values:
-        values["objects"] = tuple(_object(entry, folder) for entry in _listed(values["objects"]))
-    if "methods" in values:
-        values["methods"] = tuple(
-            _entry(MethodEntry, entry, "methods") for entry in _listed(values["methods"])
-        )
-    if "protocols" in values:
-        values["protocols"] = tuple(
-            _entry(ProtocolEntry, entry, "protocols") for entry in _listed(values["protocols"] or [])
-        )
-    if isinstance(values.get("seeds"), int):
-        values["seeds"] = tuple(range(values["seeds"]))
-    if isinstance(values.get("views"), int) and not isinstance(values["views"], bool):
+    for name, first in (("objects", "path"), ("methods", "name"), ("protocols", "name")):
+        if values.get(name) is not None:
+            values[name] = [_written_out(entry, first) for entry in _listed(values[name])]
+        elif name in values:
+            values[name] = []
+    if _is_number(values.get("seeds")):
+        values["seeds"] = list(range(values["seeds"]))
+    if _is_number(values.get("views")):
         values["views"] = {"count": values["views"]} if values["views"] else None
-    if isinstance(values.get("views"), Mapping):
-        values["views"] = _entry(ViewConfig, values["views"], "views")
     for name in ("hands", "grasp_types", "contact_counts", "seeds"):
-        if name in values:
-            values[name] = tuple(_listed(values[name]))
-    try:
-        return Plan(**values)
-    except TypeError as error:
-        raise ValueError(f"the plan cannot be read: {error}") from error
+        if name in values and values[name] is None:
+            values[name] = []
+    return from_mapping(Plan, values)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _listed(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def _object(entry: Any, folder: Path) -> ObjectEntry:
-    """An entry; paths of a plan file are relative to it."""
-    result: ObjectEntry = _entry(ObjectEntry, entry, "objects", first="path")
-    if bool(result.path) == bool(result.primitives):
-        raise ValueError(f"an entry of objects names a path or a number of primitives (got {entry!r})")
-    beside = folder / result.path
-    is_relative = result.path and not Path(result.path).is_absolute() and folder != Path()
-    return dataclasses.replace(result, path=str(beside)) if is_relative and _names_files(beside) else result
+def _written_out(entry: Any, first: str) -> Any:
+    """A word alone is the first field of an entry."""
+    return {first: entry} if isinstance(entry, str) else entry
 
 
-def _names_files(path: Path) -> bool:
-    return path.exists() or any(letter in path.name for letter in "*?[") or path.suffix != ""
-
-
-def _entry(kind: type[Any], value: Any, key: str, first: str = "name") -> Any:
-    """A dataclass of a mapping; a word alone is its first field."""
-    if isinstance(value, kind):
-        return value
-    if isinstance(value, str):
-        return kind(**{first: value})
-    if not isinstance(value, Mapping):
-        raise ValueError(f"an entry of {key} must be a word or a mapping (got {value!r})")
-    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
-    unknown = [str(name) for name in value if name not in fields]
-    if unknown:
-        raise ValueError(f"an entry of {key} has no key {unknown[0]!r}; known are {', '.join(fields)}")
-    lists = {
-        name: tuple(content) if isinstance(content, list) else content for name, content in value.items()
-    }
-    for name, content in lists.items():
-        if "tuple" in str(fields[name].type) and not isinstance(content, tuple):
-            lists[name] = (content,)
-    try:
-        return kind(**lists)
-    except TypeError as error:
-        raise ValueError(f"an entry of {key} cannot be read: {error}") from error
+def _beside(text: str, folder: Path) -> str:
+    """A path of a plan file is relative to the file; a name of something shipped stays as it is."""
+    beside = folder / text
+    names_files = beside.exists() or any(letter in beside.name for letter in "*?[") or beside.suffix != ""
+    return str(beside) if text and not Path(text).is_absolute() and names_files else text
