@@ -19,6 +19,7 @@ _STATUS = {
     GraspStatus.NOT_CLOSED: "touch the object but are not force-closed",
     GraspStatus.NOT_TOUCHING: "do not touch it with every finger that the grasp type requires",
     GraspStatus.PREGRASP_NOT_CLEAR: "have a pregrasp that is not clear of it",
+    GraspStatus.EARLY_CONTACT: "touch it early on the way from the pregrasp",
     GraspStatus.HAND_INSIDE_OBJECT: "end with the hand in it",
     GraspStatus.QP_NOT_CONVERGED: "are not force-closed",
     GraspStatus.DEGENERATE_CONTACTS: "close no two contacts",
