@@ -1,6 +1,7 @@
 """Convert public hands without an edit, check each, and print a table: how many grasps of every type hold, and if few, why.
 
     python benchmarks/public_hands.py --models FOLDER [FOLDER ...] --out FOLDER [--only NAME ...] [--grasps 8] [--steps 1500]
+    python benchmarks/public_hands.py --models FOLDER [FOLDER ...] --out FOLDER --kinematics
     python benchmarks/public_hands.py --out FOLDER --table
 
 The folders are checkouts, none of which is part of this repository: dexsuite/dex-urdf, google-deepmind/mujoco_menagerie,
@@ -16,22 +17,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+
+import mujoco
+import newton
+import numpy as np
+import warp as wp
 
 from warpgrasp.base.file_hash import file_hash
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.evaluate.few_hold import why_few_hold
 from warpgrasp.evaluate.hand_trial import run_trial, trial_shapes
+from warpgrasp.geometry.rotations import IDENTITY_QUATERNION
 from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.check.asset import check_hand
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
+from warpgrasp.hands.export import export_hand
+from warpgrasp.hands.export.meshes import vendor_link_names
 from warpgrasp.hands.fingertip_force import fingertip_forces
 
 FORCES = (2.0, 5.0)
 TYPES = ("power", "precision", "pinch")
+CONFIGURATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -140,17 +152,9 @@ def converted(name: str, file: Path, options: argparse.Namespace) -> tuple[HandM
         result = convert_hand(file, folder, config)
         seconds = time.process_time() - started
         unsure = [guess.topic for guess in result.guesses if guess.confidence < 0.5]
-        known = {"source": source, "types": known.get("types", {}), "settings": known.get("settings")}
+        known = {"source": source, "types": known.get("types", {})}
         known |= facts(result.hand, seconds, list(result.warnings)) | {"unsure": unsure}
     hand = load_hand(folder / "hand.usda")
-    settings = {
-        "grasps": options.grasps,
-        "steps": options.steps,
-        "forces": list(FORCES),
-        "hand": hand.asset_hash,
-    }
-    if known["settings"] != settings:
-        known |= {"settings": settings, "types": {}}
     kept.write_text(json.dumps(known, indent=1))
     return hand, known
 
@@ -159,13 +163,21 @@ def measure(name: str, file: Path, wanted: list[str], options: argparse.Namespac
     """Convert and check a hand, and try the grasp types that are wanted; what is new is written into its folder."""
     hand, known = converted(name, file, options)
     for grasp_type in hand.grasp_types:
-        if grasp_type in known["types"] or grasp_type not in wanted:
+        settings = [options.grasps, options.candidates, options.steps, list(FORCES), hand.asset_hash]
+        if grasp_type not in wanted or known["types"].get(grasp_type, {}).get("settings") == settings:
             continue
         started = time.process_time()
         trial = run_trial(
-            hand, grasp_type, trial_shapes(), grasps=options.grasps, steps=options.steps, forces=FORCES
+            hand,
+            grasp_type,
+            trial_shapes(),
+            grasps=options.grasps,
+            candidates=options.candidates,
+            steps=options.steps,
+            forces=FORCES,
         )
         row = {
+            "settings": settings,
             "succ1": trial.succ1,
             "succ3": trial.succ3,
             "why": why_few_hold(hand, trial),
@@ -194,6 +206,97 @@ def facts(hand: HandModel, seconds: float, warnings: list[str]) -> dict[str, Any
         "warnings": warnings,
         "look": {row.topic: row.detail for row in check_hand(hand) if not row.ok},
     }
+
+
+def kinematics(name: str, file: Path, options: argparse.Namespace) -> None:
+    """Largest difference [m] of link positions from MuJoCo on the vendor's file, MuJoCo on our MJCF, and Newton on our USD."""
+    hand, known = converted(name, file, options)
+    key = [hand.asset_hash, CONFIGURATIONS]
+    if known.get("kinematics", [None])[0] == key:
+        return
+    random = np.random.default_rng(5)
+    poses = random.uniform(hand.dof_lower, hand.dof_upper, size=(CONFIGURATIONS, hand.dof_count))
+    own = np.stack([hand.forward_kinematics(np.zeros(3), IDENTITY_QUATERNION, q)[0] for q in poses])
+    with tempfile.TemporaryDirectory() as folder:
+        ours = mujoco.MjModel.from_xml_path(str(export_hand(hand.path, Path(folder))))
+    found = {
+        "vendor's file": _difference(
+            hand, own, _mujoco_positions(hand, vendor_model(file), poses, vendor_link_names(hand))
+        ),
+        "our MJCF": _difference(hand, own, _mujoco_positions(hand, ours, poses, None)),
+        "Newton": _difference(hand, own, _newton_positions(hand, poses)),
+    }
+    known["kinematics"] = [key, found]
+    (options.out / name / "row.json").write_text(json.dumps(known, indent=1))
+    print(f"{name:22s} " + ", ".join(f"{engine} {far:.1e} m" for engine, far in found.items()), flush=True)
+
+
+def vendor_model(file: Path) -> Any:
+    """The file as MuJoCo reads it; of a URDF without its meshes, which MuJoCo looks for elsewhere."""
+    if file.suffix != ".urdf":
+        return mujoco.MjModel.from_xml_path(str(file))
+    robot = ElementTree.fromstring(file.read_text().replace("drake:", "drake_"))
+    for link in robot.findall("link"):
+        for part in (*link.findall("visual"), *link.findall("collision")):
+            link.remove(part)
+    settings = ElementTree.SubElement(ElementTree.SubElement(robot, "mujoco"), "compiler")
+    settings.attrib |= {
+        "fusestatic": "false",
+        "boundmass": "0.001",
+        "boundinertia": "1e-5",
+        "balanceinertia": "true",
+    }
+    return mujoco.MjModel.from_xml_string(ElementTree.tostring(robot, encoding="unicode"))
+
+
+def _mujoco_positions(
+    hand: HandModel, model: Any, poses: np.ndarray, names: tuple[str, ...] | None
+) -> np.ndarray:
+    """Positions of links [N, L, 3] in the root link's frame; NaN for links without a body of that name."""
+    data = mujoco.MjData(model)
+    bodies = [model.body(body).name for body in range(model.nbody)]
+    of_link = [k + 1 for k in range(hand.link_count)] if names is None else [
+        bodies.index(link) if link in bodies else -1 for link in names
+    ]  # fmt: skip
+    of_link[0] = max(of_link[0], 0)  # the root of a URDF is the world body
+    found = np.full((len(poses), hand.link_count, 3), np.nan)
+    for row, q in zip(found, poses, strict=True):
+        for joint, value in hand.expand_joint_position(q).items():
+            data.qpos[model.joint(joint).qposadr[0]] = value
+        mujoco.mj_kinematics(model, data)
+        turn = data.xmat[of_link[0]].reshape(3, 3)
+        for link, body in enumerate(of_link):
+            if body >= 0:
+                row[link] = (data.xpos[body] - data.xpos[of_link[0]]) @ turn
+    return found
+
+
+def _newton_positions(hand: HandModel, poses: np.ndarray) -> np.ndarray:
+    builder = newton.ModelBuilder()
+    builder.add_usd(str(hand.path))
+    model = builder.finalize(device="cpu")
+    order = [model.body_label.index(path) for path in hand.link_paths]
+    start = dict(zip(model.joint_label, model.joint_q_start.numpy(), strict=False))
+    (free,) = [label for label in model.joint_label if label not in hand.joint_paths]
+    moving = {hand.link_joint_names[k]: hand.joint_paths[k] for k in range(1, hand.link_count)}
+    state = model.state()
+    found = np.zeros((len(poses), hand.link_count, 3))
+    for row, q in zip(found, poses, strict=True):
+        joint_q = model.joint_q.numpy()
+        joint_q[start[free] : start[free] + 7] = (0, 0, 0, *IDENTITY_QUATERNION)
+        for joint, value in hand.expand_joint_position(q).items():
+            joint_q[start[moving[joint]]] = value
+        newton.eval_fk(model, wp.array(joint_q, dtype=wp.float32, device="cpu"), model.joint_qd, state)
+        row[:] = state.body_q.numpy()[order, :3]
+    return found
+
+
+def _difference(hand: HandModel, one: np.ndarray, two: np.ndarray) -> float:
+    known = np.isfinite(two).all(axis=(0, 2))
+    if known.sum() < hand.link_count:
+        lost = [name for name, there in zip(hand.link_names, known, strict=True) if not there]
+        print(f"{hand.name}: no body for {', '.join(lost)}", flush=True)
+    return float(np.linalg.norm(one - two, axis=2)[:, known].max())
 
 
 def tables(out: Path) -> str:
@@ -255,8 +358,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=list(HANDS))
     parser.add_argument("--grasps", type=int, default=8)
+    parser.add_argument("--candidates", type=int, default=2)
+    parser.add_argument("--types", nargs="*", default=TYPES, choices=TYPES)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--fresh", action="store_true", help="convert again what was converted before")
+    parser.add_argument(
+        "--kinematics", action="store_true", help="compare positions with three engines instead"
+    )
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     quiet_warp()
@@ -267,7 +375,12 @@ def main() -> None:
     for name, file in files.items():
         if file is None:
             print(f"{name}: {HANDS[name].path} is in none of the folders", flush=True)
-    for grasp_type in TYPES:  # a run that is ended early has something of every hand
+    if options.kinematics:
+        for name, file in files.items():
+            if file is not None:
+                kinematics(name, file, options)
+        return
+    for grasp_type in options.types:  # a run that is ended early has something of every hand
         for name, file in files.items():
             if file is not None:
                 measure(name, file, [grasp_type], options)

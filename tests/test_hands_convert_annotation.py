@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from robot_files import NO_PICTURE, write_urdf_hand
+from robot_files import NO_PICTURE, box_chain, box_link, write_boxes, write_urdf_hand
 
 from warpgrasp.hands import HandModel
+from warpgrasp.hands.check import check_hand
 from warpgrasp.hands.convert import ConvertConfig, convert_hand
 
 
@@ -105,3 +106,18 @@ def test_wrong_annotation_is_refused(tmp_path: Path, section: str, change: objec
         edited(out, section, change)
     with pytest.raises(ValueError, match=message):
         convert_hand(source, out, NO_PICTURE)
+
+
+def test_long_and_flat_links_get_as_many_spheres_as_cover_them(tmp_path: Path) -> None:
+    """A phalanx of 120 mm: four spheres of 8 mm leave it bare; a short one keeps four. What is proposed passes the check."""
+    body = box_link("palm", (0.03, 0.09, 0.09), (0, 0, 0.045), 0.3)
+    for name, y in (("index", 0.03), ("middle", -0.03)):
+        body += box_chain(name, "palm", f"0 {y} 0.092", axes=("0 1 0", "0 1 0"), lengths=(0.12, 0.03))
+    body += box_chain(
+        "thumb", "palm", "0.05 0 0.03", rpy="0 0.6 0", axes=("0 -1 0", "0 -1 0"), lengths=(0.12, 0.03)
+    )
+    hand = convert_hand(write_boxes(tmp_path, body), tmp_path / "out", NO_PICTURE).hand
+    counts = {name: int((hand.sphere_link == link).sum()) for link, name in enumerate(hand.link_names)}
+    assert counts["index_1"] > 4
+    assert counts["index_2"] <= 4
+    assert {row.topic: row.ok for row in check_hand(hand)}["spheres"]

@@ -127,6 +127,7 @@ def run_trial(
     grasps: int,
     steps: int,
     forces: Sequence[float],
+    candidates: int = 2,
     progress: Callable[[str], None] = lambda _: None,
 ) -> TrialRow:
     """Synthesise grasps of one type on every shape and shake them in MuJoCo under the protocol ``graspqp``.
@@ -138,6 +139,7 @@ def run_trial(
         grasps: Grasps of each shape.
         steps: Optimisation steps.
         forces: Pushes [N].
+        candidates: Grasps that are synthesised for each one kept, as ``python -m warpgrasp.generate`` has them.
         progress: Called with what is done next.
 
     Raises:
@@ -154,7 +156,9 @@ def run_trial(
     forces = tuple(sorted(set(forces)))
     engine = load_engine("mujoco", workers=0, device="auto")
     protocol = EvaluationConfig(protocol=find_protocol("graspqp"), forces=forces)
-    config = SynthesisConfig(grasp_count=grasps, step_count=steps, grasp_type=grasp_type)
+    config = SynthesisConfig(
+        grasp_count=grasps, step_count=steps, grasp_type=grasp_type, candidates=candidates
+    )
     progress(f"{grasp_type} grasps: {steps} steps")
     found = synthesize(hand, shapes, config)
     rows = []

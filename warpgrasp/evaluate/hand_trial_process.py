@@ -1,8 +1,8 @@
 """The process in which ``python -m warpgrasp.hands.check`` tries a hand: JSON lines of progress and results on its output.
 
-``python -m warpgrasp.evaluate.hand_trial_process HAND GRASPS STEPS FORCE [FORCE ...]``. Each line is an object: ``progress``
-says what is done next; ``grasp_type`` comes with ``forces``, ``succ1``, ``succ3``, ``grasps`` and ``why`` (why few of them
-hold, or empty), or with ``error``, one sentence.
+``python -m warpgrasp.evaluate.hand_trial_process HAND GRASPS CANDIDATES STEPS FORCE [FORCE ...]``. Each line is an object:
+``progress`` says what is done next; ``grasp_type`` comes with ``forces``, ``succ1``, ``succ3``, ``grasps`` and ``why`` (why
+few of them hold, or empty), or with ``error``, one sentence.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> int:
     """Try every grasp type of a hand."""
-    name, grasps, steps, *forces = arguments
+    name, grasps, candidates, steps, *forces = arguments
     quiet_warp()
     hand = load_hand(name)
     shapes = trial_shapes()
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
                 grasp_type,
                 shapes,
                 grasps=int(grasps),
+                candidates=int(candidates),
                 steps=int(steps),
                 forces=[float(force) for force in forces],
                 progress=lambda step: _say(progress=step),

@@ -15,7 +15,10 @@ from scipy.spatial import cKDTree
 from warpgrasp.geometry.shapes import Shape
 from warpgrasp.hands.contact_sampling import spread_over_mesh
 
-__all__ = ["cover_with_spheres", "uncovered_depth"]
+__all__ = ["MOST_UNCOVERED", "cover_with_spheres", "enough_spheres", "uncovered_depth"]
+
+MOST_UNCOVERED = 8e-3
+"""How far 90 % of a finger link's surface may stand out of its spheres [m]."""
 
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +68,30 @@ def cover_with_spheres(
         open_points &= ~covers[best]
     rounded = np.round(np.column_stack([center, radius])[chosen], 5)
     return tuple((float(x), float(y), float(z), float(r)) for x, y, z, r in rounded)
+
+
+def enough_spheres(
+    shapes: Sequence[Shape], *, least: int, most: int
+) -> tuple[tuple[float, float, float, float], ...]:
+    """The spheres of :func:`cover_with_spheres`: ``least`` where they suffice, more for a link that stands out of them.
+
+    Args:
+        shapes: The link's collision shapes.
+        least: Spheres that a link has anyway, if its cover does not end before.
+        most: Most spheres; fewer as soon as 90 % of the surface stands out of them by :data:`MOST_UNCOVERED` at most.
+    """
+    spheres = cover_with_spheres(shapes, limit=least)
+    if len(spheres) < least or _standing_out(shapes, spheres) <= MOST_UNCOVERED:
+        return spheres
+    spheres = cover_with_spheres(shapes, limit=most)  # begins with the same ones
+    for count in range(least + 1, len(spheres)):
+        if _standing_out(shapes, spheres[:count]) <= MOST_UNCOVERED:
+            return spheres[:count]
+    return spheres
+
+
+def _standing_out(shapes: Sequence[Shape], spheres: tuple[tuple[float, float, float, float], ...]) -> float:
+    return float(np.percentile(uncovered_depth(shapes, np.array(spheres)), 90))
 
 
 def _bulge(shapes: Sequence[Shape], center: FloatArray, radius: FloatArray) -> FloatArray:

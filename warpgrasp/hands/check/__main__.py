@@ -29,6 +29,8 @@ class Options:
     """Grasp five shapes with every grasp type and shake the grasps (extra sim); half a minute on one CPU core."""
     grasps: int = 8
     """Grasps of each shape and type."""
+    candidates: int = 2
+    """Grasps that are synthesised for each one kept, as in warpgrasp.generate."""
     steps: int = 1500
     """Optimisation steps; stock runs take 1500."""
     force: tuple[float, ...] = (2.0, 5.0)
@@ -65,6 +67,7 @@ def _trials(options: Options, progress: Callable[[str], None]) -> list[Finding]:
         rows = run_trials(
             options.hand,
             grasps=options.grasps,
+            candidates=options.candidates,
             steps=options.steps,
             forces=options.force,
             progress=progress,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, rotate
-from warpgrasp.hands.authoring.sphere_cover import uncovered_depth
+from warpgrasp.hands.authoring.sphere_cover import MOST_UNCOVERED, uncovered_depth
 from warpgrasp.hands.fingertip_force import fingertip_forces, strength_warnings
 from warpgrasp.hands.model import HandModel
 
@@ -19,7 +19,6 @@ FloatArray = NDArray[np.float64]
 _POSES = 300
 _NEAR = 0.15  # m between two patches that face each other
 _FACING = 0.5  # cosine between a patch' normal and the way to the other
-_UNCOVERED = 8e-3  # m that a link's surface may stand out of its spheres
 _SHALLOW = 2e-3  # m of overlap of spheres that counts as a collision
 _LIGHTEST, _HEAVIEST = 1e-4, 20.0  # kg
 
@@ -115,7 +114,7 @@ def _spheres(hand: HandModel) -> Finding:
         rows = np.column_stack([hand.sphere_position[own], hand.sphere_radius[own]])
         depth = float(np.percentile(uncovered_depth(shapes, rows), 90))
         deepest = max(deepest, depth)
-        if depth > _UNCOVERED:
+        if depth > MOST_UNCOVERED:
             bare.append(name)
     count = len(hand.sphere_link)
     if bare:

@@ -31,13 +31,20 @@ class Trial:
 
 
 def run_trials(
-    hand: str, *, grasps: int, steps: int, forces: tuple[float, ...], progress: Callable[[str], None]
+    hand: str,
+    *,
+    grasps: int,
+    candidates: int,
+    steps: int,
+    forces: tuple[float, ...],
+    progress: Callable[[str], None],
 ) -> list[Trial]:
     """Try every grasp type of a hand on the three shipped objects, a ball of 60 mm and a cube of 50 mm.
 
     Args:
         hand: Name of a shipped hand, or path of its asset.
         grasps: Grasps of each shape and type.
+        candidates: Grasps that are synthesised for each one kept.
         steps: Optimisation steps.
         forces: Pushes [N].
         progress: Called with what is done next.
@@ -45,7 +52,8 @@ def run_trials(
     Raises:
         ValueError: The process ends early; its last line is the message.
     """
-    command = [sys.executable, "-m", "warpgrasp.evaluate.hand_trial_process", hand, str(grasps), str(steps)]
+    command = [sys.executable, "-m", "warpgrasp.evaluate.hand_trial_process", hand]
+    command += [str(grasps), str(candidates), str(steps)]
     command += [str(force) for force in sorted(set(forces))]
     found = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

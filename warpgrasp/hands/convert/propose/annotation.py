@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from warpgrasp.hands.authoring.sphere_cover import cover_with_spheres
+from warpgrasp.hands.authoring.sphere_cover import cover_with_spheres, enough_spheres
 from warpgrasp.hands.convert.annotation_file import (
     GraspTypeAnnotation,
     HandAnnotation,
@@ -36,7 +36,8 @@ __all__ = ["Guess", "propose"]
 
 FloatArray = NDArray[np.float64]
 
-_PALM_SPHERES, _LINK_SPHERES = 8, 4
+_PALM_SPHERES, _LINK_SPHERES = 8, 4  # that a link has where they suffice
+_MOST_SPHERES = 16
 _FINGER_TYPES = {"precision": ("thumb", "index", "middle"), "pinch": ("thumb", "index")}
 
 
@@ -125,7 +126,9 @@ def _one_jaw(
     hand: HandModel, chain: Chain, jaw: JawMotion, palms: list[int]
 ) -> tuple[HandAnnotation, list[Guess]]:
     """A base with one moving jaw."""
-    annotation = jaw_annotation(hand, chain, jaw, _joints(hand, jaw.opened), _spheres(hand, palms[0]))
+    annotation = jaw_annotation(
+        hand, chain, jaw, _joints(hand, jaw.opened), _spheres(hand, palms[0], jaw=True)
+    )
     normal = np.asarray(annotation.wrist.palm_normal)
     guesses = [
         Guess("fingers", "one moving jaw and one that is part of the base", 0.8, "only one finger moves"),
@@ -185,13 +188,20 @@ def _joints(hand: HandModel, opening: FloatArray) -> dict[str, JointAnnotation]:
     }
 
 
-def _spheres(hand: HandModel, palm: int) -> dict[str, tuple[tuple[float, float, float, float], ...]]:
+def _spheres(
+    hand: HandModel, palm: int, *, jaw: bool = False
+) -> dict[str, tuple[tuple[float, float, float, float], ...]]:
+    """Spheres of every link; links of fingers, and the palm that is a jaw itself, have enough to be covered."""
     found = {}
     for link, name in enumerate(hand.link_names):
-        limit = _PALM_SPHERES if link in (0, palm) else _LINK_SPHERES
+        base = link in (0, palm)
         shapes = hand.link_shapes(link)
-        if shapes:
-            found[name] = cover_with_spheres(shapes, limit=limit)
+        if shapes and base and not jaw:
+            found[name] = cover_with_spheres(shapes, limit=_PALM_SPHERES)
+        elif shapes:
+            found[name] = enough_spheres(
+                shapes, least=_PALM_SPHERES if base else _LINK_SPHERES, most=_MOST_SPHERES
+            )
     return found
 
 
