@@ -21,7 +21,12 @@ SHOWN = [UsdGeom.Tokens.default_, UsdGeom.Tokens.render]
 
 
 def geometry(stage: Usd.Stage) -> list[Usd.Prim]:
-    return [prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Gprim)]
+    """All shapes, those of instances and of the annotation too."""
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        if "annotation" in stage.GetDefaultPrim().GetVariantSets().GetNames():
+            stage.GetDefaultPrim().GetVariantSet("annotation").SetVariantSelection("grasp")
+    proxies = Usd.TraverseInstanceProxies()
+    return [prim for prim in Usd.PrimRange.Stage(stage, proxies) if prim.IsA(UsdGeom.Gprim)]
 
 
 def open_quietly(path: Path) -> Usd.Stage:
@@ -67,7 +72,7 @@ def test_stage_says_what_it_is(path: Path) -> None:
 
 @EVERY_ASSET
 def test_what_is_seen(path: Path) -> None:
-    """The body is drawn, with a material; patches and spheres are guides, which viewers hide until asked."""
+    """What is drawn has a material; patches, spheres and a hand's colliders are guides, which viewers hide until asked."""
     stage = open_quietly(path)
     cache = UsdGeom.BBoxCache(Usd.TimeCode.Default(), SHOWN)
     size = np.array(cache.ComputeWorldBound(stage.GetDefaultPrim()).ComputeAlignedRange().GetSize())
@@ -78,7 +83,8 @@ def test_what_is_seen(path: Path) -> None:
         purpose = imageable.ComputePurpose()
         annotation = prim.GetParent().GetName() in ("grasp", "spheres") or "grasp" in str(prim.GetPath())
         collider = prim.HasAPI(UsdPhysics.CollisionAPI)
-        assert purpose == (UsdGeom.Tokens.guide if annotation else UsdGeom.Tokens.default_), prim.GetPath()
+        guide = annotation or "collision" in str(prim.GetPath())
+        assert purpose == (UsdGeom.Tokens.guide if guide else UsdGeom.Tokens.default_), prim.GetPath()
         assert not (annotation and collider)
         if purpose == UsdGeom.Tokens.default_:
             assert imageable.ComputeVisibility() == UsdGeom.Tokens.inherited
@@ -106,7 +112,11 @@ def test_extents_and_topology(path: Path) -> None:
             assert valid, reason
             assert mesh.GetOrientationAttr().Get() == UsdGeom.Tokens.rightHanded
             assert mesh.GetSubdivisionSchemeAttr().Get() == UsdGeom.Tokens.none
-            size = {UsdGeom.Tokens.uniform: len(counts), UsdGeom.Tokens.faceVarying: len(indices)}
+            size = {
+                UsdGeom.Tokens.uniform: len(counts),
+                UsdGeom.Tokens.faceVarying: len(indices),
+                UsdGeom.Tokens.vertex: len(mesh.GetPointsAttr().Get()),
+            }
             normals = np.array(mesh.GetNormalsAttr().Get())
             assert len(normals) == size[mesh.GetNormalsInterpolation()]
             np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-5)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pxr import Sdf, Tf, Usd
 
 from warpgrasp.base.atomic_file import OutputError, replace_file, scratch_folder, write_bytes
 
-__all__ = ["mesh_layers", "write_layers"]
+__all__ = ["has_long_arrays", "mesh_layers", "write_layers"]
 
 _LONG_ARRAY = 64  # entries; more are better stored in a crate file
 _MESH_LAYER = re.compile(r"(?P<stem>.+)_meshes(_(?P<hash>[0-9a-f]{8}))?\.usdc", re.DOTALL)
@@ -99,9 +99,28 @@ def _split_long_arrays(stage: Usd.Stage) -> tuple[Sdf.Layer, Sdf.Layer]:
     # Apart from the stage, which would look for the sublayer at once.
     layer.TransferContent(stage.GetRootLayer())
     meshes = Sdf.Layer.CreateAnonymous(".usdc")
-    for prim in stage.Traverse():
-        _move_long_arrays(layer, meshes, prim.GetPath())
+    for path in list(_prims_below(layer.pseudoRoot)):
+        _move_long_arrays(layer, meshes, path)
     return layer, meshes
+
+
+def has_long_arrays(prim: Sdf.PrimSpec) -> bool:
+    """Whether :func:`write_layers` moves an array of the prim, or of one below it, to the other file."""
+    own = any(
+        attribute.typeName.isArray and attribute.default is not None and len(attribute.default) > _LONG_ARRAY
+        for attribute in prim.attributes
+    )
+    return own or any(has_long_arrays(child) for child in prim.nameChildren)
+
+
+def _prims_below(prim: Sdf.PrimSpec) -> Iterator[Sdf.Path]:
+    """Paths of all prims in their order, which the sublayer must have too: abstract ones and those of variants."""
+    for child in prim.nameChildren:
+        yield child.path
+        yield from _prims_below(child)
+        for variants in child.variantSets.values():
+            for variant in variants.variants.values():
+                yield from _prims_below(variant.primSpec)
 
 
 def _move_long_arrays(layer: Sdf.Layer, meshes: Sdf.Layer, path: Sdf.Path) -> None:

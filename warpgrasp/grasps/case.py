@@ -157,7 +157,7 @@ def _load_hand(path: Path, grasps: GraspSet, hand: str | None) -> HandModel:
             f"{path}: its joints ({_some(grasps.joint_names)}) are not those of hand {model.name!r} "
             f"({_some(model.joint_names)}); pass the hand it was made for."
         )
-    if known.get("asset_hash") not in (None, model.asset_hash):
+    if known.get("asset_hash") not in (None, model.asset_hash, *model.earlier_hashes):
         raise CaseError(
             f"{path}: hand {model.name!r} has changed since the grasps were made (asset hash "
             f"{str(known['asset_hash'])[:8]} then, {model.asset_hash[:8]} now); generate the grasps again."

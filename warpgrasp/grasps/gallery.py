@@ -1,8 +1,8 @@
 """Pictures of grasps without a display or OpenGL: a ray caster on the Warp device, labels with Pillow.
 
-The camera looks from the direction from which most contacts can be seen. The object is warm, the hand dark with
-lighter fingertips, each contact a small sphere in the colour of its finger; a contact behind a surface shines
-through.
+The camera looks from the direction from which most contacts can be seen. The object is warm, the hand as its file shows
+it (without visual meshes: its collision shapes, dark with lighter fingertips), each contact a small sphere in the colour
+of its finger; a contact behind a surface shines through.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.geometry.rotations import rotate, rotate_each
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.hands.finger_colors import finger_color
+from warpgrasp.hands.usd.visuals import hand_visuals
 from warpgrasp.kernels.raycast import (
     CameraPose,
     MeshArrays,
@@ -181,8 +182,8 @@ def _render(
     if not 0 <= index < len(grasps):
         raise ValueError(f"index must be in [0, {len(grasps) - 1}] (got {index})")
     link_position, link_quaternion = _link_poses(grasps, index, hand)
-    vertices, faces, colors = _posed_hand(hand, link_position, link_quaternion)
-    hand_mesh = raycast_mesh(vertices, faces, colors, device)
+    vertices, faces, colors, normals = _posed_hand(hand, link_position, link_quaternion)
+    hand_mesh = raycast_mesh(vertices, faces, colors, device, vertex_normal=normals)
     scene = RaycastScene()
     scene.object = object_mesh.struct
     scene.hand = hand_mesh.struct
@@ -221,18 +222,31 @@ def _link_poses(grasps: GraspSet, index: int, hand: HandModel) -> tuple[FloatArr
 
 def _posed_hand(
     hand: HandModel, link_position: FloatArray, link_quaternion: FloatArray
-) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray]:
-    """Vertices [V, 3] m, faces [F, 3] and linear face colours [F, 3] of the whole hand in the object frame."""
-    tip_links = {patch.link for patch in hand.patches if patch.region == "tip"}
+) -> tuple[FloatArray, npt.NDArray[np.int64], FloatArray, FloatArray | None]:
+    """Vertices [V, 3] m, faces [F, 3], linear face colours [F, 3] and normals [V, 3] of the hand in the object frame.
+
+    What the hand's file shows of it; where it shows nothing, its collision meshes, without normals.
+    """
+    visuals = hand_visuals(hand)
+    parts: list[tuple[int, FloatArray, npt.NDArray[np.int32], npt.ArrayLike]] = [
+        (mesh.link, mesh.vertices, mesh.faces, mesh.color) for mesh in visuals
+    ]
+    if not parts:
+        tips = {patch.link for patch in hand.patches if patch.region == "tip"}
+        for link, shape in zip(hand.geometry_link, hand.geometry_mesh, strict=True):
+            shade = _linear(_TIP_COLOR if link in tips else _HAND_COLOR)
+            parts.append((int(link), shape.vertices, shape.faces, shade))
     vertices, faces, colors, start = [], [], [], 0
-    for link, mesh in zip(hand.geometry_link, hand.geometry_mesh, strict=True):
-        posed = rotate(link_quaternion[link], np.asarray(mesh.vertices)) + link_position[link]
-        vertices.append(posed)
-        faces.append(np.asarray(mesh.faces, dtype=np.int64) + start)
-        color = _TIP_COLOR if int(link) in tip_links else _HAND_COLOR
-        colors.append(np.tile(_linear(color), (len(mesh.faces), 1)))
-        start += len(posed)
-    return np.concatenate(vertices), np.concatenate(faces), np.concatenate(colors)
+    for link, own, triangles, color in parts:
+        vertices.append(rotate(link_quaternion[link], np.asarray(own)) + link_position[link])
+        faces.append(np.asarray(triangles, dtype=np.int64) + start)
+        colors.append(np.tile(color, (len(triangles), 1)))
+        start += len(own)
+    normals = [
+        rotate(link_quaternion[mesh.link], mesh.normals) for mesh in visuals if mesh.normals is not None
+    ]
+    smooth = np.concatenate(normals) if normals and len(normals) == len(visuals) else None
+    return np.concatenate(vertices), np.concatenate(faces), np.concatenate(colors), smooth
 
 
 def finger_of_contact(grasps: GraspSet, index: int, hand: HandModel) -> list[str]:

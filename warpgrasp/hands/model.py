@@ -161,6 +161,8 @@ class HandModel:
     """Other named frames, such as fingertips."""
     filtered_links: IntArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
     """Pairs of links that touch by construction and do not collide, shape [F, 2], beside parents and children."""
+    earlier_hashes: tuple[str, ...] = ()
+    """Asset hashes of earlier versions whose grasps are grasps of this hand: only its look or layout changed."""
 
     @property
     def link_count(self) -> int:

@@ -66,7 +66,12 @@ class MeshArrays:
 
 
 def raycast_mesh(
-    vertices: npt.ArrayLike, faces: npt.ArrayLike, face_color: npt.ArrayLike, device: wp.DeviceLike
+    vertices: npt.ArrayLike,
+    faces: npt.ArrayLike,
+    face_color: npt.ArrayLike,
+    device: wp.DeviceLike,
+    *,
+    vertex_normal: npt.ArrayLike | None = None,
 ) -> MeshArrays:
     """Build the BVH and the corner normals of a mesh.
 
@@ -75,6 +80,7 @@ def raycast_mesh(
         faces: Shape [F, 3].
         face_color: Linear RGB, shape [3] or [F, 3].
         device: Warp device.
+        vertex_normal: Unit normals, shape [V, 3]; by default those of the faces, smooth where the surface is smooth.
     """
     points = np.ascontiguousarray(vertices, dtype=np.float32)
     triangles = np.ascontiguousarray(faces, dtype=np.int32)
@@ -85,7 +91,11 @@ def raycast_mesh(
     color = np.broadcast_to(np.asarray(face_color, dtype=np.float32), triangles.shape)
     result = RaycastMesh()
     result.mesh = mesh.id
-    result.corner_normal = wp.array(_corner_normals(points, triangles), dtype=wp.vec3, device=device)
+    if vertex_normal is None:
+        normals = _corner_normals(points, triangles)
+    else:
+        normals = np.ascontiguousarray(np.asarray(vertex_normal, dtype=np.float32)[triangles.ravel()])
+    result.corner_normal = wp.array(normals, dtype=wp.vec3, device=device)
     result.face_color = wp.array(np.ascontiguousarray(color), dtype=wp.vec3, device=device)
     return MeshArrays(result, mesh)
 

@@ -2,16 +2,19 @@
 
 Layout of the file::
 
-    /<hand>                       Xform, default prim
-      /<link>                     rigid body (mass, inertia); the root link carries the articulation root
-        /collisions/<shape>       Capsule, Sphere, Cube or Mesh with convex hull approximation; also what one sees
-        /grasp/<patch, sphere..>  annotation, purpose guide
+    /<hand>                       Xform, default prim, with the variant sets below
+      /<link>                     rigid body (mass, inertia)
+        /collisions/<shape>       Capsule, Sphere, Cube or Mesh with convex hull approximation; purpose guide where the
+                                  hand has a look of its own
+        /visuals/<material>       what one sees, instances of /<hand>/visual_meshes
+        /grasp/<frame>            frames; in the variant "grasp" the patches and spheres too; purpose guide
       /joints/<joint>             revolute or prismatic, frames on both sides, drive, mimic
-      /grasp_types/<type>
+      /grasp_types/<type>         in the variant "grasp"
       /materials/<material>
 
+Variant sets: ``annotation`` (``none``, ``grasp``), because simulators would import patches and spheres as shapes;
+``root`` (``floating``, ``fixed``), where the articulation root is; ``physics`` (``on``, ``off``). The first is selected.
 Long arrays (the meshes') stand in ``<file>_meshes_<hash>.usdc`` beside it, a sublayer: the file itself stays short.
-The root link is free; a user fixes it with a joint of their own or with the loader's option.
 """
 
 from __future__ import annotations
@@ -20,18 +23,17 @@ import math
 from pathlib import Path
 
 import numpy as np
-from pxr import Gf, Kind, Sdf, Tf, Usd, UsdGeom, UsdPhysics, UsdShade, Vt
+from pxr import Gf, Kind, Sdf, Tf, Usd, UsdGeom, UsdPhysics, Vt
 
-from warpgrasp.base.usd_layers import write_layers
+from warpgrasp.base.usd_layers import has_long_arrays, write_layers
 from warpgrasp.geometry.rotations import (
     IDENTITY_QUATERNION,
     compose,
     matrix_to_quaternion,
     quaternion_between,
-    quaternion_to_wxyz,
     rpy_to_quaternion,
 )
-from warpgrasp.geometry.shapes import GeometryType, Shape, TriMesh
+from warpgrasp.geometry.shapes import Shape
 from warpgrasp.hands.authoring.description import (
     FrameDescription,
     GraspTypeDescription,
@@ -40,7 +42,24 @@ from warpgrasp.hands.authoring.description import (
     LinkDescription,
     PatchDescription,
 )
+from warpgrasp.hands.authoring.look_prims import bind_material, write_materials, write_visuals
 from warpgrasp.hands.authoring.patch_mesh import patch_mesh
+from warpgrasp.hands.authoring.prims import (
+    SHAPE_WRITERS,
+    custom,
+    extent,
+    keep_vendor_name,
+    plain,
+    quatf,
+    set_mesh,
+    set_pose,
+    vec3f,
+)
+from warpgrasp.hands.authoring.variants import (
+    write_annotation_variants,
+    write_physics_variants,
+    write_root_variants,
+)
 from warpgrasp.hands.usd import schema
 
 __all__ = ["prim_name", "write_hand"]
@@ -81,7 +100,10 @@ class _Author:
         prim = UsdGeom.Xform.Define(self.stage, self.root).GetPrim()
         self.stage.SetDefaultPrim(prim)
         Usd.ModelAPI(prim).SetKind(Kind.Tokens.component)
-        self._write_materials()
+        if self.hand.earlier_hashes:
+            known = {schema.EARLIER_HASHES: Vt.StringArray(list(self.hand.earlier_hashes))}
+            self.stage.GetRootLayer().customLayerData = {"warpgrasp": known}
+        write_materials(self.stage, self.root, self.hand)
         pose = _link_poses(self.hand)
         for link in self.hand.links:
             self._write_link(link, *pose[link.name])
@@ -96,9 +118,27 @@ class _Author:
         self._write_frame(self.hand.wrist)
         for frame in self.hand.frames:
             self._write_frame(frame)
+        if self.hand.look is not None:
+            links = {link.name: self._link_path(link.name) for link in self.hand.links}
+            write_visuals(self.stage, self.root, self.hand, links)
         UsdGeom.Scope.Define(self.stage, self.root.AppendChild("grasp_types"))
         for grasp_type in self.hand.grasp_types:
             self._write_grasp_type(grasp_type)
+        self._keep_order()
+        write_physics_variants(self.stage, prim)
+        write_root_variants(self.stage, prim, self._link_path(self.hand.links[0].name))
+        write_annotation_variants(self.stage.GetRootLayer(), self.root)
+
+    def _keep_order(self) -> None:
+        """State the order of the links, in which shapes and spheres are numbered: those with long arrays come first.
+
+        That is the order that a sublayer with these arrays brings about; seeds of old files depend on it.
+        """
+        root = self.stage.GetRootLayer().GetPrimAtPath(self.root)
+        children = list(root.nameChildren)
+        root.nameChildrenOrder = [
+            child.name for child in sorted(children, key=lambda c: not has_long_arrays(c))
+        ]
 
     def _link_path(self, name: str) -> Sdf.Path:
         return self.root.AppendChild(prim_name(name))
@@ -110,41 +150,23 @@ class _Author:
         link = next(patch.link for patch in self.hand.patches if patch.name == name)
         return self._link_path(link).AppendPath("grasp").AppendChild(name)
 
-    def _material_path(self, name: str) -> Sdf.Path:
-        return self.root.AppendPath("materials").AppendChild(name)
-
-    def _write_materials(self) -> None:
-        UsdGeom.Scope.Define(self.stage, self.root.AppendChild("materials"))
-        for name, color in self.hand.materials.items():
-            path = self._material_path(name)
-            material = UsdShade.Material.Define(self.stage, path)
-            shader = UsdShade.Shader.Define(self.stage, path.AppendChild("surface"))
-            shader.CreateIdAttr("UsdPreviewSurface")
-            shader.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f).Set(Gf.Vec3f(*color))
-            shader.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(0.6)
-            material.CreateSurfaceOutput().ConnectToSource(shader.ConnectableAPI(), "surface")
-            physics = UsdPhysics.MaterialAPI.Apply(material.GetPrim())
-            physics.CreateStaticFrictionAttr(1.0)
-            physics.CreateDynamicFrictionAttr(1.0)
-            physics.CreateRestitutionAttr(0.0)
-
     def _write_link(self, link: LinkDescription, position: np.ndarray, quaternion: np.ndarray) -> None:
         path = self._link_path(link.name)
         xform = UsdGeom.Xform.Define(self.stage, path)
-        _set_pose(xform, position, quaternion)
+        set_pose(xform, position, quaternion)
         prim = xform.GetPrim()
-        _keep_vendor_name(prim, link.name)
+        keep_vendor_name(prim, link.name)
         UsdPhysics.RigidBodyAPI.Apply(prim)
-        if link is self.hand.links[0]:
-            UsdPhysics.ArticulationRootAPI.Apply(prim)
         mass = UsdPhysics.MassAPI.Apply(prim)
         principal, axes = np.linalg.eigh(link.mass.inertia)
         axes[:, 2] *= np.sign(np.linalg.det(axes))
         mass.CreateMassAttr(link.mass.mass)
-        mass.CreateCenterOfMassAttr(_vec3f(link.mass.center_of_mass))
-        mass.CreateDiagonalInertiaAttr(_vec3f(principal))
-        mass.CreatePrincipalAxesAttr(_quatf(matrix_to_quaternion(axes)))
-        UsdGeom.Scope.Define(self.stage, path.AppendChild("collisions"))
+        mass.CreateCenterOfMassAttr(vec3f(link.mass.center_of_mass))
+        mass.CreateDiagonalInertiaAttr(vec3f(principal))
+        mass.CreatePrincipalAxesAttr(quatf(matrix_to_quaternion(axes)))
+        scope = UsdGeom.Scope.Define(self.stage, path.AppendChild("collisions"))
+        if self.hand.look is not None:
+            scope.CreatePurposeAttr(UsdGeom.Tokens.guide)
         for index, part in enumerate(link.parts):
             self._write_shape(path.AppendPath("collisions"), index, part.shape, part.material)
         guide = UsdGeom.Xform.Define(self.stage, path.AppendChild("grasp"))
@@ -152,46 +174,45 @@ class _Author:
         for index, (x, y, z, radius) in enumerate(link.spheres):
             sphere = UsdGeom.Sphere.Define(self.stage, path.AppendPath(f"grasp/sphere_{index}"))
             sphere.CreateRadiusAttr(radius)
-            sphere.CreateExtentAttr(_extent(np.array([[-radius] * 3, [radius] * 3])))
+            sphere.CreateExtentAttr(extent(np.array([[-radius] * 3, [radius] * 3])))
             sphere.AddTranslateOp().Set(Gf.Vec3d(x, y, z))
             sphere.CreateDisplayColorAttr([Gf.Vec3f(0.9, 0.7, 0.2)])
-            _custom(sphere.GetPrim(), schema.SELF_COLLISION, Sdf.ValueTypeNames.Bool, True)
+            custom(sphere.GetPrim(), schema.SELF_COLLISION, Sdf.ValueTypeNames.Bool, True)
 
     def _write_shape(self, folder: Sdf.Path, index: int, shape: Shape, material: str) -> None:
-        geometry = _SHAPE_WRITERS[shape.type](self.stage, folder, index, shape)
+        geometry = SHAPE_WRITERS[shape.type](self.stage, folder, index, shape)
         prim = geometry.GetPrim()
         UsdPhysics.CollisionAPI.Apply(prim)
         geometry.CreateDisplayColorAttr([Gf.Vec3f(*self.hand.materials[material])])
-        binding = UsdShade.MaterialBindingAPI.Apply(prim)
-        binding.Bind(UsdShade.Material.Get(self.stage, self._material_path(material)))
+        bind_material(prim, self.root, material)
 
     def _write_joint(self, joint: JointDescription) -> None:
         path = self._joint_path(joint.name)
         kind = UsdPhysics.PrismaticJoint if joint.prismatic else UsdPhysics.RevoluteJoint
         physics = kind.Define(self.stage, path)
         prim = physics.GetPrim()
-        _keep_vendor_name(prim, joint.name)
+        keep_vendor_name(prim, joint.name)
         unit = 1.0 if joint.prismatic else _DEGREES
         token, turn = _usd_axis(joint.axis)
         _, parent_turn = compose(joint.position, rpy_to_quaternion(joint.rpy), (0.0, 0.0, 0.0), turn)
         physics.CreateBody0Rel().SetTargets([self._link_path(joint.parent)])
         physics.CreateBody1Rel().SetTargets([self._link_path(joint.child)])
         physics.CreateLocalPos0Attr(Gf.Vec3f(*joint.position))
-        physics.CreateLocalRot0Attr(_quatf(parent_turn))
+        physics.CreateLocalRot0Attr(quatf(parent_turn))
         physics.CreateLocalPos1Attr(Gf.Vec3f(*joint.child_position))
-        physics.CreateLocalRot1Attr(_quatf(turn))
+        physics.CreateLocalRot1Attr(quatf(turn))
         physics.CreateAxisAttr(token)
         physics.CreateLowerLimitAttr(unit * joint.lower)
         physics.CreateUpperLimitAttr(unit * joint.upper)
         prim.AddAppliedSchema("NewtonJointAPI")
         prim.AddAppliedSchema("PhysxJointAPI")
-        _plain(prim, "newton:armature", Sdf.ValueTypeNames.Float, joint.armature)
-        _plain(prim, "newton:friction", Sdf.ValueTypeNames.Float, joint.friction)
-        _plain(prim, "newton:velocityLimit", Sdf.ValueTypeNames.Float, unit * joint.velocity)
-        _plain(prim, "physxJoint:armature", Sdf.ValueTypeNames.Float, joint.armature)
-        _plain(prim, "physxJoint:maxJointVelocity", Sdf.ValueTypeNames.Float, unit * joint.velocity)
+        plain(prim, "newton:armature", Sdf.ValueTypeNames.Float, joint.armature)
+        plain(prim, "newton:friction", Sdf.ValueTypeNames.Float, joint.friction)
+        plain(prim, "newton:velocityLimit", Sdf.ValueTypeNames.Float, unit * joint.velocity)
+        plain(prim, "physxJoint:armature", Sdf.ValueTypeNames.Float, joint.armature)
+        plain(prim, "physxJoint:maxJointVelocity", Sdf.ValueTypeNames.Float, unit * joint.velocity)
         if joint.mimic is None:
-            _custom(prim, schema.OPENING_POSITION, Sdf.ValueTypeNames.Double, joint.opening)
+            custom(prim, schema.OPENING_POSITION, Sdf.ValueTypeNames.Double, joint.opening)
             drive = UsdPhysics.DriveAPI.Apply(prim, "linear" if joint.prismatic else "angular")
             drive.CreateTypeAttr(UsdPhysics.Tokens.force)
             drive.CreateMaxForceAttr(joint.effort)
@@ -211,8 +232,8 @@ class _Author:
         leader = self._joint_path(mimic.joint)
         prim.AddAppliedSchema("NewtonMimicAPI")
         prim.CreateRelationship("newton:mimicJoint", custom=False).SetTargets([leader])
-        _plain(prim, "newton:mimicCoef0", Sdf.ValueTypeNames.Float, unit * mimic.offset)
-        _plain(prim, "newton:mimicCoef1", Sdf.ValueTypeNames.Float, mimic.multiplier)
+        plain(prim, "newton:mimicCoef0", Sdf.ValueTypeNames.Float, unit * mimic.offset)
+        plain(prim, "newton:mimicCoef1", Sdf.ValueTypeNames.Float, mimic.multiplier)
         instance = f"{'trans' if joint.prismatic else 'rot'}{token}"
         prim.AddAppliedSchema(f"PhysxMimicJointAPI:{instance}")
         prefix = f"physxMimicJoint:{instance}"
@@ -223,42 +244,42 @@ class _Author:
             f"{prefix}:referenceJointAxis", Sdf.ValueTypeNames.Token, False, Sdf.VariabilityUniform
         )
         attribute.Set(leader_instance)
-        _plain(prim, f"{prefix}:gearing", Sdf.ValueTypeNames.Float, -mimic.multiplier)
-        _plain(prim, f"{prefix}:offset", Sdf.ValueTypeNames.Float, -unit * mimic.offset)
+        plain(prim, f"{prefix}:gearing", Sdf.ValueTypeNames.Float, -mimic.multiplier)
+        plain(prim, f"{prefix}:offset", Sdf.ValueTypeNames.Float, -unit * mimic.offset)
 
     def _write_patch(self, patch: PatchDescription) -> None:
         link = next(link for link in self.hand.links if link.name == patch.link)
         mesh = UsdGeom.Mesh.Define(self.stage, self._patch_path(patch.name))
-        _set_mesh(mesh, patch_mesh(patch, [part.shape for part in link.parts]))
+        set_mesh(mesh, patch_mesh(patch, [part.shape for part in link.parts]))
         mesh.CreateDoubleSidedAttr(True)
         mesh.CreateDisplayColorAttr([Gf.Vec3f(0.2, 0.8, 0.3)])
-        _custom(mesh.GetPrim(), schema.FINGER, Sdf.ValueTypeNames.String, patch.finger)
-        _custom(mesh.GetPrim(), schema.REGION, Sdf.ValueTypeNames.Token, patch.region)
+        custom(mesh.GetPrim(), schema.FINGER, Sdf.ValueTypeNames.String, patch.finger)
+        custom(mesh.GetPrim(), schema.REGION, Sdf.ValueTypeNames.Token, patch.region)
 
     def _write_frame(self, frame: FrameDescription) -> None:
         path = self._link_path(frame.link).AppendPath("grasp").AppendChild(prim_name(frame.name))
         xform = UsdGeom.Xform.Define(self.stage, path)
-        _set_pose(xform, np.asarray(frame.position), rpy_to_quaternion(frame.rpy))
-        _custom(xform.GetPrim(), schema.FRAME, Sdf.ValueTypeNames.String, frame.name)
+        set_pose(xform, np.asarray(frame.position), rpy_to_quaternion(frame.rpy))
+        custom(xform.GetPrim(), schema.FRAME, Sdf.ValueTypeNames.String, frame.name)
 
     def _write_grasp_type(self, grasp_type: GraspTypeDescription) -> None:
         prim = UsdGeom.Scope.Define(
             self.stage, self.root.AppendPath(f"grasp_types/{grasp_type.name}")
         ).GetPrim()
-        _custom(prim, schema.GRASP_TYPE, Sdf.ValueTypeNames.String, grasp_type.name)
+        custom(prim, schema.GRASP_TYPE, Sdf.ValueTypeNames.String, grasp_type.name)
         patches = prim.CreateRelationship(schema.PATCHES, custom=True)
         patches.SetTargets([self._patch_path(name) for name in grasp_type.patches])
         joints = prim.CreateRelationship(schema.IDLE_JOINTS, custom=True)
         joints.SetTargets([self._joint_path(name) for name in grasp_type.idle])
         positions = Vt.DoubleArray(list(grasp_type.idle.values()))
-        _custom(prim, schema.IDLE_POSITIONS, Sdf.ValueTypeNames.DoubleArray, positions)
+        custom(prim, schema.IDLE_POSITIONS, Sdf.ValueTypeNames.DoubleArray, positions)
         if grasp_type.required_fingers is not None:
             fingers = Vt.StringArray(list(grasp_type.required_fingers))
-            _custom(prim, schema.REQUIRED_FINGERS, Sdf.ValueTypeNames.StringArray, fingers)
+            custom(prim, schema.REQUIRED_FINGERS, Sdf.ValueTypeNames.StringArray, fingers)
         if grasp_type.seed_place is not None:
-            _custom(prim, schema.SEED_PLACE, Sdf.ValueTypeNames.Token, grasp_type.seed_place)
+            custom(prim, schema.SEED_PLACE, Sdf.ValueTypeNames.Token, grasp_type.seed_place)
         if grasp_type.reset_threshold is not None:
-            _custom(prim, schema.RESET_THRESHOLD, Sdf.ValueTypeNames.Double, grasp_type.reset_threshold)
+            custom(prim, schema.RESET_THRESHOLD, Sdf.ValueTypeNames.Double, grasp_type.reset_threshold)
 
 
 def _link_poses(hand: HandDescription) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -275,91 +296,3 @@ def _usd_axis(axis: tuple[float, float, float]) -> tuple[str, np.ndarray]:
     unit = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
     index = int(np.argmax(np.abs(unit)))
     return "XYZ"[index], quaternion_between(np.eye(3)[index], unit)
-
-
-def _write_capsule(stage: Usd.Stage, folder: Sdf.Path, index: int, shape: Shape) -> UsdGeom.Gprim:
-    radius, half_length = (float(v) for v in shape.size[:2])
-    if half_length == 0.0:
-        sphere = UsdGeom.Sphere.Define(stage, folder.AppendChild(f"sphere_{index}"))
-        sphere.CreateRadiusAttr(radius)
-        sphere.CreateExtentAttr(_extent(np.array([[-radius] * 3, [radius] * 3])))
-        _set_pose(sphere, shape.position, shape.quaternion)
-        return sphere
-    capsule = UsdGeom.Capsule.Define(stage, folder.AppendChild(f"capsule_{index}"))
-    capsule.CreateRadiusAttr(radius)
-    capsule.CreateHeightAttr(2.0 * half_length)
-    capsule.CreateAxisAttr(UsdGeom.Tokens.z)
-    reach = np.array([radius, radius, half_length + radius])
-    capsule.CreateExtentAttr(_extent(np.array([-reach, reach])))
-    _set_pose(capsule, shape.position, shape.quaternion)
-    return capsule
-
-
-def _write_box(stage: Usd.Stage, folder: Sdf.Path, index: int, shape: Shape) -> UsdGeom.Gprim:
-    cube = UsdGeom.Cube.Define(stage, folder.AppendChild(f"box_{index}"))
-    cube.CreateSizeAttr(1.0)
-    cube.CreateExtentAttr(_extent(np.array([[-0.5] * 3, [0.5] * 3])))
-    _set_pose(cube, shape.position, shape.quaternion)
-    cube.AddScaleOp().Set(_vec3f(2.0 * shape.size))
-    return cube
-
-
-def _write_convex(stage: Usd.Stage, folder: Sdf.Path, index: int, shape: Shape) -> UsdGeom.Gprim:
-    mesh = UsdGeom.Mesh.Define(stage, folder.AppendChild(f"hull_{index}"))
-    _set_mesh(mesh, shape.mesh)
-    collision = UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim())
-    collision.CreateApproximationAttr(UsdPhysics.Tokens.convexHull)
-    return mesh
-
-
-_SHAPE_WRITERS = {
-    GeometryType.CAPSULE: _write_capsule,
-    GeometryType.BOX: _write_box,
-    GeometryType.CONVEX: _write_convex,
-}
-
-
-def _set_mesh(mesh: UsdGeom.Mesh, triangles: TriMesh) -> None:
-    points = triangles.vertices.astype(np.float32)
-    mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(points))
-    mesh.CreateFaceVertexCountsAttr(Vt.IntArray([3] * len(triangles.faces)))
-    mesh.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(np.ascontiguousarray(triangles.faces.reshape(-1))))
-    corner = points[triangles.faces]
-    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    mesh.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(np.round(normal, 6)))
-    mesh.SetNormalsInterpolation(UsdGeom.Tokens.uniform)
-    mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
-    mesh.CreateExtentAttr(_extent(np.stack([points.min(axis=0), points.max(axis=0)])))
-
-
-def _set_pose(xform: UsdGeom.Xformable, position: np.ndarray, quaternion: np.ndarray) -> None:
-    xform.AddTranslateOp().Set(Gf.Vec3d(*(float(v) for v in position)))
-    w, x, y, z = quaternion_to_wxyz(quaternion)
-    xform.AddOrientOp(UsdGeom.XformOp.PrecisionDouble).Set(Gf.Quatd(w, x, y, z))
-
-
-def _keep_vendor_name(prim: Usd.Prim, vendor_name: str) -> None:
-    if prim.GetName() != vendor_name:
-        _custom(prim, schema.VENDOR_NAME, Sdf.ValueTypeNames.String, vendor_name)
-
-
-def _custom(prim: Usd.Prim, name: str, kind: Sdf.ValueTypeName, value: object) -> None:
-    prim.CreateAttribute(name, kind, True).Set(value)
-
-
-def _plain(prim: Usd.Prim, name: str, kind: Sdf.ValueTypeName, value: object) -> None:
-    """An attribute of a schema that may not be registered here."""
-    prim.CreateAttribute(name, kind, False).Set(value)
-
-
-def _vec3f(values: np.ndarray) -> Gf.Vec3f:
-    return Gf.Vec3f(*(float(v) for v in values))
-
-
-def _quatf(quaternion: np.ndarray) -> Gf.Quatf:
-    return Gf.Quatf(*quaternion_to_wxyz(quaternion))
-
-
-def _extent(bounds: np.ndarray) -> Vt.Vec3fArray:
-    return Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(bounds, dtype=np.float32))

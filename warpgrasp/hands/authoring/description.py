@@ -35,11 +35,13 @@ from warpgrasp.geometry.shapes import (
 from warpgrasp.hands.authoring.sphere_cover import cover_with_spheres
 
 __all__ = [
+    "Finish",
     "FrameDescription",
     "GraspTypeDescription",
     "HandDescription",
     "JointDescription",
     "LinkDescription",
+    "Look",
     "Mimic",
     "Part",
     "PatchDescription",
@@ -271,6 +273,34 @@ class GraspTypeDescription:
     reset_threshold: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """How a material takes the light: ``roughness`` 0 (mirror) to 1 (chalk), ``metallic`` 0 or 1 and between."""
+
+    roughness: float = 0.5
+    metallic: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Meshes for the eye beside the collision shapes (:mod:`warpgrasp.hands.authoring.look`)."""
+
+    edge_radius: float = 0.0025
+    """Of the edges of shells [m]; less where a part is thin."""
+    joint_color: Triple = (0.28, 0.29, 0.31)
+    """Linear RGB of the barrels at the joints."""
+    pad_color: Triple = (0.035, 0.035, 0.04)
+    """Linear RGB of the pads on palm and phalanges."""
+    barrels: bool = True
+    """Whether joints are shown as barrels."""
+    pads: bool = True
+    """Whether contact patches are shown as pads."""
+    pad_inset: float = 0.0012
+    """Of a pad from the border of its contact patch [m]."""
+    pad_height: float = 0.0003
+    """Of a pad above the collision surface [m]."""
+
+
 @dataclass(frozen=True, eq=False)
 class HandDescription:
     """Everything :func:`warpgrasp.hands.authoring.author.write_hand` needs."""
@@ -287,3 +317,7 @@ class HandDescription:
     materials: dict[str, Triple] = field(default_factory=dict)
     filtered_pairs: tuple[tuple[str, str], ...] = ()
     """Links that touch by construction and must not collide, besides parents and their children."""
+    look: Look | None = None
+    """Meshes for the eye; ``None``: the collision shapes are what one sees."""
+    earlier_hashes: tuple[str, ...] = ()
+    """Asset hashes of earlier versions of the file that differ from this one in nothing that a grasp depends on."""

@@ -15,9 +15,11 @@ from pxr import Gf, Sdf, Usd, UsdGeom, UsdPhysics, Vt
 
 from warpgrasp.base.usd_layers import write_layers
 from warpgrasp.hands.authoring.author import prim_name
+from warpgrasp.hands.authoring.variants import write_annotation_variants, write_physics_variants
 from warpgrasp.hands.library import load_hand
 from warpgrasp.hands.model import HandModel
 from warpgrasp.hands.usd import schema
+from warpgrasp.hands.usd.stage import flat_layer
 
 __all__ = ["mirror_hand", "other_side"]
 
@@ -58,12 +60,14 @@ def mirror_hand(source: Path | str, output: Path | str, name: str = "") -> HandM
     new_name = prim_name(
         re.sub(r"\W", "_", name or (swapped if swapped != hand.name else folder.resolve().name))
     )
-    text = Usd.Stage.Open(str(hand.path)).Flatten().ExportToString()
+    text = flat_layer(hand.path).ExportToString()
     layer = Sdf.Layer.CreateAnonymous(".usda")
     layer.ImportFromString(_renamed(text, hand.link_paths[0].split("/")[1], new_name))
     stage = Usd.Stage.Open(layer)
     for prim in stage.Traverse():
         _reflect(prim)
+    write_physics_variants(stage, stage.GetDefaultPrim())
+    write_annotation_variants(layer, stage.GetDefaultPrim().GetPath())
     write_layers(stage, folder / "hand.usda")
     return load_hand(folder / "hand.usda")
 
@@ -129,7 +133,7 @@ def _reflect_mesh(mesh: UsdGeom.Mesh) -> None:
     faces = np.split(indices, np.cumsum(counts)[:-1])
     mesh.GetFaceVertexIndicesAttr().Set(Vt.IntArray([int(i) for face in faces for i in face[::-1]]))
     normals = mesh.GetNormalsAttr().Get()
-    if normals and mesh.GetNormalsInterpolation() == UsdGeom.Tokens.uniform:
+    if normals and mesh.GetNormalsInterpolation() in (UsdGeom.Tokens.uniform, UsdGeom.Tokens.vertex):
         turned = np.array(normals, dtype=np.float32) * (1.0, -1.0, 1.0)
         mesh.GetNormalsAttr().Set(Vt.Vec3fArray.FromNumpy(turned.astype(np.float32)))
     extent = np.stack([points.min(axis=0), points.max(axis=0)]).astype(np.float32)

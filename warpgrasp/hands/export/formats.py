@@ -43,8 +43,8 @@ def export_hand(
         from warpgrasp.hands.export.urdf import write_urdf
 
         return write_urdf(model, folder)
-    from pxr import Usd
+    from warpgrasp.hands.usd.stage import flat_layer
 
     path = folder / f"{model.name}.usda"
-    Usd.Stage.Open(str(model.path)).Flatten().Export(str(path))
+    flat_layer(model.path).Export(str(path))
     return path

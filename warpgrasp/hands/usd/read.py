@@ -26,7 +26,7 @@ from warpgrasp.hands.usd import schema
 from warpgrasp.hands.usd.annotation import GraspAnnotation, read_annotation
 from warpgrasp.hands.usd.geometry import read_mass, read_shapes
 from warpgrasp.hands.usd.joints import Coupling, Joint, kinematic_tree, read_joints, resolve_coupling
-from warpgrasp.hands.usd.stage import Body, HandStage, asset_hash, attribute, open_hand_stage
+from warpgrasp.hands.usd.stage import Body, HandStage, asset_hash, attribute, earlier_hashes, open_hand_stage
 
 __all__ = ["read_hand"]
 
@@ -97,6 +97,7 @@ def _read(path: Path) -> HandModel:
         **_mass_arrays(mass),
         **_geometry_arrays(shapes),
         **_annotation_arrays(hand, root, grasp),
+        earlier_hashes=earlier_hashes(hand.stage),
         filtered_links=_filtered_links(bodies, link_index),
     )
 

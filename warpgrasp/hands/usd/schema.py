@@ -6,11 +6,15 @@ All values are SI (radians, not degrees): they are read by people and programs t
 from __future__ import annotations
 
 __all__ = [
+    "ANNOTATION_SET",
+    "EARLIER_HASHES",
     "FINGER",
     "FRAME",
+    "GRASP_ANNOTATION",
     "GRASP_TYPE",
     "IDLE_JOINTS",
     "IDLE_POSITIONS",
+    "NO_ANNOTATION",
     "OPENING_POSITION",
     "PATCHES",
     "REGION",
@@ -51,6 +55,12 @@ OPENING_POSITION = "warpgrasp:openingPosition"
 """On a joint: its value in the opening pose, rad or m (double)."""
 VENDOR_NAME = "warpgrasp:vendorName"
 """On a joint or a link: the vendor's name where it is not a legal prim name (string)."""
+
+ANNOTATION_SET = "annotation"
+"""Variant set on the default prim; in its variant :data:`GRASP_ANNOTATION` are patches, spheres and grasp types."""
+GRASP_ANNOTATION, NO_ANNOTATION = "grasp", "none"
+EARLIER_HASHES = "earlierHashes"
+"""In the layer's metadata, below ``warpgrasp``: hashes of earlier files whose grasps are those of this one (string[])."""
 
 REGIONS = ("tip", "middle", "palm")
 WRIST = "wrist"

@@ -21,7 +21,10 @@ __all__ = [
     "applied_schemas",
     "asset_hash",
     "attribute",
+    "earlier_hashes",
+    "flat_layer",
     "open_hand_stage",
+    "show_annotation",
     "split_affine",
     "vendor_name",
 ]
@@ -93,6 +96,7 @@ def open_hand_stage(path: Path) -> HandStage:
         stage = Usd.Stage.Open(str(path))
     except Exception as error:  # pxr raises its own Tf.ErrorException, which is no ValueError
         raise ValueError(f"'{path}' is not a USD file that can be read ({usd_reason(error)})") from error
+    show_annotation(stage)
     bodies: dict[Sdf.Path, Body] = {}
     for prim in Usd.PrimRange.Stage(stage, Usd.TraverseInstanceProxies()):
         if (
@@ -117,6 +121,43 @@ def open_hand_stage(path: Path) -> HandStage:
         mass=float(UsdPhysics.GetStageKilogramsPerUnit(stage)),
         bodies=bodies,
     )
+
+
+def show_annotation(stage: Usd.Stage) -> None:
+    """Select the variant with patches, spheres and grasp types of every hand of a stage, for this opening only."""
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        for prim in list(stage.Traverse()):
+            variants = prim.GetVariantSet(schema.ANNOTATION_SET) if prim.HasVariantSets() else None
+            if variants and schema.GRASP_ANNOTATION in variants.GetVariantNames():
+                variants.SetVariantSelection(schema.GRASP_ANNOTATION)
+
+
+def flat_layer(path: Path) -> Sdf.Layer:
+    """All that a hand's file composes as one layer without references, variants and instances, annotation shown."""
+    stage = Usd.Stage.Open(str(path))
+    show_annotation(stage)
+    with Usd.EditContext(stage, stage.GetSessionLayer()):
+        for prim in list(stage.Traverse()):
+            if prim.IsInstance():
+                prim.SetInstanceable(False)
+        for prim in [prim for prim in stage.TraverseAll() if prim.IsAbstract()]:
+            if prim:
+                prim.SetActive(False)
+    layer = stage.Flatten(addSourceFileComment=False)
+    abstract: list[Sdf.Path] = []
+    layer.Traverse(Sdf.Path.absoluteRootPath, abstract.append)
+    for found in abstract:
+        spec = layer.GetPrimAtPath(found) if found.IsPrimPath() else None
+        if spec and spec.specifier == Sdf.SpecifierClass:
+            del layer.GetPrimAtPath(found.GetParentPath()).nameChildren[found.name]
+    return layer
+
+
+def earlier_hashes(stage: Usd.Stage) -> tuple[str, ...]:
+    """Hashes of earlier versions of the file that differ in nothing that a grasp depends on."""
+    known = stage.GetRootLayer().customLayerData.get("warpgrasp", {})
+    listed = known.get(schema.EARLIER_HASHES, ()) if isinstance(known, dict) else ()
+    return tuple(str(entry) for entry in listed)
 
 
 def asset_hash(stage: Usd.Stage) -> str:

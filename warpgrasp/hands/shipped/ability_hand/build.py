@@ -21,6 +21,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     Mimic,
     PatchDescription,
     Triple,
@@ -76,6 +77,8 @@ def describe() -> HandDescription:
             FrameDescription("thumb_tip_frame", "thumb_L2", (0.05200122724, 0.02800869333, 0.00698483578)),
         ),
         materials={"body": (0.09, 0.09, 0.10), "tip": (0.80, 0.78, 0.74)},
+        look=Look(edge_radius=0.004),
+        earlier_hashes=("a5c218c99709d413e0c9e384d77ab669556e501a1abc92137551874b3d74579a",),
         filtered_pairs=(("base", "thumb_L2"),),  # the thumb's root turns inside the palm's edge
     )
 

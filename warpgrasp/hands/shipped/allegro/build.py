@@ -20,6 +20,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     PatchDescription,
     box,
     capsule,
@@ -95,6 +96,8 @@ def describe() -> HandDescription:
             )
         ),
         materials={"body": (0.08, 0.08, 0.09), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.003),
+        earlier_hashes=("8c3c8f1b700d072394216f0af65f5d0a41721c7ddb25e3ddc38cadb460af451b",),
     )
 
 

@@ -21,6 +21,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     Mimic,
     PatchDescription,
     Triple,
@@ -70,6 +71,8 @@ def describe() -> HandDescription:
         wrist=FrameDescription("wrist", "bh_palm", (0.0, -0.01, 0.0835), (0.0, 0.0, -math.pi / 2)),
         frames=tuple(FrameDescription(f"finger_{n}_tip_frame", f"bh_finger_{n}3", _TIP) for n in (1, 2, 3)),
         materials={"body": (0.13, 0.14, 0.16), "link": (0.62, 0.63, 0.65), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.004),
+        earlier_hashes=("f3d09b37c35901127be46e3ba3b4c042122a49f9cfcfb6b2d17436925473d640",),
         # the inner phalanges swing in slots of the palm
         filtered_pairs=(
             ("bh_palm", "bh_finger_12"),

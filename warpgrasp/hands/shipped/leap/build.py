@@ -23,6 +23,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     Part,
     PatchDescription,
     Triple,
@@ -86,6 +87,8 @@ def describe() -> HandDescription:
             FrameDescription("thumb_tip_frame", "thumb_fingertip", (0.0, -0.06, -0.015)),
         ),
         materials={"body": (0.12, 0.12, 0.13), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.0018),
+        earlier_hashes=("a98f529c0fc1fa7fa5b7c76cab95df57023d00b8993ab0e155df1980851f6f95",),
         # nested brackets: a fork encloses the side motor and what it carries
         filtered_pairs=(
             *(("palm_lower", f"pip{s}") for _, s, *_ in _FINGERS),

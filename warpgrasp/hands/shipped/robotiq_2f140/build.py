@@ -21,6 +21,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     Mimic,
     PatchDescription,
     box,
@@ -61,6 +62,8 @@ def describe() -> HandDescription:
             for side in ("left", "right")
         ),
         materials={"body": (0.1, 0.1, 0.1), "link": (0.55, 0.57, 0.6), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.003),
+        earlier_hashes=("db34cabd880b2a23860c4c8646cc248267fd2888c4a4fbcb6b9882303c327e7a",),
         filtered_pairs=tuple(
             pair
             for side in ("left", "right")

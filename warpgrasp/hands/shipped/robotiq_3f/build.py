@@ -22,6 +22,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     PatchDescription,
     Triple,
     hulls,
@@ -67,6 +68,8 @@ def describe() -> HandDescription:
             FrameDescription(f"finger_{side}_tip_frame", f"finger_{side}_link_3", _TIP) for side in _SIDES
         ),
         materials={"body": (0.10, 0.10, 0.11), "link": (0.60, 0.61, 0.63), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.005),
+        earlier_hashes=("36a59103214468e4141bc982bfb929b810bbcc208f281ad79bd96ad8e2d7ee02",),
         # the first phalanges swing in slots of the palm
         filtered_pairs=tuple(("palm", f"finger_{side}_link_1") for side in _SIDES),
     )

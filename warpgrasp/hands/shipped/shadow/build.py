@@ -24,6 +24,7 @@ from warpgrasp.hands.authoring.description import (
     HandDescription,
     JointDescription,
     LinkDescription,
+    Look,
     PatchDescription,
     Triple,
     capsule,
@@ -92,6 +93,8 @@ def describe(*, wrist: bool = True) -> HandDescription:
             ),
         ),
         materials={"body": (0.10, 0.10, 0.11), "metal": (0.55, 0.56, 0.58), "tip": (0.85, 0.85, 0.82)},
+        look=Look(edge_radius=0.003),
+        earlier_hashes=("2450ab29f0149b82cd769110409df74ccc6920421ec44d63c44a062959a10a05",),
         # ball-shaped knuckles sit inside what they connect
         filtered_pairs=(
             *((("lfmetacarpal" if p == "lf" else "palm"), f"{p}proximal") for p, *_ in _FINGERS),

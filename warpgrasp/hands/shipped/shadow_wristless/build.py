@@ -6,6 +6,7 @@ left out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from warpgrasp.hands.authoring.description import HandDescription
@@ -16,7 +17,10 @@ __all__ = ["describe"]
 
 def describe() -> HandDescription:
     """The hand without forearm and wrist."""
-    return describe_shadow(wrist=False)
+    return replace(
+        describe_shadow(wrist=False),
+        earlier_hashes=("552b8e1b586b8aa4955b8997c5290462fdcddbbaca47c2f8c553d6736cc53de4",),
+    )
 
 
 if __name__ == "__main__":
