@@ -101,7 +101,7 @@ def test_dexgraspnet_puts_the_fingers_where_they_are(tmp_path: Path, name: str) 
 
 def test_dexlearn_finds_its_files(tmp_path: Path) -> None:
     """By the patterns its loader uses: types, objects, grasps, scene, point clouds, splits."""
-    plan = ["--primitives", "2", "--methods", "simulated", "--grasps", "3"]
+    plan = ["--primitives", "3", "--methods", "simulated", "--grasps", "3", "--grasp-types", "power", "pinch"]
     assert make(tmp_path / "set", plan=plan) == 0
     result = export_grasps([tmp_path / "set"], tmp_path / "out", format="dexlearn")
     assert result.failures == {}
@@ -111,9 +111,13 @@ def test_dexlearn_finds_its_files(tmp_path: Path) -> None:
         for name in ("all", "train", "test")
     }
     assert sorted(split["train"] + split["test"]) == split["all"]
-    assert len(split["all"]) == 2
-    (kind,) = (tmp_path / "out" / "grasp").iterdir()
-    assert kind.name == "1_power"
+    assert len(split["all"]) == 3
+    described = DataSetFolder(tmp_path / "set").table("objects").to_pylist()
+    for side in ("train", "test"):
+        assert split[side] == sorted(row["object"] for row in described if row["split"] == side) != []
+    kinds = sorted((tmp_path / "out" / "grasp").iterdir())
+    assert [kind.name for kind in kinds] == ["1_power", "3_pinch"]
+    kind = kinds[0]
     models = {
         model.name: model
         for model in (load().model for load in DataSetFolder(tmp_path / "set").cases().values())
@@ -134,4 +138,4 @@ def test_dexlearn_finds_its_files(tmp_path: Path) -> None:
         points = np.load(clouds[0])
         assert points.dtype == np.float32
         assert 100 < len(points) <= 4096
-        assert len(models) == 2
+        assert len(models) == 3

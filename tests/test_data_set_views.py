@@ -60,6 +60,55 @@ def test_cameras_are_those_of_opencv(tmp_path: Path) -> None:
             assert abs(values.max() - found.max()) < 1.0
 
 
+def _cast(
+    vertices: np.ndarray, faces: np.ndarray, start: np.ndarray, rays: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """First hits of rays [R, 3] from one point with triangles, in float64: multiple of the ray, number of the face.
+
+    Möller and Trumbore 1997: t, u and v by Cramer's rule.
+    """
+    corner, first, second = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    first, second, away = first - corner, second - corner, start - corner
+    across = np.cross(rays[:, None], second[None])
+    size = np.einsum("rfk,fk->rf", across, first)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u = np.einsum("rfk,fk->rf", across, away) / size
+        turned = np.cross(away, first)
+        v = np.einsum("rk,fk->rf", rays, turned) / size
+        t = np.einsum("fk,fk->f", second, turned) / size
+        hit = (u >= 0.0) & (v >= 0.0) & (u + v <= 1.0) & (t > 0.0)
+    t = np.where(hit, t, np.inf)
+    return t.min(axis=1), t.argmin(axis=1)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_pictures_of_a_mug_are_those_of_rays_in_float64(tmp_path: Path, number: int) -> None:
+    """Depth, mask and normals of every pixel of a hollow body; rays through an edge may hit either face."""
+    path = write_primitives(tmp_path, number + 1, kinds=("mug",))[number]
+    model = load_object(path)
+    views = object_views(model, ViewConfig(count=2, size=32, distance=0.5))
+    from scipy.spatial.transform import Rotation
+
+    row, column = np.mgrid[0:32, 0:32].reshape(2, -1)
+    for view in range(2):
+        focal, rotation = views.focal[view], Rotation.from_quat(views.camera_quaternion[view])
+        pixels = np.stack([(column - 15.5) / focal, (row - 15.5) / focal, np.ones(32 * 32)], axis=1)
+        start = views.camera_position[view].astype(np.float64)
+        depth, face = _cast(model.vertices, model.faces, start, rotation.apply(pixels))
+        seen = np.isfinite(depth)
+        mask = views.mask[view].reshape(-1)
+        assert 200 < seen.sum() < 900
+        assert (mask != seen).sum() <= 2  # rays that graze the outline
+        both = mask & seen
+        error = np.abs(views.depth[view].reshape(-1)[both] - depth[both])
+        assert np.quantile(error, 0.99) < 2e-6
+        corners = model.vertices[model.faces[face[both]]]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normal = rotation.inv().apply(normal / np.linalg.norm(normal, axis=1, keepdims=True))
+        agree = (normal * views.normal[view].reshape(-1, 3)[both]).sum(axis=1)
+        assert np.quantile(agree, 0.02) > 1.0 - 1e-5  # outwards, as the faces wind, and so towards the camera
+
+
 def test_noise_has_the_stated_deviation(tmp_path: Path) -> None:
     (path,) = write_primitives(tmp_path, 1, kinds=("box",))
     views = object_views(load_object(path), ViewConfig(count=40, size=64))

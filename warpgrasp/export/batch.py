@@ -27,6 +27,8 @@ class ExportBatch:
     hand: HandModel
     model: ObjectModel
     grasp_type: str
+    split: str
+    """Side of the object in its data set, ``train`` or ``test``; empty where nobody said."""
     grasps: GraspSet
     """The exported grasps, best first."""
     targets: HandTargets
@@ -69,6 +71,7 @@ def select_grasps(
         hand=case.hand,
         model=case.model,
         grasp_type=case.grasp_type,
+        split=str(case.grasps.metadata.get("split", "")),
         grasps=chosen,
         targets=_targets(case.hand, chosen),
         torque=squeeze_torques(case.hand, chosen),

@@ -6,7 +6,7 @@ Layout::
     object/scene_cfg/<object>/floating/scale100.npy              the scene: one rigid object at the origin, force closure
     object/vision_data/azure_kinect_dk/<object>_floating_scale100/partial_pc_<k>.npy   points seen by camera k, [<= 4096, 3] m
     object/processed_data/<object>/{info/simplified.json, mesh/simplified.obj, urdf/{coacd.urdf,coacd.xml,meshes/*.obj}}
-    object/valid_split/{all,train,test}.json                     names of objects; every fifth by hash is a test object
+    object/valid_split/{all,train,test}.json                     names of objects; as in the data set, else a fifth by hash
     <hand>_dexlearn_joints.json                                  root frame, joint order
 
 Poses are x y z, then the quaternion w x y z; squeeze targets are for the servos of DexGraspBench.
@@ -54,7 +54,7 @@ def write_dexlearn(batch: ExportBatch, folder: Path) -> list[Path]:
     write_text(place / "mesh" / "simplified.obj", "\n".join(lines) + "\n")
     scene = _write_scene(batch, objects)
     _write_clouds(batch, objects / "vision_data" / _CAMERA / f"{name}_floating_scale100")
-    _write_splits(objects / "valid_split", name, batch.model.mesh_hash)
+    _write_splits(objects / "valid_split", batch)
     number = _TYPES.index(batch.grasp_type) + 1 if batch.grasp_type in _TYPES else 0
     path = folder / "grasp" / f"{number}_{batch.grasp_type}" / name / "floating" / "scale100.npy"
     content: dict[str, Any] = {f"{stage}_qpos": poses for stage, poses in stage_poses(batch).items()}
@@ -117,9 +117,12 @@ def _write_clouds(batch: ExportBatch, folder: Path) -> None:
         write_bytes(folder / f"partial_pc_{view:02d}.npy", buffer.getvalue())
 
 
-def _write_splits(folder: Path, name: str, mesh_hash: str) -> None:
-    """Add an object to the lists; its side follows from its mesh."""
-    is_test = int(hashlib.sha256(mesh_hash.encode()).hexdigest()[:8], 16) % 5 == 0
+def _write_splits(folder: Path, batch: ExportBatch) -> None:
+    """Add an object to the lists; its side is that of the data set, or follows from its mesh."""
+    name, mesh_hash = batch.name, batch.model.mesh_hash
+    is_test = batch.split == "test"
+    if not batch.split:
+        is_test = int(hashlib.sha256(mesh_hash.encode()).hexdigest()[:8], 16) % 5 == 0
     for split, belongs in (("all", True), ("train", not is_test), ("test", is_test)):
         path = folder / f"{split}.json"
         names = set(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else set()

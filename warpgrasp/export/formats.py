@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +79,7 @@ _SERVO_FORMATS = (
     "graspqp",
     "isaac_grasp",
 )  # hold targets for servos of the reader
+_TYPED_FORMATS = ("dexlearn",)  # have a folder per grasp type
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def export_grasps(
             f"format {format!r} carries its own servos: a stiffness (got {stiffness:g}) is for {', '.join(_SERVO_FORMATS)}"
         )
     sources = _sources([Path(path) for path in inputs], hand)
-    folders = _folders(list(sources), Path(output))
+    typed = [file for file in sources if format in _TYPED_FORMATS and not file.exists()]  # of data sets
+    folders = _folders(list(sources), Path(output), typed)
     paths: list[Path] = []
     failures: dict[str, str] = {}
     grasp_count = flagged_count = 0
@@ -186,16 +188,21 @@ def _sources(inputs: Sequence[Path], hand: str | None) -> dict[Path, Callable[[]
     return sources
 
 
-def _folders(files: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Where each file goes: exported files carry its name, so files of one name in several runs get folders like theirs."""
-    names = [object_name(file).lower() for file in files]
-    if len(set(names)) == len(names):
+def _folders(files: Sequence[Path], output: Path, typed: Collection[Path] = ()) -> dict[Path, Path]:
+    """Where each file goes: exported files carry its name, so files of one name in several runs get folders like theirs.
+
+    Those of ``typed`` lie in folders of grasp types, which the format keeps apart itself.
+    """
+    place = {file: file.parent.parent if file in typed else file.parent for file in files}
+    names = {file: (object_name(file).lower(), file.parent.name if file in typed else "") for file in files}
+    hands = {place[file] for file in typed}
+    if len(set(names.values())) == len(names) and len(hands) < 2:
         return dict.fromkeys(files, output)
-    common = os.path.commonpath([file.parent for file in files])
-    folders = {file: output / os.path.relpath(file.parent, common) for file in files}
-    seen: dict[tuple[Path, str], Path] = {}
+    common = os.path.commonpath(list(place.values()))
+    folders = {file: output / os.path.relpath(place[file], common) for file in files}
+    seen: dict[tuple[Path, tuple[str, str]], Path] = {}
     for file, folder in folders.items():
-        other = seen.setdefault((folder, object_name(file).lower()), file)
+        other = seen.setdefault((folder, names[file]), file)
         if other != file:
             raise ValueError(f"{other} and {file} have the same name; export them into different folders")
     return folders

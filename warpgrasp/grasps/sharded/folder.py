@@ -261,4 +261,5 @@ def _metadata(
         },
         "units": {"length": "m", "angle": "rad", "force": "N", "quaternion": "xyzw"},
         "method": table["method"][0].as_py(),
+        "split": table["split"][0].as_py(),
     }
