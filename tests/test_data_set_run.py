@@ -295,6 +295,7 @@ def test_status_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "items     6 open (6 in all)" in said
     assert "grasps    48" in said
+    assert "an object that is seen for the first time:" in said
     assert not (tmp_path / "x").exists()
     assert main([*SMALL, "--out", str(tmp_path / "x"), "--workers", "0"]) == 2
     assert "--workers must be at least 1" in capsys.readouterr().err

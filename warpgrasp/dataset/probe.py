@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,17 @@ from warpgrasp.base.warp_device import choose_device
 from warpgrasp.dataset.generations import Cell, Generation
 from warpgrasp.dataset.items import WorkItem
 from warpgrasp.dataset.making import Maker
+from warpgrasp.dataset.planned_objects import PlannedObject
 from warpgrasp.dataset.worker import item_footer
 from warpgrasp.grasps.sharded.shard import write_table_file
+from warpgrasp.objects import ObjectError, load_object
+from warpgrasp.objects.convex_pieces import convex_pieces
 
 __all__ = ["Estimate", "estimate"]
 
 _PROBE_STEPS = 40
 _PROBE_GRASPS = 16
+_PROBE_OBJECTS = 4
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,15 @@ class Estimate:
     """Of one CPU core, or of one GPU where ``device`` is CUDA."""
     device: str
     probed: tuple[str, ...]
-    """What was measured, one sentence per cell kind."""
+    """What was measured, one sentence per cell kind, and one about objects that are seen for the first time."""
 
 
 def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, device: str) -> Estimate:
     """Measure one object of every hand, grasp type, contact count and method, and scale up.
 
     A probe runs a few steps on up to 16 grasps, once to compile and twice to separate the cost of a step from the rest. With a
-    target the rounds are not known before: one round is counted.
+    target the rounds are not known before: one round is counted. Every object counts as one that this machine has not seen
+    before: mending it, and cutting it into convex pieces for tests, is measured on four of them.
     """
     name = str(choose_device(device))
     found: dict[tuple[Any, ...], tuple[float, float, float, float]] = {}
@@ -69,6 +76,11 @@ def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, de
             + len(item.objects) * per_object
         )
         size += count * row_bytes
+    new = {entry.key: entry for item in items for entry in item.objects}
+    tested = any(generation.settings["protocols"] for generation in generations)
+    first = _first_time(list(new.values()), tested=tested)
+    sentences.append(f"an object that is seen for the first time: {first:.3g} s of the CPU")
+    seconds += first * len(new)
     return Estimate(len(items), grasps, size, seconds / 3600.0, name, tuple(sentences))
 
 
@@ -94,3 +106,22 @@ def _measure(
     per_step = max(times[2][0] - times[1][0], 0.0) / (_PROBE_STEPS * count)
     per_grasp = max(times[1][0] - times[1][1], 0.0) / count
     return per_step, per_grasp, times[1][1], size / made
+
+
+def _first_time(objects: Sequence[PlannedObject], *, tested: bool) -> float:
+    """CPU seconds, child processes too, that an object costs where nothing of it is in the user's cache."""
+    chosen = objects[:: max(len(objects) // _PROBE_OBJECTS, 1)][:_PROBE_OBJECTS]
+    before, root = sum(os.times()[:4]), os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        try:
+            for entry in chosen:
+                with suppress(ObjectError):  # said when it is its turn
+                    model = load_object(entry.path, scale=entry.scale, target_size=entry.target_size)
+                    if tested:
+                        convex_pieces(model)
+        finally:
+            del os.environ["XDG_CACHE_HOME"]
+            if root is not None:
+                os.environ["XDG_CACHE_HOME"] = root
+    return (sum(os.times()[:4]) - before) / max(len(chosen), 1)
