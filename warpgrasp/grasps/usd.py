@@ -2,10 +2,11 @@
 
 Layout::
 
-    /World                     variant set "grasp": grasp_0000, grasp_0001, ...; the best one is selected
+    /World                     variant sets "grasp": grasp_0000, grasp_0001, ...; the best one is selected; "ground"
       /Object                  reference to the object asset
-      /Hand                    reference to the hand asset; the variant poses its links, sets joint states (grasp)
-                               and drive targets (squeeze)
+      /Hand                    reference to the hand asset, its root fixed to the world; the variant poses its links, sets
+                               joint states (grasp) and drive targets (squeeze)
+      /Physics, /Sky, /Lamp    gravity along -z, and light: the stage plays and is seen as it opens
       /Contacts, /Forces       from the variant: points in the colour of their finger, contact forces as lines
       /Grasps                  names of joints and energy terms
         /grasp_0000            Xform at the pose of the hand root, all columns of this grasp as attributes
@@ -48,6 +49,7 @@ from warpgrasp.grasps.usd_columns import (
     vec3f_array,
     xyzw_from_gf_quat_wxyz,
 )
+from warpgrasp.grasps.usd_surroundings import FIXED_JOINT, fix_root, hold_root, write_surroundings
 from warpgrasp.hands.finger_colors import finger_color
 
 if TYPE_CHECKING:
@@ -101,7 +103,9 @@ def write_grasp_usd(
     hand_path, object_path = hand_asset(hand, assets), object_asset(object_model, assets)
     layer = Sdf.Layer.CreateAnonymous(f"grasps{path.suffix}")
     with Sdf.ChangeBlock():
-        _fill(layer, grasp_set, hand, _relative(hand_path, path), _relative(object_path, path), hand_path)
+        references = _relative(hand_path, path), _relative(object_path, path)
+        lowest = float(np.min(np.asarray(object_model.vertices)[:, 2]))
+        _fill(layer, grasp_set, hand, *references, hand_path, lowest)
     with replace_file(path) as temporary:
         try:
             written = layer.Export(str(temporary))
@@ -161,6 +165,7 @@ def _fill(
     hand_reference: str,
     object_reference: str,
     asset: Path,
+    lowest: float,
 ) -> None:
     layer.documentation = (
         f"{len(grasps)} grasps by warpgrasp. The variant set '{VARIANT_SET}' on /World chooses the one that is shown; "
@@ -177,6 +182,8 @@ def _fill(
     for name, reference in (("Object", object_reference), ("Hand", hand_reference)):
         prim = Sdf.PrimSpec(world, name, Sdf.SpecifierDef, "Xform")
         prim.referenceList.prependedItems = [Sdf.Reference(reference)]
+    fixed = fix_root(world.nameChildren["Hand"], asset)
+    write_surroundings(world, lowest)
     scope = Sdf.PrimSpec(world, "Grasps", Sdf.SpecifierDef, "Scope")
     _set(scope, attribute_name("joint_names"), _TYPES.StringArray, Vt.StringArray(list(grasps.joint_names)))
     _set(
@@ -190,7 +197,7 @@ def _fill(
     for index, name in enumerate(names):
         _write_grasp(Sdf.PrimSpec(scope, name, Sdf.SpecifierDef, "Xform"), grasps, index)
     if names:
-        world.variantSetNameList.prependedItems = [VARIANT_SET]
+        world.variantSetNameList.prependedItems = [VARIANT_SET, *world.variantSetNameList.prependedItems]
         world.variantSelections[VARIANT_SET] = names[int(grasps.order()[0])]
         variants = Sdf.VariantSetSpec(world, VARIANT_SET)
         links, joints = asset_prims(asset)
@@ -206,7 +213,10 @@ def _fill(
         shown = _Shown(grasps, hand, links, joints)
         for index, name in enumerate(names):
             variant = Sdf.VariantSpec(variants, name).primSpec
-            _pose_hand(variant, shown, index)
+            hand_over = _pose_hand(variant, shown, index)
+            if fixed:
+                joint = _over(hand_over, FIXED_JOINT)
+                hold_root(joint, shown.positions[index][0].tolist(), shown.quaternions[index][0].tolist())
             _show_contacts(variant, grasps, index, shown.fingers[index])
 
 
@@ -265,8 +275,8 @@ def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
     prim.SetInfo("comment", f"{status.name}: {status.sentence}")
 
 
-def _pose_hand(variant: Sdf.PrimSpec, shown: _Shown, index: int) -> None:
-    """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant."""
+def _pose_hand(variant: Sdf.PrimSpec, shown: _Shown, index: int) -> Sdf.PrimSpec:
+    """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant; return the override."""
     over = Sdf.PrimSpec(variant, "Hand", Sdf.SpecifierOver)
     positions, quaternions = shown.positions[index].tolist(), shown.quaternions[index].tolist()
     for (link, identity), position, (x, y, z, w) in zip(shown.links, positions, quaternions, strict=True):
@@ -289,6 +299,7 @@ def _pose_hand(variant: Sdf.PrimSpec, shown: _Shown, index: int) -> None:
         _set(prim, f"state:{kind}:physics:position", _FLOAT, float(state[index]), custom=False)
         if target is not None:
             _set(prim, f"drive:{kind}:physics:targetPosition", _FLOAT, float(target[index]), custom=False)
+    return over
 
 
 def _show_contacts(variant: Sdf.PrimSpec, grasps: GraspSet, index: int, fingers: list[str]) -> None:
@@ -354,7 +365,11 @@ def _set_extent(prim: Sdf.PrimSpec, points: npt.NDArray[np.float32], width: floa
 
 
 def _set_colors(prim: Sdf.PrimSpec, colors: Vt.Vec3fArray) -> None:
-    _set(prim, "primvars:displayColor", _TYPES.Color3fArray, colors, custom=False)
+    """One colour for each point or line, every colour written once."""
+    distinct = list(dict.fromkeys(colors))
+    indices = Vt.IntArray([distinct.index(color) for color in colors])
+    _set(prim, "primvars:displayColor", _TYPES.Color3fArray, Vt.Vec3fArray(distinct), custom=False)
+    _set(prim, "primvars:displayColor:indices", _TYPES.IntArray, indices, custom=False)
     interpolation = "uniform" if prim.typeName == "BasisCurves" else "vertex"
     prim.attributes["primvars:displayColor"].SetInfo("interpolation", interpolation)
 

@@ -1,21 +1,24 @@
-"""Author the shipped example objects: ``python -m warpgrasp.objects.shipped.build [DIR]``, needs ``manifold3d``.
+"""Author the shipped example objects: ``python -m warpgrasp.objects.shipped.build [DIR]``, needs
+``manifold3d`` and ``coacd``.
 
 Each shape is a signed distance function of primitives, meshed by manifold3d's level set and simplified. The mesh is
 moved so that the centre of mass of the solid is the origin; z is up. The stage carries what a simulator needs: rigid
-body, mass, centre of mass and inertia of the solid at the material's density, collision mesh, friction, colour.
+body, mass, centre of mass and inertia of the solid at the material's density, convex pieces, friction, colour.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.objects.convex_pieces import convex_pieces
 from warpgrasp.objects.geometry import MassProperties, mass_properties
+from warpgrasp.objects.model import load_object
 from warpgrasp.objects.topology import flip_flat_faces
 from warpgrasp.objects.usd_write import ObjectAsset, write_object_asset
 
@@ -94,7 +97,6 @@ class Example:
         density: [kg/m^3].
         friction: Static and dynamic friction coefficient.
         color: Linear RGB.
-        approximation: Collision approximation that a simulator should use.
     """
 
     shape: Callable[[Point], float]
@@ -103,7 +105,6 @@ class Example:
     density: float
     friction: float
     color: Point
-    approximation: str
 
 
 EXAMPLES = {
@@ -114,7 +115,6 @@ EXAMPLES = {
         950.0,
         0.6,
         (0.10, 0.36, 0.62),
-        "convexHull",
     ),
     "duck": Example(
         duck,
@@ -123,7 +123,6 @@ EXAMPLES = {
         600.0,
         0.8,
         (0.93, 0.66, 0.06),
-        "convexDecomposition",
     ),
     "mug": Example(
         mug,
@@ -132,7 +131,6 @@ EXAMPLES = {
         2000.0,
         0.5,
         (0.75, 0.20, 0.14),
-        "convexDecomposition",
     ),
 }
 
@@ -166,10 +164,11 @@ def write_object_usd(path: Path, name: str, example: Example) -> None:
         inertia=example.density * solid.inertia,
         friction=example.friction,
         color=example.color,
-        approximation=example.approximation,
         documentation=(example.shape.__doc__ or "").strip(),
     )
     write_object_asset(path, asset, fixed_mesh_name=True)
+    pieces = [(piece.vertices, piece.faces) for piece in convex_pieces(load_object(path))]
+    write_object_asset(path, replace(asset, pieces=pieces), fixed_mesh_name=True)
 
 
 def build(directory: Path) -> list[Path]:
