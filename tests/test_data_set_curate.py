@@ -82,6 +82,35 @@ def test_merge_packs_and_writes_every_row_once(folder: Path, tmp_path: Path) -> 
     assert main(["merge", str(folder), "--out", str(out)]) == 2  # never into a data set that is there
 
 
+def test_nothing_is_left_of_a_merge_that_fails(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the second file; a folder of unfinished files, as a killed process leaves it, is no data set."""
+    from warpgrasp.base.atomic_file import OutputError
+    from warpgrasp.dataset import rewriting
+    from warpgrasp.grasps.sharded.folder import is_data_set
+
+    real, out = rewriting.write_table_file, tmp_path / "out"
+
+    def full(path: Path, *arguments: object) -> int:
+        if path.name == "part_00001.parquet":
+            raise OutputError(f"cannot write {path}: the disk is full.")
+        return real(path, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rewriting, "LARGEST_SHARD", 1)
+    monkeypatch.setattr(rewriting, "write_table_file", full)
+    assert main(["merge", str(folder), "--out", str(out)]) == 1
+    assert not is_data_set(out)
+    assert not list(tmp_path.rglob("*.parquet"))
+    monkeypatch.setattr(rewriting, "write_table_file", real)
+    (out / "unfinished").mkdir(parents=True)
+    (out / "unfinished" / "part_00009.parquet").write_text("torn")
+    assert main(["merge", str(folder), "--out", str(out)]) == 0
+    assert len(DataSetFolder(out).shards()) == 3
+    assert _ids(out) == _ids(folder)
+    assert not (out / "unfinished").exists()
+
+
 def test_filter(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert (

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,18 +102,31 @@ def rewrite(inputs: Sequence[Path], output: Path, pick: Pick, *, how: dict[str, 
             cell.footers.append(shard.footer())
     _check_hands(cells)
     result = Rewritten()
-    for (hand, grasp_type), cell in cells.items():
-        place = output / "grasps" / f"hand={hand}" / f"grasp_type={grasp_type}"
-        _write_cell(cell, place, pick, result)
-    if result.rows_written == 0:
-        raise ValueError(f"none of the {result.rows_read} grasps is left; nothing was written")
-    for path in inputs:
-        _copy_assets(path, output, result.objects)
-    write_text(
-        output / "curation.json", json.dumps({**how, "inputs": [str(p) for p in inputs]}, indent=2) + "\n"
-    )
+    with _whole_or_not_at_all(output) as place:
+        for (hand, grasp_type), cell in cells.items():
+            _write_cell(cell, place / f"hand={hand}" / f"grasp_type={grasp_type}", pick, result)
+        if result.rows_written == 0:
+            raise ValueError(f"none of the {result.rows_read} grasps is left; nothing was written")
+        for path in inputs:
+            _copy_assets(path, output, result.objects)
+        sources = [str(path) for path in inputs]
+        write_text(output / "curation.json", json.dumps({**how, "inputs": sources}, indent=2) + "\n")
     write_tables(output)
     return result
+
+
+@contextmanager
+def _whole_or_not_at_all(output: Path) -> Iterator[Path]:
+    """A folder for files that become ``grasps`` of a data set when all are there; what a killed process left goes first."""
+    prepared = output / "unfinished"
+    shutil.rmtree(prepared, ignore_errors=True)
+    try:
+        yield prepared
+        os.replace(prepared, output / "grasps")
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror}; choose another --out.") from error
+    finally:
+        shutil.rmtree(prepared, ignore_errors=True)
 
 
 def _check_hands(cells: dict[tuple[str, str], _Cell]) -> None:
