@@ -115,6 +115,7 @@ def _results(options: Options) -> dict[str, list[bool]]:
 
     from warpgrasp.eval.isaaclab.scripts.play import PlayOptions, successes
     from warpgrasp.eval.isaaclab.scripts.policies import load_policy, make_environment
+    from warpgrasp.eval.isaaclab.scripts.replay import Recorder, replay_policy
 
     torch.set_num_threads(1)
     play = PlayOptions(task=TASK, num_envs=options.num_envs, device="cpu", cone=CONE, options=SETUP)
@@ -128,9 +129,9 @@ def _results(options: Options) -> dict[str, list[bool]]:
             checkpoint = _checkpoint(options, seed)
             policy = load_policy(environment, task=TASK, checkpoint=checkpoint, library="rsl_rl", seed=seed)
             if name.startswith("policy"):
-                policy = recorder = _Recorder(environment, policy)
+                policy = recorder = Recorder(environment, policy)
             else:
-                policy = _Replay(environment, torch.load(options.folder / f"actions{seed}.pt"))
+                policy = replay_policy(environment, torch.load(options.folder / f"actions{seed}.pt"))
         held = successes(environment, policy, episodes=options.episodes, seed=options.evaluation_seed)
         if name.startswith("policy"):
             torch.save(recorder.mean(), options.folder / f"actions{seed}.pt")
@@ -139,37 +140,6 @@ def _results(options: Options) -> dict[str, list[bool]]:
         print(name, _rate(results[name]), flush=True)
     environment.close()
     return results
-
-
-class _Recorder:
-    """A policy whose mean action at each time step is remembered."""
-
-    def __init__(self, environment: Any, policy: Any) -> None:
-        self._world, self._policy = environment.unwrapped, policy
-        shape = (self._world.max_episode_length + 1, self._world.cfg.action_space)
-        self._sum = self._world.actions.new_zeros(shape)
-        self._count = self._world.actions.new_zeros(shape[0], 1)
-
-    def __call__(self, observed: Any) -> Any:
-        action = self._policy(observed).clamp(-1.0, 1.0)
-        step = self._world.episode_length_buf
-        self._sum.index_add_(0, step, action)
-        self._count.index_add_(0, step, self._count.new_ones(len(step), 1))
-        return action
-
-    def mean(self) -> Any:
-        """Mean action of each time step, shape [steps, A]."""
-        return self._sum / self._count.clamp(min=1.0)
-
-
-class _Replay:
-    """Actions that depend on nothing but the time."""
-
-    def __init__(self, environment: Any, actions: Any) -> None:
-        self._world, self._actions = environment.unwrapped, actions
-
-    def __call__(self, _: Any) -> Any:
-        return self._actions[self._world.episode_length_buf]
 
 
 def _rate(held: list[bool]) -> tuple[float, float]:

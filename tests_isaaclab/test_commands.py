@@ -61,7 +61,8 @@ def test_list_envs_lists_every_task(tmp_path):
     output = _finished(["list_envs", "--keyword", "WarpGrasp"], tmp_path)
     for name, (task, _) in registration.environment_ids().items():
         row = next(line for line in output.splitlines() if f" {name} " in line)
-        assert ("rsl_rl, skrl" in row) == (task != "Evaluate")
+        assert ("rsl_rl" in row) == (task != "Evaluate")
+        assert ("skrl" in row) == (task in ("Grasp", "Lift", "GraspManaged", "LiftManaged"))
 
 
 def test_train_takes_overrides_and_needs_no_isaac_sim(trained):

@@ -6,7 +6,14 @@ import torch
 import warpgrasp.eval.isaaclab as registration
 
 
-@pytest.mark.parametrize("name", sorted(registration.environment_ids()))
+def _names():
+    """All direct environments, and of the others, which differ in terms and not in scenes, those of two hands."""
+    for name, (task, hand) in sorted(registration.environment_ids().items()):
+        if task in ("Evaluate", "Grasp", "Lift") or hand in ("allegro", "robotiq_2f140"):
+            yield name
+
+
+@pytest.mark.parametrize("name", _names())
 def test_every_id_is_made_reset_and_stepped(make, name):
     environment = make(name, num_envs=2)
     observed, _ = environment.reset()

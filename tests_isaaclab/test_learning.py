@@ -67,14 +67,14 @@ def test_the_hand_is_wrong_by_the_noise_it_was_given(make):
     from warpgrasp.eval.isaaclab.frames import compose, inverse
 
     seen = compose(inverse(environment.adapter.link_pose()[:, 0]), environment.adapter.object_pose())
-    error = environment._grasp_error(seen)
+    error = environment.grasp_error(seen)
     way, angle = error[:, :3].norm(dim=1), error[:, 3:].norm(dim=1)
     assert 0.01 < way.max() < 0.02 + 1e-4
     assert 0.15 < angle.max() < 0.3 + 1e-3
     environment.cfg.position_noise = environment.cfg.angle_noise = 0.0
     environment.reset()
     seen = compose(inverse(environment.adapter.link_pose()[:, 0]), environment.adapter.object_pose())
-    assert environment._grasp_error(seen).abs().max() < 1e-3
+    assert environment.grasp_error(seen).abs().max() < 1e-3
 
 
 def test_joints_that_move_the_same_fingers_share_an_action():

@@ -190,3 +190,48 @@ def test_event_terms_randomise_the_table_task(make):
     ):
         assert values.flatten().std() > 0.0
     assert set(environment.event_manager.active_terms["reset"]) == {"place"}
+
+
+def test_fingers_pressed_into_the_table_stay_whole(make):
+    """Newton's own joint limits let them fly apart, at thousands of rad/s and more."""
+    environment = make("WarpGrasp-Lift-Allegro", num_envs=6, closing_time=10.0)
+    environment.reset()
+    generator = torch.Generator().manual_seed(2)
+    fastest = 0.0
+    for _ in range(16):
+        action = 2.0 * torch.rand(6, environment.action_size, generator=generator) - 1.0
+        action[:, 16 + 2] = -1.0
+        environment.step(action)
+        fastest = max(fastest, float(environment.adapter.joint_velocity().abs().max()))
+    assert environment.divergence_count == 0
+    assert fastest < 60.0
+
+
+def test_grasps_whose_hand_goes_through_the_object_are_left_out():
+    """One of the shipped grasps of the duck is 29 mm inside it; trimesh agrees about the grasps that stay."""
+    import trimesh
+    from scipy.spatial.transform import Rotation
+
+    from warpgrasp.eval.isaaclab.pool import load_pool
+    from warpgrasp.eval.isaaclab.ways import DEEPEST, way_depth
+
+    hand = load_hand("allegro")
+    path = next(path for path in shipped_grasps("allegro") if path.stem == "duck")
+    pool = load_pool(hand, [path], device="cpu")
+    depth = way_depth(hand, pool)
+    assert (depth > DEEPEST).sum() == 1
+    model = pool.models[0]
+    mesh = trimesh.Trimesh(model.vertices, model.faces, process=False)
+    for grasp in (int(depth.argmax()), int(depth.argmin())):
+        place, turn = hand.forward_kinematics(
+            *(getattr(pool.targets, f"grasp_{name}")[grasp] for name in ("position", "quaternion", "joints"))
+        )
+        deepest = 0.0
+        for index, own in enumerate(hand.geometry_mesh):
+            link = int(hand.geometry_link[index])
+            points = Rotation.from_quat(turn[link]).apply(np.asarray(own.vertices)[::4]) + place[link]
+            deepest = max(deepest, float(trimesh.proximity.signed_distance(mesh, points).max()))
+        assert (deepest > 0.01) == (depth[grasp] > DEEPEST)
+    kept = pool.select(np.flatnonzero(depth <= DEEPEST))
+    assert len(kept) == len(pool) - 1
+    assert len(kept.targets) == len(kept.pregrasp_joints) == len(kept)

@@ -13,10 +13,23 @@ import importlib.metadata
 from warpgrasp.base.extras import install_extra
 from warpgrasp.hands import hand_names
 
-__all__ = ["TASKS", "environment_ids", "require_isaaclab", "task_and_hand"]
+__all__ = ["TASKS", "WITH_CURRICULUM", "environment_ids", "require_isaaclab", "task_and_hand"]
 
-TASKS: tuple[str, ...] = ("Evaluate", "Grasp", "Lift")
+TASKS: tuple[str, ...] = (
+    "Evaluate",
+    "Grasp",
+    "Lift",
+    "GraspManaged",
+    "LiftManaged",
+    "Approach",
+    "ApproachDepth",
+)
 """Tasks; each is registered for every shipped hand."""
+
+WITH_CURRICULUM: tuple[str, ...] = ("Approach", "ApproachDepth")
+"""Tasks that begin easier than they end."""
+
+_LIKE = {"GraspManaged": "Grasp", "LiftManaged": "Lift"}  # whose agents' configurations another task takes
 
 _INSTALL = f"on Python 3.12 or newer {install_extra('isaaclab')}"
 
@@ -62,11 +75,11 @@ def _camel(hand_name: str) -> str:
 
 def _agents(task: str) -> dict[str, str]:
     """Configurations of the learning libraries; a replay has nothing to learn."""
-    return {
-        "rsl_rl_cfg_entry_point": f"{__name__}.envs.agents:RslRl{task}",
-        "skrl_cfg_entry_point": f"{__name__}:skrl_{task.lower()}.yaml",
-        "default_agent": "rsl_rl",
-    }
+    task = _LIKE.get(task, task)
+    agents = {"rsl_rl_cfg_entry_point": f"{__name__}.envs.agents:RslRl{task}", "default_agent": "rsl_rl"}
+    if task in ("Grasp", "Lift"):
+        agents["skrl_cfg_entry_point"] = f"{__name__}:skrl_{task.lower()}.yaml"
+    return agents
 
 
 def _register() -> None:

@@ -249,21 +249,30 @@ class SceneAdapter:
         composer.set_forces_and_torques_index(forces=force[:, None, :].contiguous(), is_global=True)
 
     def set_contact(
-        self, *, friction: float, torsional: float = 0.0, time_constant: float | None = None
+        self, *, friction: float | torch.Tensor, torsional: float = 0.0, time_constant: float | None = None
     ) -> None:
-        """Give every surface the same friction; on Newton also torsion [m] and the contact time constant [s]."""
+        """Give every surface of a world the same friction; on Newton also torsion [m] and the contact time constant [s].
+
+        Args:
+            friction: Coulomb coefficient, one or one per world [W].
+            torsional: Coefficient of friction against twisting [m].
+            time_constant: Of contacts [s]; as it is when ``None``.
+        """
+        every = torch.as_tensor(friction, dtype=torch.float32, device=self.device).expand(self.world_count)
         model = _newton_model()
         if model is None:
             for asset in (self._robot, self._object):
                 view = asset.root_view
                 material = view.get_material_properties()
-                material[..., :2] = friction
+                material[..., :2] = every.cpu()[:, None, None]
                 view.set_material_properties(material, torch.arange(self.world_count))
             return
         from isaaclab_newton.physics import NewtonManager
         from newton import ModelFlags
 
-        model.shape_material_mu.fill_(friction)
+        of_world = torch.cat([every, every[:1]])  # shapes of no world are in world -1
+        world = wp.to_torch(model.shape_world).long()
+        wp.to_torch(model.shape_material_mu).copy_(of_world[world])
         model.shape_material_mu_torsional.fill_(torsional)
         if time_constant is not None:
             model.mujoco.solref.fill_((time_constant, 1.0))

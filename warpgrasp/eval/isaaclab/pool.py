@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GraspPool", "grasped_object", "load_pool", "pool_of_targets", "shipped_grasps"]
 
+_STAGES = ("pregrasp", "grasp", "squeeze")
 _FOLDER = Path(__file__).parent / "grasps"
 
 
@@ -49,6 +51,13 @@ class GraspPool:
     def __len__(self) -> int:
         """Number of grasps."""
         return len(self.object_index)
+
+    def select(self, rows: NDArray[np.int64]) -> GraspPool:
+        """The grasps ``rows`` [N] on the same objects."""
+        index = torch.as_tensor(rows, device=self.object_index.device)
+        of_grasps = ("object_index", *(f"{stage}_{part}" for stage in _STAGES for part in ("root", "joints")))
+        chosen = {name: getattr(self, name)[index] for name in of_grasps}
+        return dataclasses.replace(self, targets=self.targets.select(rows), **chosen)
 
     def sample(self, world_object: torch.Tensor) -> torch.Tensor:
         """A random grasp for worlds that hold the objects ``world_object`` [N]: indices, shape [N]."""

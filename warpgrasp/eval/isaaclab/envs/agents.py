@@ -6,11 +6,16 @@ from typing import Any
 
 from isaaclab.sim import SimulationContext
 from isaaclab.utils import configclass
-from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg, RslRlPpoAlgorithmCfg
+from isaaclab_rl.rsl_rl import (
+    RslRlCNNModelCfg,
+    RslRlMLPModelCfg,
+    RslRlOnPolicyRunnerCfg,
+    RslRlPpoAlgorithmCfg,
+)
 
 from warpgrasp.eval.isaaclab.envs.base import automatic_device
 
-__all__ = ["RslRlGrasp", "RslRlLift"]
+__all__ = ["RslRlApproach", "RslRlApproachDepth", "RslRlGrasp", "RslRlLift"]
 
 
 def _algorithm() -> RslRlPpoAlgorithmCfg:
@@ -85,9 +90,45 @@ class _RslRlLift(_RslRlGrasp):
     )
 
 
+@configclass
+class _RslRlApproach(_RslRlGrasp):
+    experiment_name = "warpgrasp_approach"
+    obs_groups = {"actor": ["policy"], "critic": ["critic"]}  # noqa: RUF012
+    actor = RslRlMLPModelCfg(
+        hidden_dims=[256, 128],
+        activation="elu",
+        obs_normalization=True,
+        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.3),
+    )
+    critic = RslRlMLPModelCfg(hidden_dims=[256, 128], activation="elu", obs_normalization=True)
+
+
+@configclass
+class _RslRlApproachDepth(_RslRlApproach):
+    experiment_name = "warpgrasp_approach_depth"
+    obs_groups = {"actor": ["policy", "camera"], "critic": ["critic"]}  # noqa: RUF012
+    actor = RslRlCNNModelCfg(
+        hidden_dims=[256, 128],
+        activation="elu",
+        obs_normalization=True,
+        distribution_cfg=RslRlCNNModelCfg.GaussianDistributionCfg(init_std=0.3),
+        cnn_cfg=RslRlCNNModelCfg.CNNCfg(
+            output_channels=[16, 32, 32], kernel_size=[5, 3, 3], stride=[2, 2, 2], activation="elu"
+        ),
+    )
+
+
 class RslRlGrasp(_RunsWhereTheSimulationRuns, _RslRlGrasp):
     """PPO with a small network. Actions are residuals: small exploration starts near the open-loop squeeze."""
 
 
 class RslRlLift(_RunsWhereTheSimulationRuns, _RslRlLift):
     """The same with more exploration: the wrist has to learn to rise."""
+
+
+class RslRlApproach(_RunsWhereTheSimulationRuns, _RslRlApproach):
+    """An asymmetric critic: it sees pose, friction and mass, which the policy does not."""
+
+
+class RslRlApproachDepth(_RunsWhereTheSimulationRuns, _RslRlApproachDepth):
+    """The same with a convolutional network for the image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import isaaclab.sim as sim_utils
 import numpy as np
@@ -38,7 +38,17 @@ from warpgrasp.eval.isaaclab.pool import GraspPool, load_pool, shipped_grasps
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.model import HandModel
 
-__all__ = ["HandSceneCfg", "WarpGraspEnv", "WarpGraspEnvCfg", "automatic_device"]
+__all__ = [
+    "HandScene",
+    "HandSceneCfg",
+    "HandSceneOptions",
+    "WarpGraspEnv",
+    "WarpGraspEnvCfg",
+    "automatic_device",
+    "check_schemas",
+]
+
+_LIMIT_TIME = 0.02  # s, of joint limits, as in MuJoCo
 
 
 @configclass
@@ -51,8 +61,8 @@ class HandSceneCfg(InteractiveSceneCfg):
 
 
 @configclass
-class WarpGraspEnvCfg(DirectRLEnvCfg):
-    """Options of all environments."""
+class HandSceneOptions:
+    """Options of all environments, whether direct or manager-based."""
 
     hand: str = "allegro"
     """Shipped hand or path of a USD hand."""
@@ -86,9 +96,6 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
 
     decimation: int = 1
     episode_length_s: float = 1.5
-    action_space: Any = 1
-    observation_space: Any = 1
-    state_space: Any = 0
     sim: SimulationCfg = SimulationCfg(dt=0.005, device="auto", gravity=(0.0, 0.0, 0.0))
     scene: HandSceneCfg = HandSceneCfg(num_envs=64, env_spacing=1.0)
     seed: int | None = 0
@@ -117,8 +124,21 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
             set_solver_options(given, **options)
         self.sim.physics = given
 
+    def complete(self) -> None:
+        """Fill in the options that follow from others."""
+
+
+@configclass
+class WarpGraspEnvCfg(HandSceneOptions, DirectRLEnvCfg):
+    """Options of the direct environments."""
+
+    action_space: Any = 1
+    observation_space: Any = 1
+    state_space: Any = 0
+
     def declare_spaces(self) -> None:
         """Fill in the sizes of actions and observations, which depend on the hand."""
+        self.complete()
         hand = load_hand(self.hand)
         self.action_space = len(hand.joint_names)
         self.observation_space = self.observation_size(hand)
@@ -128,34 +148,40 @@ class WarpGraspEnvCfg(DirectRLEnvCfg):
         return 3 * len(hand.joint_names) + 7
 
 
-class WarpGraspEnv(DirectRLEnv):
-    """Base of the environments: builds the scene from the options, holds hand, grasps and adapter."""
+class HandScene:
+    """Builds the scene from the options, holds hand, grasps and adapter; mixed into an environment of Isaac Lab.
 
-    cfg: WarpGraspEnvCfg
+    The environment calls ``_prepare`` before the simulation is made and ``_connect`` once it runs.
+    """
 
-    def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
-        _check_schemas()
-        self._prepare(cfg)
-        require_engine(engine_of(cfg.sim.physics))
-        super().__init__(cfg, render_mode)
+    cfg: Any
+    scene: Any
+    device: str
+    num_envs: int
+
+    def _connect(self, cfg: HandSceneOptions) -> None:
+        """Find hand and object in the running simulation and set what assets cannot say."""
         self.adapter = SceneAdapter(self.scene, self.hand, self.pool.center_of_mass[self.world_object])
         self._set_contact()
+        # Newton's import gives joint limits a stiffness that the time step does not resolve: fingers pressed to their
+        # limits, on a table for example, would fly apart.
+        self.adapter.set_limits(time_constant=max(_LIMIT_TIME, 2.0 * cfg.sim.dt))
         self.adapter.stiffen_couplings(cfg.sim.dt)
         self.all_worlds = torch.arange(self.num_envs, device=self.device)
         self.joint_lower = self._tensor(self.hand.dof_lower)
         self.joint_upper = self._tensor(self.hand.dof_upper)
 
-    def _prepare(self, cfg: WarpGraspEnvCfg) -> None:
+    def _prepare(self, cfg: HandSceneOptions) -> None:
         """Load hand and grasps and fill in the configuration; no physics engine is needed for that."""
         if cfg.sim.device == "auto":
             cfg.sim.device = automatic_device()
         self.hand = load_hand(cfg.hand)
-        cfg.declare_spaces()
+        cfg.complete()
         self.pool = self._load_pool(cfg)
         self.world_object = self._world_objects(cfg).to(cfg.sim.device)
         self._fill_scene(cfg)
 
-    def _load_pool(self, cfg: WarpGraspEnvCfg) -> GraspPool:
+    def _load_pool(self, cfg: Any) -> GraspPool:
         files: Sequence[Any] = cfg.grasps or shipped_grasps(self.hand.name)
         return load_pool(
             self.hand,
@@ -165,11 +191,11 @@ class WarpGraspEnv(DirectRLEnv):
             effort=per_dof(cfg.effort, self.hand.dof_effort),
         )
 
-    def _world_objects(self, cfg: WarpGraspEnvCfg) -> torch.Tensor:
+    def _world_objects(self, cfg: Any) -> torch.Tensor:
         """Object of each world, shape [W]."""
         return torch.arange(cfg.scene.num_envs) % len(self.pool.center_of_mass)
 
-    def _bodies(self, cfg: WarpGraspEnvCfg) -> list[ObjectBody]:
+    def _bodies(self, cfg: Any) -> list[ObjectBody]:
         """The objects as physics knows them, in the order of the pool."""
         bodies = [ObjectBody.from_model(model, cfg.object_mass) for model in self.pool.models]
         dimension = 4 if cfg.torsional_friction > 0.0 else 3
@@ -178,7 +204,7 @@ class WarpGraspEnv(DirectRLEnv):
     def _set_contact(self) -> None:
         self.adapter.set_contact(friction=self.cfg.friction, torsional=self.cfg.torsional_friction)
 
-    def _fill_scene(self, cfg: WarpGraspEnvCfg) -> None:
+    def _fill_scene(self, cfg: HandSceneOptions) -> None:
         cfg.fill_physics(object_count=len(self.pool.center_of_mass))
         cfg.scene.hand = _hand_cfg(cfg, self.hand)
         paths = object_usds(self._bodies(cfg))
@@ -194,12 +220,29 @@ class WarpGraspEnv(DirectRLEnv):
         return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self.device)
 
 
+class WarpGraspEnv(HandScene, DirectRLEnv):
+    """Base of the direct environments."""
+
+    cfg: WarpGraspEnvCfg
+
+    def __init__(self, cfg: WarpGraspEnvCfg, render_mode: str | None = None, **_: Any) -> None:
+        check_schemas()
+        self._prepare(cfg)
+        require_engine(engine_of(cfg.sim.physics))
+        super().__init__(cfg, render_mode)
+        self._connect(cfg)
+
+    def _prepare(self, cfg: HandSceneOptions) -> None:
+        super()._prepare(cfg)
+        cast(WarpGraspEnvCfg, cfg).declare_spaces()
+
+
 def automatic_device() -> str:
     """``cuda:0`` where there is a CUDA device, else ``cpu``."""
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def _check_schemas() -> None:
+def check_schemas() -> None:
     """Refuse to simulate with joints that lost their couplings."""
     if not Usd.SchemaRegistry().FindAppliedAPIPrimDefinition("NewtonMimicAPI"):
         raise RuntimeError(
@@ -227,7 +270,7 @@ def _spawn(paths: Sequence[Path]) -> Any:
     return spawn
 
 
-def _hand_cfg(cfg: WarpGraspEnvCfg, hand: HandModel) -> ArticulationCfg:
+def _hand_cfg(cfg: HandSceneOptions, hand: HandModel) -> ArticulationCfg:
     names = moving_joint_names(hand)
     opening = {
         name: float(

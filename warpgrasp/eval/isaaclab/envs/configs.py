@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from warpgrasp.eval.isaaclab import TASKS, require_isaaclab
+from warpgrasp.eval.isaaclab.difficulty import difficulty_of
 
 if TYPE_CHECKING:
-    from warpgrasp.eval.isaaclab.envs.base import WarpGraspEnv, WarpGraspEnvCfg
+    from warpgrasp.eval.isaaclab.envs.base import HandScene, HandSceneOptions
 
 __all__ = ["make_config", "make_environment"]
 
@@ -20,14 +21,18 @@ _MODULES = {
     "Evaluate": ("evaluate", "EvaluateEnv"),
     "Grasp": ("grasp", "GraspEnv"),
     "Lift": ("lift", "LiftEnv"),
+    "GraspManaged": ("managed", "ManagedGraspEnv"),
+    "Approach": ("approach", "ApproachEnv"),
+    "ApproachDepth": ("approach_depth", "ApproachDepthEnv"),
+    "LiftManaged": ("managed", "ManagedLiftEnv"),
 }
 
 
-def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEnvCfg:
+def make_config(task: str, hand: str = "allegro", **options: Any) -> HandSceneOptions:
     """Configuration of a task for a hand.
 
     Args:
-        task: Evaluate, Grasp or Lift.
+        task: One of :data:`~warpgrasp.eval.isaaclab.TASKS`.
         hand: Shipped hand or path of a USD hand.
         options: Fields of the configuration; ``num_envs``, ``device`` and ``seed`` as short forms.
 
@@ -35,8 +40,9 @@ def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEn
         ImportError: Isaac Lab is missing or older than 3.
         ValueError: Unknown task or option.
     """
-    cfg: WarpGraspEnvCfg = getattr(_module(task), f"{_MODULES[task][1]}Cfg")()
+    cfg: HandSceneOptions = getattr(_module(task), f"{_MODULES[task][1]}Cfg")()
     cfg.hand = hand
+    _set_difficulty(cfg, task, hand)
     for name, value in options.items():
         if name == "num_envs":
             cfg.scene.num_envs = value
@@ -50,21 +56,34 @@ def make_config(task: str, hand: str = "allegro", **options: Any) -> WarpGraspEn
             raise ValueError(
                 f"task {task} has no option {name!r}; its options are the fields of {type(cfg).__name__}"
             )
-    cfg.declare_spaces()
+    cfg.complete()
+    if hasattr(cfg, "declare_spaces"):
+        cfg.declare_spaces()
     cfg.fill_physics()
     return cfg
 
 
+def _set_difficulty(cfg: Any, task: str, hand: str) -> None:
+    """Pushes and masses of the hand; options that are given count more."""
+    numbers = difficulty_of(hand)
+    if task in ("Grasp", "GraspManaged"):
+        cfg.push_force = numbers.push_force
+    elif task in ("Approach", "ApproachDepth"):
+        cfg.push_force = numbers.approach_force
+    elif task in ("Lift", "LiftManaged"):
+        cfg.object_mass = numbers.lift_mass
+
+
 def make_environment(
     cfg: Any = None, *, task: str, hand: str, render_mode: str | None = None, **options: Any
-) -> WarpGraspEnv:
+) -> HandScene:
     """Environment of a registered id: ``gym.make(id, cfg=cfg)`` or ``gym.make(id, num_envs=64, device="cpu")``."""
     options = {name: value for name, value in options.items() if not name.endswith("_entry_point")}
     options.pop("default_agent", None)
     if cfg is None:
         cfg = make_config(task, hand, **options)
     environment = getattr(_module(task), _MODULES[task][1])
-    made: WarpGraspEnv = environment(cfg, render_mode)
+    made: HandScene = environment(cfg, render_mode)
     return made
 
 

@@ -115,7 +115,6 @@ class EvaluateEnv(WarpGraspEnv):
             torsional=self.protocol.torsional_friction,
             time_constant=self.protocol.contact_time_constant,
         )
-        self.adapter.set_limits()
 
     def evaluate(self) -> Verdict:
         """Run every trial from a fresh reset and score it; same columns as the other engines."""

@@ -6,16 +6,16 @@ from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 
 from warpgrasp.eval.isaaclab.contacts import finger_groups, fingertips
-from warpgrasp.eval.isaaclab.envs.base import WarpGraspEnvCfg
+from warpgrasp.eval.isaaclab.envs.base import HandSceneOptions, WarpGraspEnvCfg
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.model import HandModel
 
-__all__ = ["LearningEnvCfg"]
+__all__ = ["LearningEnvCfg", "LearningOptions"]
 
 
 @configclass
-class LearningEnvCfg(WarpGraspEnvCfg):
-    """Options of the learning tasks."""
+class LearningOptions(HandSceneOptions):
+    """Options of the learning tasks, direct or manager-based."""
 
     decimation: int = 6
     sim: SimulationCfg = SimulationCfg(
@@ -44,6 +44,11 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     drop_distance: float = 0.1
     """An object further than this from where it should be has been dropped [m]; the episode ends."""
 
+
+@configclass
+class LearningEnvCfg(LearningOptions, WarpGraspEnvCfg):
+    """Options of the direct learning tasks; weights of rewards count per second."""
+
     contact_weight: float = 0.5
     """Reward of fingers in contact, per finger and step, divided by their number."""
     force_closure_weight: float = 1.0
@@ -57,6 +62,7 @@ class LearningEnvCfg(WarpGraspEnvCfg):
     action_rate_weight: float = 0.02
     """Penalty of changes of the action, squared and averaged."""
     drop_penalty: float = 10.0
+    """Penalty of an object that is lost, for the step in which it is."""
 
     def declare_spaces(self) -> None:
         super().declare_spaces()

@@ -9,41 +9,24 @@ from typing import Any
 import isaaclab.sim as sim_utils
 import torch
 from isaaclab.assets import AssetBaseCfg
-from isaaclab.envs import mdp
+from isaaclab.envs import mdp as core
 from isaaclab.managers import EventTermCfg, SceneEntityCfg
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 
+from warpgrasp.eval.isaaclab import mdp
 from warpgrasp.eval.isaaclab.adapter import rotate
 from warpgrasp.eval.isaaclab.assets import CarrierConfig
+from warpgrasp.eval.isaaclab.envs.hand_task import HandTask
 from warpgrasp.eval.isaaclab.envs.learning import LearningEnv
-from warpgrasp.eval.isaaclab.envs.learning_config import LearningEnvCfg
+from warpgrasp.eval.isaaclab.envs.learning_config import LearningEnvCfg, LearningOptions
 from warpgrasp.eval.isaaclab.frames import inverse, multiply
 from warpgrasp.eval.isaaclab.table import table_starts
 
-__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg", "randomize_place"]
+__all__ = ["LiftEnv", "LiftEnvCfg", "LiftEventsCfg", "LiftOptions", "LiftTask"]
 
 _LOGGER = logging.getLogger(__name__)
 _TABLE = 0.04  # m, thickness
-
-
-def randomize_place(
-    env: LiftEnv, env_ids: torch.Tensor, position_range: tuple[float, float], angle_range: tuple[float, float]
-) -> None:
-    """Event term: where objects will be put on the table, and how they are turned about the vertical.
-
-    Args:
-        env: The environment.
-        env_ids: Worlds that start anew.
-        position_range: Of x and y, from the middle of the table [m].
-        angle_range: [rad].
-    """
-    if not hasattr(env, "place_offset"):  # while the environment is being built
-        return
-    worlds = env.all_worlds[env_ids]
-    low, high = ([bounds[end] for bounds in (position_range, position_range, angle_range)] for end in (0, 1))
-    lower, upper = torch.tensor([low, high], device=env.device)
-    env.place_offset[worlds] = lower + (upper - lower) * torch.rand(len(worlds), 3, device=env.device)
 
 
 @configclass
@@ -51,7 +34,7 @@ class LiftEventsCfg:
     """Domain randomisation. Set a term to ``None`` to leave it out."""
 
     friction = EventTermCfg(
-        func=mdp.randomize_rigid_body_material,
+        func=core.randomize_rigid_body_material,
         mode="startup",
         params={
             "asset_cfg": SceneEntityCfg("object"),
@@ -63,7 +46,7 @@ class LiftEventsCfg:
         },
     )
     mass = EventTermCfg(
-        func=mdp.randomize_rigid_body_mass,
+        func=core.randomize_rigid_body_mass,
         mode="startup",
         params={
             "asset_cfg": SceneEntityCfg("object"),
@@ -72,7 +55,7 @@ class LiftEventsCfg:
         },
     )
     gains = EventTermCfg(
-        func=mdp.randomize_actuator_gains,
+        func=core.randomize_actuator_gains,
         mode="startup",
         params={
             "asset_cfg": SceneEntityCfg("hand"),
@@ -82,15 +65,15 @@ class LiftEventsCfg:
         },
     )
     place = EventTermCfg(
-        func=randomize_place,
+        func=mdp.randomize_place,
         mode="reset",
         params={"position_range": (-0.05, 0.05), "angle_range": (-math.pi, math.pi)},
     )
 
 
 @configclass
-class LiftEnvCfg(LearningEnvCfg):
-    """Options of the task."""
+class LiftOptions(LearningOptions):
+    """Options of the task, direct or manager-based."""
 
     episode_length_s: float = 3.0
     contact_limit: int = 160  # a hand pressed into the table by random actions wants 81
@@ -105,19 +88,15 @@ class LiftEnvCfg(LearningEnvCfg):
     """... no faster than this [m/s] ..."""
     success_time: float = 0.5
     """... for so long until the end of the episode [s]."""
-    events: Any = LiftEventsCfg()
 
-    def declare_spaces(self) -> None:
+    def complete(self) -> None:
         self.carrier = self.carrier or CarrierConfig()
-        super().declare_spaces()
 
 
-class LiftEnv(LearningEnv):
+class LiftTask(HandTask):
     """Lift an object from a table."""
 
-    cfg: LiftEnvCfg
-
-    def __init__(self, cfg: LiftEnvCfg, render_mode: str | None = None, **kwargs: Any) -> None:
+    def _fill_scene(self, cfg: Any) -> None:
         cfg.scene.table = AssetBaseCfg(
             prim_path="{ENV_REGEX_NS}/Table",
             spawn=sim_utils.CuboidCfg(
@@ -126,7 +105,10 @@ class LiftEnv(LearningEnv):
             init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.5 * _TABLE)),
         )
         cfg.scene.env_spacing = max(cfg.scene.env_spacing, 1.5)
-        super().__init__(cfg, render_mode, **kwargs)
+        super()._fill_scene(cfg)
+
+    def _start_task(self, cfg: Any) -> None:
+        super()._start_task(cfg)
         starts = self._starts
         self._start_grasp = torch.as_tensor(starts.grasp, device=self.device)
         self._start_height = self._tensor(starts.height)
@@ -136,7 +118,7 @@ class LiftEnv(LearningEnv):
         self._held_steps = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
         self.place_offset = torch.zeros(self.num_envs, 3, device=self.device)  # x, y [m], angle [rad]
 
-    def _world_objects(self, cfg: LiftEnvCfg) -> torch.Tensor:
+    def _world_objects(self, cfg: Any) -> torch.Tensor:
         """Objects that can be picked up, in turn; a grasp pool may hold others."""
         self._starts = table_starts(self.hand, self.pool)
         usable = self.pool.object_index[torch.as_tensor(self._starts.grasp)].unique().cpu()
@@ -154,8 +136,6 @@ class LiftEnv(LearningEnv):
 
     def _draw(self, worlds: torch.Tensor) -> None:
         """A grasp that is clear of the table, the object at rest where the event term wants it."""
-        if not hasattr(self, "_rest_height"):
-            return
         fits = self.pool.object_index[self._start_grasp][None, :] == self.world_object[worlds][:, None]
         start = torch.multinomial(fits.float() * self._start_weight[None, :], 1)[:, 0]
         angle = self.place_offset[worlds, 2]
@@ -178,12 +158,12 @@ class LiftEnv(LearningEnv):
         """How far the object has risen [m], shape [W]."""
         return (self.adapter.body_pose()[:, 2] - self._rest_height).nan_to_num(0.0)
 
-    def _task_observation(self, back: torch.Tensor) -> torch.Tensor:
+    def task_observation(self, back: torch.Tensor) -> torch.Tensor:
         missing = torch.zeros(self.num_envs, 3, device=self.device)
         missing[:, 2] = self.cfg.goal_height - self._rise()
         return 10.0 * rotate(back[:, 3:], missing)
 
-    def _task_reward(self) -> torch.Tensor:
+    def task_reward(self) -> torch.Tensor:
         share = self._rise() / self.cfg.goal_height
         near = (share - 1.0).abs() * self.cfg.goal_height < self.cfg.success_distance
         return 0.5 * share.clamp(0.0, 1.0) + 0.5 * near.float()
@@ -191,12 +171,24 @@ class LiftEnv(LearningEnv):
     def _dropped(self) -> torch.Tensor:
         return self._rise() < -self.cfg.drop_distance
 
-    def _get_dones(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _progress(self) -> None:
         """Count how long the object has been held at the height; passing it is no success."""
         near = (self._rise() - self.cfg.goal_height).abs() < self.cfg.success_distance
         slow = self.adapter.object_velocity()[:, :3].norm(dim=1) < self.cfg.success_speed
         self._held_steps = torch.where(near & slow, self._held_steps + 1, 0)
-        return super()._get_dones()
 
     def _success(self) -> torch.Tensor:
         return self._held_steps * self.step_dt >= self.cfg.success_time - 1.0e-6
+
+
+@configclass
+class LiftEnvCfg(LiftOptions, LearningEnvCfg):
+    """Options of the direct environment."""
+
+    events: Any = LiftEventsCfg()
+
+
+class LiftEnv(LiftTask, LearningEnv):
+    """The task as a direct environment."""
+
+    cfg: LiftEnvCfg

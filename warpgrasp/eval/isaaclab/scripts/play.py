@@ -86,7 +86,7 @@ def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: i
     import torch
 
     world = environment.unwrapped
-    still = torch.zeros(world.num_envs, world.cfg.action_space, device=world.device)
+    still = torch.zeros(world.num_envs, world.action_size, device=world.device)
     rounds = []
     for index in range(-(-episodes // world.num_envs)):
         world.seed(seed + index)

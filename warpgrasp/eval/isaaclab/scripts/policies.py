@@ -23,19 +23,23 @@ def make_environment(options: Any) -> Any:
 
     Args:
         options: Has the fields ``task``, ``num_envs``, ``device``, ``seed``, ``physics``, ``cone``, ``grasps`` and
-            ``options`` of :class:`~warpgrasp.eval.isaaclab.scripts.play.PlayOptions`.
+            ``options`` of :class:`~warpgrasp.eval.isaaclab.scripts.play.PlayOptions`; ``objects`` is left at ``all`` where it
+            has none.
 
     Raises:
         ValueError: Unknown task or option.
     """
     import gymnasium
 
-    registration.task_and_hand(options.task)
+    task, _ = registration.task_and_hand(options.task)
     if options.physics == "physx":
         _start_isaac_sim()
     given: dict[str, Any] = dict(options.options)
     if options.grasps:
         given["grasps"] = [str(path) for path in options.grasps]
+    if task in registration.WITH_CURRICULUM:
+        given["curriculum"] = None  # what is counted is played at the full difficulty
+        given["objects"] = getattr(options, "objects", "all")
     return gymnasium.make(
         options.task,
         num_envs=options.num_envs,
@@ -65,19 +69,24 @@ def load_policy(environment: Any, *, task: str, checkpoint: Path, library: str, 
 
     Raises:
         ImportError: The learning library is missing.
+        ValueError: Unknown task, or one without a policy.
     """
-    kind = registration.task_and_hand(task)[0]
+    import gymnasium
+
+    registration.task_and_hand(task)
+    entry = gymnasium.spec(task).kwargs.get(f"{library}_cfg_entry_point")
+    if entry is None:
+        raise ValueError(f"{task} has no agent for {library}; take another task, or rsl_rl")
     load = _skrl_policy if library == "skrl" else _rsl_rl_policy
-    return load(environment, kind, checkpoint, seed)
+    return load(environment, entry, checkpoint, seed)
 
 
-def _rsl_rl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Policy:
+def _rsl_rl_policy(environment: Any, entry: str, checkpoint: Path, seed: int) -> Policy:
     from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper, create_rsl_rl_runner, handle_deprecated_rsl_rl_cfg
     from tensordict import TensorDict  # type: ignore[import-not-found, unused-ignore]
 
-    from warpgrasp.eval.isaaclab.envs import agents
-
-    cfg = getattr(agents, f"RslRl{kind}")()
+    module, _, name = entry.partition(":")
+    cfg = getattr(importlib.import_module(module), name)()
     cfg.seed = seed
     cfg = handle_deprecated_rsl_rl_cfg(cfg, importlib.metadata.version("rsl-rl-lib"))
     wrapped = RslRlVecEnvWrapper(environment, clip_actions=cfg.clip_actions)
@@ -87,7 +96,7 @@ def _rsl_rl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> 
     return lambda observed: policy(TensorDict(observed, batch_size=[wrapped.num_envs]))
 
 
-def _skrl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Policy:
+def _skrl_policy(environment: Any, entry: str, checkpoint: Path, seed: int) -> Policy:
     try:
         from skrl.utils.runner.torch import Runner
     except ImportError as error:
@@ -95,7 +104,7 @@ def _skrl_policy(environment: Any, kind: str, checkpoint: Path, seed: int) -> Po
     import yaml
     from isaaclab_rl.skrl import SkrlVecEnvWrapper
 
-    cfg = yaml.safe_load((Path(__file__).parents[1] / f"skrl_{kind.lower()}.yaml").read_text())
+    cfg = yaml.safe_load((Path(__file__).parents[1] / entry.partition(":")[2]).read_text())
     cfg["seed"] = seed
     cfg["agent"]["experiment"].update(write_interval=0, checkpoint_interval=0)
     agent = Runner(SkrlVecEnvWrapper(environment, ml_framework="torch"), cfg).agent

@@ -68,6 +68,8 @@ class TrainOptions:
             raise ValueError(
                 f"{self.task} replays grasps and has nothing to learn; take a Grasp or Lift task"
             )
+        if self.library == "skrl" and task in registration.WITH_CURRICULUM:
+            raise ValueError(f"{self.task} has an agent for rsl_rl only; leave --library out")
         config = make_config(task, hand, **self.options)  # knows names and types of the options
         folder = self.folder
         words = ["--rl_library", self.library, "--task", self.task, "--num_envs", str(self.num_envs)]

@@ -1,0 +1,158 @@
+"""Does a policy that looks hold more than its own mean actions played blind? PPO on the task Approach, the replay ablation.
+
+    python benchmarks/reacting.py --device cuda:0                      # 4,096 worlds, three seeds: the run for a GPU
+    python benchmarks/reacting.py --device cpu --num-envs 96 --iterations 24 --seeds 0 --episodes 192
+
+Each seed is trained in a process of its own; then every policy, its replay, zero actions and the policy that is told the
+error (track) play the same held-out episodes, on the objects of the training and on those held out. What is finished in the
+folder is kept. Needs Isaac Lab (``pip install "warpgrasp[isaaclab]"``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train and compare."""
+
+    hand: str = "Robotiq2f140"
+    """Hand, as in the ids of the environments."""
+    folder: Path = Path("build/reacting")
+    """Checkpoints and results; what is there is not computed again."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of training."""
+    device: str = "cuda:0"
+    """cuda:0 or cpu."""
+    num_envs: int = 4096
+    """Worlds side by side in training."""
+    play_envs: int = 96
+    """Worlds side by side in the comparison."""
+    iterations: int = 300
+    """PPO iterations of 24 steps in every world."""
+    episodes: int = 384
+    """Held-out episodes of each comparison."""
+    evaluation_seed: int = 100_000
+    """Seed of the held-out episodes; training never sees it."""
+    splits: tuple[str, ...] = ("train", "held_out")
+    """Objects of the comparison: those of the training, and others."""
+    options: dict[str, float] = field(default_factory=dict)
+    """Further options of the environment."""
+
+    @property
+    def task(self) -> str:
+        """Registered id."""
+        return f"WarpGrasp-Approach-{self.hand}"
+
+    @property
+    def place(self) -> Path:
+        """Folder of this hand."""
+        return self.folder / self.hand
+
+
+def main() -> int:
+    """Run what is missing and print the table."""
+    options = tyro.cli(Options, description=__doc__)
+    for seed in options.seeds:
+        _train(options, seed)
+    print(
+        "| Objects | Policy | Success | Its replay | Zero actions | Looking gains |\n|---|---|---|---|---|---|"
+    )
+    for split in options.splits:
+        for name, found in _compared(options, split).items():
+            print(
+                f"| {split} | {name} | {100 * found['policy']:.1f} % | {100 * found['replay']:.1f} % | "
+                f"{100 * found['zero']:.1f} % | {100 * found['gain']:+.1f} ± {100 * found['gain_error']:.1f} |",
+                flush=True,
+            )
+    return 0
+
+
+def _checkpoint(options: Options, seed: int) -> Path:
+    name = f"model_{options.iterations - 1}.pt"
+    folder = options.place / f"seed{seed}"
+    return max(folder.glob(f"*/{name}"), default=folder / name)
+
+
+def _train(options: Options, seed: int) -> None:
+    if _checkpoint(options, seed).exists():
+        return
+    started = time.perf_counter()
+    command = [
+        sys.executable,
+        "-m",
+        "warpgrasp.eval.isaaclab.train",
+        options.task,
+        "--device",
+        options.device,
+    ]
+    command += ["--num-envs", str(options.num_envs), "--iterations", str(options.iterations)]
+    command += ["--seed", str(seed), "--out", str(options.place / f"seed{seed}")]
+    if options.options:
+        command += ["--options", *(word for item in options.options.items() for word in map(str, item))]
+    log = options.place / f"seed{seed}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as stream:
+        subprocess.run(
+            command,
+            check=True,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"} if options.device == "cpu" else None,
+        )
+    print(f"seed {seed}: trained in {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def _compared(options: Options, split: str) -> dict[str, Any]:
+    """The ablation of every policy on one split of the objects, by name."""
+    path = options.place / f"{split}.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    names = ["track", *(f"seed {seed}" for seed in options.seeds)]
+    if all(name in results for name in names):
+        return results
+    import gymnasium
+    import torch
+
+    import warpgrasp.eval.isaaclab  # noqa: F401
+    from warpgrasp.eval.isaaclab.scripts.policies import load_policy
+    from warpgrasp.eval.isaaclab.scripts.replay import replay_ablation
+    from warpgrasp.eval.isaaclab.scripts.scripted import scripted_policy
+
+    if options.device == "cpu":
+        torch.set_num_threads(1)
+    environment = gymnasium.make(
+        options.task,
+        num_envs=options.play_envs,
+        device=options.device,
+        objects=split,
+        curriculum=None,
+        **options.options,
+    )
+    for name in (name for name in names if name not in results):
+        if name == "track":
+            policy = scripted_policy(name, environment)
+        else:
+            seed = int(name.split()[1])
+            checkpoint = _checkpoint(options, seed)
+            policy = load_policy(
+                environment, task=options.task, checkpoint=checkpoint, library="rsl_rl", seed=seed
+            )
+        found = replay_ablation(environment, policy, episodes=options.episodes, seed=options.evaluation_seed)
+        results[name] = asdict(found)
+        path.write_text(json.dumps(results))
+    environment.close()
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())
