@@ -1,7 +1,7 @@
 """Does a policy that looks hold more than its own mean actions played blind? PPO on the task Approach, the replay ablation.
 
     python benchmarks/reacting.py --device cuda:0                      # 4,096 worlds, three seeds: the run for a GPU
-    python benchmarks/reacting.py --device cpu --num-envs 96 --iterations 24 --seeds 0 --episodes 192
+    python benchmarks/reacting.py --device cpu --num-envs 96 --iterations 24 --seeds 0 --episodes 96     # a small one for a CPU
 
 Each seed is trained in a process of its own; then every policy, its replay, zero actions and the policy that is told the
 error (track) play the same held-out episodes, on the objects of the training and on those held out. What is finished in the
@@ -20,6 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+
+_TRAIN = """
+import sys, warpgrasp.eval.isaaclab
+from isaaclab_rl.entrypoints import run_train_cli
+sys.exit(run_train_cli(sys.argv[1:]))
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,9 @@ class Options:
     splits: tuple[str, ...] = ("train", "held_out")
     """Objects of the comparison: those of the training, and others."""
     options: dict[str, float] = field(default_factory=dict)
-    """Further options of the environment."""
+    """Further options of the environment, in training and comparison."""
+    overrides: tuple[str, ...] = ()
+    """Hydra overrides of the training alone, such as env.curriculum.difficulty.params.low=0.6."""
 
     @property
     def task(self) -> str:
@@ -87,19 +95,19 @@ def _checkpoint(options: Options, seed: int) -> Path:
 def _train(options: Options, seed: int) -> None:
     if _checkpoint(options, seed).exists():
         return
+    from warpgrasp.eval.isaaclab.scripts.train import TrainOptions
+
     started = time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "warpgrasp.eval.isaaclab.train",
-        options.task,
-        "--device",
-        options.device,
-    ]
-    command += ["--num-envs", str(options.num_envs), "--iterations", str(options.iterations)]
-    command += ["--seed", str(seed), "--out", str(options.place / f"seed{seed}")]
-    if options.options:
-        command += ["--options", *(word for item in options.options.items() for word in map(str, item))]
+    training = TrainOptions(
+        task=options.task,
+        num_envs=options.num_envs,
+        iterations=options.iterations,
+        seed=seed,
+        device=options.device,
+        out=options.place / f"seed{seed}",
+        options=options.options,
+    )
+    command = [sys.executable, "-c", _TRAIN, *training.arguments(), *options.overrides]
     log = options.place / f"seed{seed}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as stream:

@@ -20,7 +20,8 @@ def test_every_id_is_made_reset_and_stepped(make, name):
     generator = torch.Generator().manual_seed(0)
     shape = environment.action_space.shape
     for _ in range(3):
-        assert observed["policy"].shape == environment.observation_space.shape
+        space = environment.observation_space
+        assert observed["policy"].shape == (space["policy"] if hasattr(space, "spaces") else space).shape
         assert torch.isfinite(observed["policy"]).all()
         action = 0.2 * torch.rand(shape, generator=generator)
         observed, reward, terminated, timed_out, _ = environment.step(action)
