@@ -51,7 +51,7 @@ _ROOMS: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
 }
 # What is run by maintainers or by another command, without options.
-_WITHOUT_HELP = {"eval.isaaclab.make_grasps", "generate.worker"}
+_WITHOUT_HELP = {"eval.isaaclab.make_grasps", "evaluate.hand_trial_process", "generate.worker"}
 # Isaac Lab's commands print their help without Isaac Lab: only the registration of their tasks asks for gymnasium.
 _HELP = """
 import importlib.util, runpy, sys, types
