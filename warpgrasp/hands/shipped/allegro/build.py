@@ -97,7 +97,7 @@ def describe() -> HandDescription:
         ),
         materials={"body": (0.08, 0.08, 0.09), "tip": (0.85, 0.85, 0.82)},
         look=Look(edge_radius=0.003),
-        earlier_hashes=("8c3c8f1b700d072394216f0af65f5d0a41721c7ddb25e3ddc38cadb460af451b",),
+        earlier_hashes=("61a2482c15f855259b9ffceeb685b11ba030a3dd99d953e3a2a783e4c3dd89c5",),
     )
 
 
