@@ -307,8 +307,8 @@ def tables(out: Path) -> str:
         for force in FORCES:
             second[0] += f" {grasp_type} {force:g} N |"
             second[1] += "---|"
-    second[0] += " Below 60 % at 2 N because |"
-    second[1] += "---|"
+    second[0] += " Status OK, 2 N | Below 60 % at 2 N because |"
+    second[1] += "---|---|"
     for name, row in HANDS.items():
         file = out / name / "row.json"
         if not file.is_file():
@@ -323,16 +323,19 @@ def tables(out: Path) -> str:
             f"| {row.title} | {row.source} | {form} | {known['joints']} | {options} | {known['fingers']} | "
             f"{known['patches']} | {known['convert_seconds']:.0f} | {efforts} | {gains} | {span} |"
         )
-        cells, reasons = [], []
+        cells, reasons, usable = [], [], []
         for grasp_type in TYPES:
             trial = known["types"].get(grasp_type)
             for k in range(len(FORCES)):
                 cells.append(
                     f"{100 * trial['succ1'][k]:.0f} / {100 * trial['succ3'][k]:.0f}" if trial else "-"
                 )
+            number = trial["status"].get("OK", 0) if trial else 0
+            usable.append(f"{100 * trial['usable_succ1']:.0f} of {number}" if number else "-")
             if trial and trial["why"]:
                 reasons.append(f"{grasp_type}: {trial['why']}")
-        second.append(f"| {row.title} | {row.source} | {' | '.join(cells)} | {'. '.join(reasons) or '-'} |")
+        told = f"{', '.join(usable)} | {'. '.join(reasons) or '-'}"
+        second.append(f"| {row.title} | {row.source} | {' | '.join(cells)} | {told} |")
     return "\n".join([*first, "", *second])
 
 

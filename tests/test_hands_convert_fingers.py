@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from pxr import Usd
 from robot_files import NO_PICTURE, box_chain, box_link, write_boxes
 
 from warpgrasp.geometry.rotations import quaternion_to_matrix
@@ -146,3 +149,21 @@ def test_annotations_of_older_versions_are_read(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(content))
     old = convert_hand(source, tmp_path / "out", NO_PICTURE).hand
     np.testing.assert_allclose(old.wrist_quaternion, new.wrist_quaternion, atol=1e-6)
+
+
+def test_chains_of_couplings_are_written_without_links_between(tmp_path: Path) -> None:
+    """j3 = 0.5 j2 + 0.1 and j2 = 0.8 j1 - 0.2, so j3 = 0.4 j1: Newton refuses a follower of a follower, as a 2F-85 has it."""
+    text = PALM + THUMB + "".join(box_chain(name, "palm", f"0 {y} 0.092") for name, y in ROW.items())
+    for follower, leader, rule in (("3", "2", (0.5, 0.1)), ("2", "1", (0.8, -0.2))):
+        mimic = f'<mimic joint="index_j{leader}" multiplier="{rule[0]}" offset="{rule[1]}"/>'
+        text = re.sub(
+            rf'(<joint name="index_j{follower}".*?)(\s*</joint>)', rf"\1{mimic}\2", text, flags=re.DOTALL
+        )
+    hand = convert_hand(write_boxes(tmp_path, text), tmp_path / "out", NO_PICTURE).hand
+    stage = Usd.Stage.Open(str(hand.path))
+    for joint, coefficients in (("index_j2", (-0.2, 0.8)), ("index_j3", (0.0, 0.4))):
+        prim = stage.GetPrimAtPath(hand.joint_paths[hand.link_joint_names.index(joint)])
+        assert [path.name for path in prim.GetRelationship("newton:mimicJoint").GetTargets()] == ["index_j1"]
+        found = [prim.GetAttribute(f"newton:mimicCoef{k}").Get() for k in (0, 1)]
+        assert found[1] == pytest.approx(coefficients[1], abs=1e-6)
+        assert found[0] == pytest.approx(math.degrees(coefficients[0]), abs=1e-4)  # USD's angles are degrees

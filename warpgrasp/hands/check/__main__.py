@@ -26,7 +26,7 @@ class Options:
     hand: tyro.conf.Positional[str]
     """Name of a shipped hand, or path of a hand.usda."""
     trials: bool = True
-    """Grasp five shapes with every grasp type and shake the grasps (extra sim); half a minute on one CPU core."""
+    """Grasp five shapes with every grasp type and shake the grasps (extra sim); about a minute on one CPU core."""
     grasps: int = 8
     """Grasps of each shape and type."""
     candidates: int = 2

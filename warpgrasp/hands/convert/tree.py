@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, quaternion_to_matrix
 from warpgrasp.geometry.shapes import MassProperties, combine_mass
-from warpgrasp.hands.convert.source import SourceHand, SourceJoint, SourceLink, moved_geometry
+from warpgrasp.hands.convert.source import (
+    SourceHand,
+    SourceJoint,
+    SourceLink,
+    SourceMimic,
+    moved_geometry,
+)
 
 __all__ = [
     "freed_followers",
@@ -168,6 +174,7 @@ def with_joint_limits(hand: SourceHand, limits: dict[str, tuple[float, float]]) 
             _check_limits(joint.name, lower, upper)
         by_name[joint.name] = dataclasses.replace(joint, lower=lower, upper=upper)
     notes = list(hand.notes)
+    by_name = {name: _follows_directly(joint, by_name) for name, joint in by_name.items()}
     for joint in hand.joints:
         if joint.mimic is not None:
             _follow(by_name[joint.name], by_name, notes, given=joint.name in limits)
@@ -184,8 +191,8 @@ def _check_limits(name: str, lower: float, upper: float) -> None:
         )
 
 
-def _follow(joint: SourceJoint, by_name: dict[str, SourceJoint], notes: list[str], *, given: bool) -> None:
-    """Make the limits of a follower and of its leader agree."""
+def _follows_directly(joint: SourceJoint, by_name: dict[str, SourceJoint]) -> SourceJoint:
+    """The joint coupled to the one that is driven, where the file couples it to a follower: some readers take no chains."""
     multiplier, offset, leader = 1.0, 0.0, joint
     for _ in by_name:
         if leader.mimic is None:
@@ -195,6 +202,17 @@ def _follow(joint: SourceJoint, by_name: dict[str, SourceJoint], notes: list[str
         leader = by_name[leader.mimic.joint]
     else:
         raise ValueError(f"joint '{joint.name}' follows itself through other joints; give it one leader")
+    if joint.mimic is None:
+        return joint
+    return dataclasses.replace(joint, mimic=SourceMimic(leader.name, multiplier, offset))
+
+
+def _follow(joint: SourceJoint, by_name: dict[str, SourceJoint], notes: list[str], *, given: bool) -> None:
+    """Make the limits of a follower and of its leader agree."""
+    if joint.mimic is None:
+        return
+    multiplier, offset = joint.mimic.multiplier, joint.mimic.offset
+    leader = by_name[joint.mimic.joint]
     ends = sorted(multiplier * end + offset for end in (leader.lower, leader.upper))
     stated = math.isfinite(joint.lower) and math.isfinite(joint.upper) and joint.lower < joint.upper
     if not stated:
