@@ -1,5 +1,4 @@
-"""Author the shipped example objects: ``python -m warpgrasp.objects.shipped.build [DIR]``, needs
-``manifold3d`` and ``coacd``.
+"""Author the shipped examples: ``python -m warpgrasp.objects.shipped.build [DIR]``, needs ``manifold3d`` and ``coacd``.
 
 Each shape is a signed distance function of primitives, meshed by manifold3d's level set and simplified. The mesh is
 moved so that the centre of mass of the solid is the origin; z is up. The stage carries what a simulator needs: rigid
