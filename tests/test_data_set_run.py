@@ -72,6 +72,22 @@ def test_rows_groups_partitions_and_units(made: Path) -> None:
     assert json.loads((made / "croissant.json").read_text())["@type"] == "sc:Dataset"
 
 
+def test_hand_is_found_among_its_layers(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shipped hand that has changed since: its copy in the data set is taken, whatever other layers lie beside it."""
+    from warpgrasp.grasps.sharded import folder
+
+    (row,) = pq.read_table(made / "hands.parquet").to_pylist()
+    assert Path(row["asset"]).name == "hand.usda"
+    (made / row["asset"]).with_name("a_mesh.usda").write_text('#usda 1.0\ndef Mesh "surface"\n{\n}\n')
+    monkeypatch.setattr(folder, "hand_names", tuple)
+    hand = DataSetFolder(made).hand("allegro", row["asset_hash"])
+    assert hand.path == made / row["asset"]
+    assert hand.asset_hash == row["asset_hash"]
+    with pytest.raises(ValueError, match="neither shipped nor among the assets"):
+        DataSetFolder(made).hand("leap", "")
+    (made / row["asset"]).with_name("a_mesh.usda").unlink()
+
+
 def test_grasp_sets_survive_the_table(made: Path) -> None:
     """Against the grasp set itself, bit by bit."""
     generations = read_generations(made)

@@ -96,11 +96,11 @@ def _hand_schema() -> Any:
 
 def _hand_row(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     hand = DataSetFolder(folder).hand(entry["name"], entry["asset_hash"])
-    copies = sorted((folder / "assets" / "hands").glob(f"{entry['name']}_{entry['asset_hash'][:8]}*/*.usd*"))
+    copy = DataSetFolder(folder).hand_copy(entry["name"], entry["asset_hash"])
     return {
         "hand": entry["name"],
         "asset_hash": entry["asset_hash"],
-        "asset": str(copies[0].relative_to(folder)) if copies else "",
+        "asset": "" if copy is None else str(copy.path.relative_to(folder)),
         "joint_names": list(hand.joint_names),
         "joint_lower": hand.dof_lower.tolist(),
         "joint_upper": hand.dof_upper.tolist(),

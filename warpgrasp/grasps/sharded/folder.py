@@ -164,16 +164,26 @@ class DataSetFolder:
             return self._hands[key]
         model = load_hand(name) if name in hand_names() else None
         if model is None or (asset_hash and model.asset_hash != asset_hash):
-            copies = sorted((self.path / "assets" / "hands").glob(f"{name}_*/*.usd*"))
-            loaded = [load_hand(str(copy)) for copy in copies]
-            fitting = [copy for copy in loaded if asset_hash in ("", copy.asset_hash)] or loaded
-            if not fitting:
+            model = self.hand_copy(name, asset_hash)
+            if model is None:
                 raise ValueError(
                     f"hand {name!r} is neither shipped nor among the assets of {self.path}; pass --hand."
                 )
-            model = fitting[0]
         self._hands[key] = model
         return model
+
+    def hand_copy(self, name: str, asset_hash: str = "") -> HandModel | None:
+        """The copy of a hand among the assets, that of the hash where there is one; ``None`` where there is no copy."""
+        found = None
+        for path in sorted((self.path / "assets" / "hands").glob(f"{name}_*/*.usd*")):
+            try:
+                copy = load_hand(str(path))
+            except ValueError:  # a layer that the hand refers to, such as its meshes
+                continue
+            if asset_hash in ("", copy.asset_hash):
+                return copy
+            found = found or copy
+        return found
 
     def cases(self, *, hand: str | None = None) -> dict[Path, Callable[[], GraspCase]]:
         """The grasps of every object as :class:`~warpgrasp.grasps.case.GraspCase`, each read when it is called.
