@@ -111,11 +111,17 @@ def _roc_figure(
     path: Path,
 ) -> None:
     axes, figure = _axes("Share of failures below the threshold", "Share of successes below it")
-    for name, values in energies.items():
+    for number, (name, values) in enumerate(energies.items()):
         order = np.argsort(values)
         hits = np.cumsum(success[order]) / max(success.sum(), 1)
         misses = np.cumsum(~success[order]) / max((~success).sum(), 1)
-        axes.plot(misses, hits, label=f"{name} {areas[name]:.2f}", linewidth=1.2)
+        axes.plot(
+            misses,
+            hits,
+            label=f"{name} {areas[name]:.2f}",
+            linewidth=1.2,
+            linestyle="-" if number < 10 else "--",
+        )
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
     axes.legend(fontsize=7)
     figure.savefig(path, dpi=120)
