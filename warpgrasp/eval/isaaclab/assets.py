@@ -24,6 +24,7 @@ from warpgrasp.base.ranges import POSITIVE, check_numbers
 from warpgrasp.geometry.rotations import matrix_to_quaternion, quaternion_to_wxyz
 from warpgrasp.hands.model import JointType
 from warpgrasp.objects.convex_pieces import ConvexPiece, cache_folder, convex_pieces
+from warpgrasp.objects.usd_write import DEFAULT_COLOR
 
 if TYPE_CHECKING:
     from warpgrasp.hands.model import HandModel
@@ -45,7 +46,7 @@ CARRIER_JOINTS: tuple[str, ...] = (
 """Joints of the carrier from its base to the hand's root: three slides [m], three hinges [rad]."""
 
 _DENSITY = 500.0  # kg/m^3, of objects whose mass nobody names
-_VERSION = 3  # of the files written here; part of their names
+_VERSION = 4  # of the files written here; part of their names
 _HAND = "hand"
 _PADDING = (
     1.0e-4  # m, size of the pieces that fill up an object: inside another piece, where nothing touches them
@@ -277,6 +278,7 @@ def _object_stage(body: ObjectBody, pieces: Sequence[ConvexPiece]) -> Usd.Stage:
     surface.CreateDynamicFrictionAttr(1.0)
     for index, piece in enumerate(pieces):
         mesh = _mesh(stage, f"/object/piece_{index}", piece.vertices, piece.faces)
+        mesh.CreateDisplayColorAttr([Gf.Vec3f(*DEFAULT_COLOR)])
         UsdPhysics.CollisionAPI.Apply(mesh.GetPrim())
         UsdPhysics.MeshCollisionAPI.Apply(mesh.GetPrim()).CreateApproximationAttr("convexHull")
         mesh.GetPrim().CreateAttribute("mjc:condim", Sdf.ValueTypeNames.Int).Set(body.contact_dimension)

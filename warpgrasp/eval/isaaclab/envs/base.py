@@ -34,7 +34,9 @@ from warpgrasp.eval.isaaclab.assets import (
     moving_joint_names,
     object_usds,
 )
+from warpgrasp.eval.isaaclab.first_start import announce_first_start
 from warpgrasp.eval.isaaclab.pool import GraspPool, load_pool, shipped_grasps
+from warpgrasp.eval.isaaclab.video import WorldCamera
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.model import HandModel
 
@@ -229,8 +231,24 @@ class WarpGraspEnv(HandScene, DirectRLEnv):
         check_schemas()
         self._prepare(cfg)
         require_engine(engine_of(cfg.sim.physics))
+        if engine_of(cfg.sim.physics) == "newton":
+            announce_first_start()
+        if render_mode == "rgb_array" and hasattr(cfg.sim.physics, "load_visual_shapes"):
+            cfg.sim.physics.load_visual_shapes = True
+        self._camera: WorldCamera | None = None
         super().__init__(cfg, render_mode)
         self._connect(cfg)
+
+    def render(self, recompute: bool = False) -> np.ndarray | None:
+        """Picture of the first world by Newton's camera with ``render_mode="rgb_array"``, shape [360, 480, 3]."""
+        if self.render_mode != "rgb_array" or engine_of(self.cfg.sim.physics) != "newton":
+            return super().render(recompute)
+        from isaaclab_newton.physics import NewtonManager
+
+        if self._camera is None:
+            origins = self.scene.env_origins.cpu().numpy().astype(np.float64)
+            self._camera = WorldCamera(NewtonManager.get_model(), origins)
+        return self._camera.frame(NewtonManager.get_state_0())
 
     def _prepare(self, cfg: HandSceneOptions) -> None:
         super()._prepare(cfg)

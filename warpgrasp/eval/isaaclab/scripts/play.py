@@ -15,6 +15,7 @@ import tyro
 
 import warpgrasp.eval.isaaclab as registration
 from warpgrasp.eval.isaaclab.scripts.policies import Policy, load_policy, make_environment
+from warpgrasp.eval.isaaclab.video import check_video_path, write_video
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,8 @@ class PlayOptions:
     """Physics engine; physx needs Isaac Sim."""
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
     """Friction cone (Newton); the one of the training."""
+    video: Path | None = None
+    """Write the first world's first episode as an animation (.webp, .gif or .png), seen by Newton's camera."""
     options: dict[str, float] = field(default_factory=dict)
     """Further numeric options of the environment."""
 
@@ -58,7 +61,10 @@ def play(options: PlayOptions) -> torch.Tensor:
         ImportError: Isaac Lab or the learning library is missing.
     """
     registration.require_isaaclab()
+    if options.video is not None:
+        check_video_path(options.video)
     environment = make_environment(options)
+    frames: list[Any] | None = None if options.video is None else []
     try:
         policy = None
         if options.checkpoint is not None:
@@ -69,16 +75,27 @@ def play(options: PlayOptions) -> torch.Tensor:
                 library=options.library,
                 seed=options.seed,
             )
-        return successes(environment, policy, episodes=options.episodes, seed=options.seed)
+        held = successes(environment, policy, episodes=options.episodes, seed=options.seed, frames=frames)
+        if options.video is not None and frames is not None:
+            write_video(options.video, frames, seconds_per_frame=environment.unwrapped.step_dt)
+        return held
     finally:
         environment.close()
 
 
-def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: int) -> torch.Tensor:
+def successes(
+    environment: Any,
+    policy: Policy | None,
+    *,
+    episodes: int,
+    seed: int,
+    frames: list[Any] | None = None,
+) -> torch.Tensor:
     """Whether each of ``episodes`` episodes succeeds under a policy; zero actions without one.
 
     Every world plays one episode per round, so that short failures are not counted more often, and the seed of a round
-    fixes where its episodes start and how they are pushed: two policies play the same episodes.
+    fixes where its episodes start and how they are pushed: two policies play the same episodes. ``frames`` gets a picture of
+    every step of the first world's first episode.
 
     Returns:
         Shape [episodes], bool.
@@ -96,6 +113,8 @@ def successes(environment: Any, policy: Policy | None, *, episodes: int, seed: i
             with torch.inference_mode():
                 action = still if policy is None else policy(observed)
             observed = environment.step(action)[0]
+            if frames is not None and index == 0 and bool((running & ~world.reset_buf)[0]):
+                frames.append(world.render())
             held = torch.where(running & world.reset_buf, world.episode_succeeded, held)
             running = running & ~world.reset_buf
         rounds.append(held.clone())

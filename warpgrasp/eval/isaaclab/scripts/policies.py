@@ -47,6 +47,7 @@ def make_environment(options: Any) -> Any:
         seed=options.seed,
         physics=options.physics,
         cone=options.cone,
+        render_mode="rgb_array" if getattr(options, "video", None) is not None else None,
         **given,
     )
 

@@ -1,0 +1,47 @@
+"""Pictures of the environments by Newton's camera."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from warpgrasp.eval.isaaclab.first_start import announce_first_start
+from warpgrasp.eval.isaaclab.video import write_video
+
+
+def test_the_camera_sees_hand_and_object_move(make):
+    environment = make("WarpGrasp-Grasp-Robotiq2f140", num_envs=2, render_mode="rgb_array")
+    environment.reset()
+    first = environment.render()
+    assert first.shape == (360, 480, 3)
+    assert first.dtype == np.uint8
+    assert (np.abs(first.astype(int) - first[0, 0]).sum(axis=2) > 30).mean() > 0.02  # more than background
+    action = torch.ones(2, environment.cfg.action_space)
+    for _ in range(5):
+        environment.step(action)
+    assert (np.abs(environment.render().astype(int) - first).sum(axis=2) > 30).any()
+
+
+def test_a_video_has_its_frames(tmp_path):
+    frames = [np.full((6, 8, 3), 40 * number, dtype=np.uint8) for number in range(4)]
+    for suffix in (".webp", ".gif", ".png"):
+        path = write_video(tmp_path / f"episode{suffix}", frames, seconds_per_frame=0.05)
+        with Image.open(path) as image:
+            assert (image.n_frames, image.size) == (4, (8, 6))
+    with pytest.raises(ValueError, match=r"must end in .*got 'episode.mp4'"):
+        write_video(tmp_path / "episode.mp4", frames, seconds_per_frame=0.05)
+    with pytest.raises(ValueError, match="at least one frame"):
+        write_video(tmp_path / "episode.gif", [], seconds_per_frame=0.05)
+
+
+def test_a_first_start_says_that_kernels_are_compiled(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert announce_first_start(tmp_path)
+    assert "compiled now" in caplog.text
+    assert str(tmp_path) in caplog.text
+    (tmp_path / "wp_mujoco_warp._src.forward_40e7ee7").mkdir()
+    caplog.clear()
+    assert not announce_first_start(tmp_path)
+    assert not caplog.text
