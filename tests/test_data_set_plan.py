@@ -181,6 +181,16 @@ def test_changed_plan_is_refused_and_extend_adds_what_is_new(tmp_path: Path) -> 
     assert len(open_generations(small(), tmp_path, extend=False)) == 2
 
 
+def test_hand_that_has_changed_is_named(tmp_path: Path) -> None:
+    (first,) = open_generations(small(), tmp_path, extend=False)
+    path = tmp_path / "plan" / "0000.json"
+    path.write_text(
+        path.read_text().replace(first.cells[0].hand_hash, "0" * 64).replace(first.cells[0].id, "1" * 16)
+    )
+    with pytest.raises(PlanChangedError, match="hand allegro has changed since"):
+        open_generations(small(), tmp_path, extend=False)
+
+
 def test_extend_keeps_what_all_rows_share(tmp_path: Path) -> None:
     open_generations(small(), tmp_path, extend=False)
     with pytest.raises(PlanChangedError, match="contact_counts: at most 12 there, 16 now"):

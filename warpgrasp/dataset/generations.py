@@ -230,6 +230,9 @@ def _difference(there: Generation, now: Generation) -> str:
         for name in there.settings
         if there.settings[name] != now.settings[name]
     ]
+    hands = {cell.hand: cell.hand_hash for cell in there.cells}
+    changed = {cell.hand for cell in now.cells if hands.get(cell.hand, cell.hand_hash) != cell.hand_hash}
+    parts += [f"hand {name} has changed since" for name in sorted(changed)]
     for label, old, new in (
         ("objects", [o.key for o in there.objects], [o.key for o in now.objects]),
         (

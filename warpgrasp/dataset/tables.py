@@ -100,7 +100,7 @@ def _hand_row(folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "hand": entry["name"],
         "asset_hash": entry["asset_hash"],
-        "asset": "" if copy is None else str(copy.path.relative_to(folder)),
+        "asset": "" if copy is None else str(copy[0].relative_to(folder)),
         "joint_names": list(hand.joint_names),
         "joint_lower": hand.dof_lower.tolist(),
         "joint_upper": hand.dof_upper.tolist(),

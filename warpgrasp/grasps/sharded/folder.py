@@ -164,16 +164,17 @@ class DataSetFolder:
             return self._hands[key]
         model = load_hand(name) if name in hand_names() else None
         if model is None or (asset_hash and model.asset_hash != asset_hash):
-            model = self.hand_copy(name, asset_hash)
-            if model is None:
+            copy = self.hand_copy(name, asset_hash)
+            if copy is None:
                 raise ValueError(
                     f"hand {name!r} is neither shipped nor among the assets of {self.path}; pass --hand."
                 )
+            model = copy[1]
         self._hands[key] = model
         return model
 
-    def hand_copy(self, name: str, asset_hash: str = "") -> HandModel | None:
-        """The copy of a hand among the assets, that of the hash where there is one; ``None`` where there is no copy."""
+    def hand_copy(self, name: str, asset_hash: str = "") -> tuple[Path, HandModel] | None:
+        """File and model of a hand among the assets, that of the hash where there is one; ``None`` where there is none."""
         found = None
         for path in sorted((self.path / "assets" / "hands").glob(f"{name}_*/*.usd*")):
             try:
@@ -181,8 +182,8 @@ class DataSetFolder:
             except ValueError:  # a layer that the hand refers to, such as its meshes
                 continue
             if asset_hash in ("", copy.asset_hash):
-                return copy
-            found = found or copy
+                return path, copy
+            found = found or (path, copy)
         return found
 
     def cases(self, *, hand: str | None = None) -> dict[Path, Callable[[], GraspCase]]:
