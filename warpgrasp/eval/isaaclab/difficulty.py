@@ -1,7 +1,7 @@
 """How hard the tasks are for each shipped hand: pushes at which the open loop holds 30 to 50 % of the episodes of Grasp.
 
-A push that throws everything out of one hand does not move an object in another. The table of
-``python -m warpgrasp.eval.isaaclab.scripted`` in ``docs/results/isaaclab_tasks.md`` shows what these numbers lead to.
+A push that throws everything out of one hand does not move an object in another. How they were found stands in
+``docs/results/isaaclab_tasks.md``. Those of Approach are set by eye, and the mass of Lift is the same for all hands.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Difficulty:
     lift_mass: float = 0.1
     """Mass of the objects of Lift [kg]."""
     approach_force: float = 5.0
-    """Pushes of Approach [N]; set by eye, but for the Robotiq 2F-140."""
+    """Pushes of Approach [N]; set by eye."""
 
 
 DIFFICULTY: dict[str, Difficulty] = {
@@ -28,7 +28,7 @@ DIFFICULTY: dict[str, Difficulty] = {
     "allegro": Difficulty(push_force=13.0, approach_force=4.0),
     "barrett": Difficulty(push_force=15.0, approach_force=3.0),
     "leap": Difficulty(push_force=6.0, approach_force=3.0),
-    "robotiq_2f140": Difficulty(push_force=1.1, approach_force=0.5),
+    "robotiq_2f140": Difficulty(push_force=1.1, approach_force=1.5),
     "robotiq_3f": Difficulty(push_force=34.0, approach_force=6.0),
     "shadow": Difficulty(push_force=0.5, approach_force=0.3),
     "shadow_wristless": Difficulty(push_force=2.0, approach_force=0.5),

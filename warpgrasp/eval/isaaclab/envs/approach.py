@@ -1,4 +1,4 @@
-"""Approach: a task in which looking pays. The hand comes from afar, and the object is not where the grasp file has it.
+"""Approach: a task made for looking to pay. The hand comes from afar, and the object is not where the grasp file has it.
 
 The policy sees the object as points on its surface, not as a pose, and feels forces at the fingertips; the critic alone is
 told pose, velocity, friction and mass. Zero actions approach the place where the object was believed to be, so that what a

@@ -160,6 +160,7 @@ class HandScene:
     scene: Any
     device: str
     num_envs: int
+    render_mode: str | None
 
     def _connect(self, cfg: HandSceneOptions) -> None:
         """Find hand and object in the running simulation and set what assets cannot say."""
@@ -182,6 +183,25 @@ class HandScene:
         self.pool = self._load_pool(cfg)
         self.world_object = self._world_objects(cfg).to(cfg.sim.device)
         self._fill_scene(cfg)
+
+    def _prepare_pictures(self, cfg: HandSceneOptions, render_mode: str | None) -> None:
+        """Before the simulation is made: say that a first start compiles, and load what a camera sees."""
+        if engine_of(cfg.sim.physics) == "newton":
+            announce_first_start()
+        if render_mode == "rgb_array" and hasattr(cfg.sim.physics, "load_visual_shapes"):
+            cfg.sim.physics.load_visual_shapes = True
+        self._camera: WorldCamera | None = None
+
+    def _picture(self) -> np.ndarray | None:
+        """Picture of the first world by Newton's camera, shape [360, 480, 3]; ``None`` where none was asked for."""
+        if self.render_mode != "rgb_array" or engine_of(self.cfg.sim.physics) != "newton":
+            return None
+        from isaaclab_newton.physics import NewtonManager
+
+        if self._camera is None:
+            origins = self.scene.env_origins.cpu().numpy().astype(np.float64)
+            self._camera = WorldCamera(NewtonManager.get_model(), origins)
+        return self._camera.frame(NewtonManager.get_state_0())
 
     def _load_pool(self, cfg: Any) -> GraspPool:
         files: Sequence[Any] = cfg.grasps or shipped_grasps(self.hand.name)
@@ -231,24 +251,14 @@ class WarpGraspEnv(HandScene, DirectRLEnv):
         check_schemas()
         self._prepare(cfg)
         require_engine(engine_of(cfg.sim.physics))
-        if engine_of(cfg.sim.physics) == "newton":
-            announce_first_start()
-        if render_mode == "rgb_array" and hasattr(cfg.sim.physics, "load_visual_shapes"):
-            cfg.sim.physics.load_visual_shapes = True
-        self._camera: WorldCamera | None = None
+        self._prepare_pictures(cfg, render_mode)
         super().__init__(cfg, render_mode)
         self._connect(cfg)
 
     def render(self, recompute: bool = False) -> np.ndarray | None:
         """Picture of the first world by Newton's camera with ``render_mode="rgb_array"``, shape [360, 480, 3]."""
-        if self.render_mode != "rgb_array" or engine_of(self.cfg.sim.physics) != "newton":
-            return super().render(recompute)
-        from isaaclab_newton.physics import NewtonManager
-
-        if self._camera is None:
-            origins = self.scene.env_origins.cpu().numpy().astype(np.float64)
-            self._camera = WorldCamera(NewtonManager.get_model(), origins)
-        return self._camera.frame(NewtonManager.get_state_0())
+        picture = self._picture()
+        return super().render(recompute) if picture is None else picture
 
     def _prepare(self, cfg: HandSceneOptions) -> None:
         super()._prepare(cfg)

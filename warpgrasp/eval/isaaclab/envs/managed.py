@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import numpy as np
 from isaaclab.envs import ManagerBasedRLEnv, ManagerBasedRLEnvCfg
 from isaaclab.envs import mdp as core
 from isaaclab.managers import (
@@ -130,7 +131,13 @@ class ManagedEnv(HandTask, ManagerBasedRLEnv):
         self._prepare(cfg)
         leave_out_missing(cfg)
         require_engine(engine_of(cfg.sim.physics))
+        self._prepare_pictures(cfg, render_mode)
         super().__init__(cfg, render_mode)
+
+    def render(self, recompute: bool = False) -> np.ndarray | None:
+        """Picture of the first world by Newton's camera with ``render_mode="rgb_array"``, shape [360, 480, 3]."""
+        picture = self._picture()
+        return super().render(recompute) if picture is None else picture
 
     def load_managers(self) -> None:
         """Make the state of the task before the managers, whose terms look at it."""
