@@ -298,7 +298,7 @@ def test_real_grasps_with_a_protocol(tmp_path: Path) -> None:
     from warpgrasp import synthesize
     from warpgrasp.synthesis.methods import method_config
 
-    config = method_config(grasp_count=8, step_count=200, sample_count=200, device="cpu")
+    config = method_config(grasp_count=8, candidates=1, step_count=200, sample_count=200, device="cpu")
     (again,) = synthesize(case.hand, [case.model], config)
     np.testing.assert_array_equal(again.joint_position, case.grasps.joint_position)
 
