@@ -155,7 +155,7 @@ def test_grasp_rewards_are_the_energies_of_the_synthesis(make):
     torch.testing.assert_close(environment.geometry.distance(contact), expected)
     log = environment.extras["log"]
     assert log["Reward/distance"].item() == pytest.approx(
-        -environment.cfg.distance_weight * environment._last_distance.clamp(max=1.0).mean().item(), rel=1e-4
+        -environment.cfg.distance_weight * expected.clamp(max=1.0).mean().item(), rel=1e-4
     )
 
 
