@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -317,6 +318,18 @@ def test_status_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.Capture
     assert main([*SMALL, "--out", str(tmp_path / "x"), "--workers", "0"]) == 2
     assert "--workers must be at least 1" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_dry_run_measures_what_a_step_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """However short the run: the time is that of the steps, not a difference of two whole runs."""
+    from warpgrasp.dataset.__main__ import main
+
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("objects: [bottle]\ngrasps: 4\nsteps: 3\nsamples: 200\n")
+    assert main([str(plan), "--out", str(tmp_path / "x"), "--dry-run", "--device", "cpu"]) == 0
+    found = re.search(r"graspqp: ([0-9.e+-]+) ms per grasp and step", capsys.readouterr().out)
+    assert found
+    assert float(found[1]) > 0.0
 
 
 def test_engine_that_is_not_there_is_said_before_any_synthesis(

@@ -23,6 +23,13 @@ def findings(hand: HandModel, **changes: object) -> dict[str, str]:
     return {row.topic: row.detail for row in check_hand(dataclasses.replace(hand, **changes)) if not row.ok}
 
 
+def test_the_palm_is_no_finger() -> None:
+    rows = {row.topic: row.detail for row in check_hand(load_hand("allegro"))}
+    assert rows["patches"].endswith(" on 4 fingers and palm")
+    rows = {row.topic: row.detail for row in check_hand(load_hand("robotiq_2f140"))}
+    assert rows["patches"].endswith(" on 2 fingers")
+
+
 def test_mistakes_are_named() -> None:
     hand = load_hand("allegro")
     count = hand.dof_count

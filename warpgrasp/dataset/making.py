@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.atomic_file import OutputError
+from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
 from warpgrasp.dataset.generations import Cell, Generation
@@ -61,7 +62,7 @@ class ItemRows:
     held: dict[str, int] = field(default_factory=dict)
     """Grasps that hold, by label of the protocol."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """CPU seconds by stage (wall seconds where the device is CUDA)."""
+    """CPU seconds by stage (wall seconds on CUDA); ``loop``, the optimiser's steps, is part of ``synthesize``."""
 
 
 def item_columns(generation: Generation, hand: HandModel) -> Columns:
@@ -211,7 +212,10 @@ class Maker:
             if cell.method == SIMULATED:
                 sets = [simulated_grasps(hand, model, config) for model in chosen]
             else:
-                sets = synthesize(hand, chosen, config)
+                clock = StageClock()
+                sets = synthesize(hand, chosen, config, clock=clock)
+                kind = "wall" if self.device.startswith("cuda") else "cpu"
+                _add_seconds(rows, "loop", clock.seconds()["loop"][kind])
         except OutputError:
             raise
         except Exception as error:  # whatever it is, the other objects finish

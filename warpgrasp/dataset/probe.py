@@ -91,21 +91,25 @@ def _measure(
     clock = time.perf_counter if device.startswith("cuda") else time.process_time
     one = dataclasses.replace(item, objects=item.objects[:1])
     count = min(int(generation.settings["grasps"]), _PROBE_GRASPS)
-    times = []
+    settings = {
+        **generation.settings,
+        "steps": 1 + _PROBE_STEPS,
+        "grasps": count,
+        "target": None,
+        "keep": "all",
+    }
+    probe = dataclasses.replace(generation, settings=settings)
     with tempfile.TemporaryDirectory() as folder:
-        for steps in (2 + _PROBE_STEPS, 2, 2 + _PROBE_STEPS):
-            settings = {**generation.settings, "steps": steps, "grasps": count, "target": None, "keep": "all"}
-            probe = dataclasses.replace(generation, settings=settings)
+        for _ in range(2):  # the first time kernels are compiled or loaded
             maker = Maker(Path(folder), [probe], device=device, workers=1)
             started = clock()
             rows = maker.grasps(one)
-            times.append((clock() - started, rows.seconds.get("load", 0.0)))
-            path = Path(folder) / "probe.parquet"
-            size = write_table_file(path, rows.tables, rows.columns.schema(), item_footer(one, rows))
+            spent = clock() - started
+        path = Path(folder) / "probe.parquet"
+        size = write_table_file(path, rows.tables, rows.columns.schema(), item_footer(one, rows))
     made = max(sum(map(len, rows.tables)), 1)
-    per_step = max(times[2][0] - times[1][0], 0.0) / (_PROBE_STEPS * count)
-    per_grasp = max(times[1][0] - times[1][1], 0.0) / count
-    return per_step, per_grasp, times[1][1], size / made
+    loop, load = rows.seconds.get("loop", 0.0), rows.seconds.get("load", 0.0)
+    return loop / (_PROBE_STEPS * count), max(spent - load - loop, 0.0) / count, load, size / made
 
 
 def _first_time(objects: Sequence[PlannedObject], *, tested: bool) -> float:

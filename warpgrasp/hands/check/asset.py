@@ -146,7 +146,8 @@ def _patches(hand: HandModel, centers: dict[str, tuple[FloatArray, FloatArray]])
             buried.append(f"{grasp_type}: {error}")
     if buried:
         return Finding("patches", False, "; ".join(buried))
-    detail = f"{len(hand.patches)} on {len(hand.fingers)} fingers and palm"
+    palms = {patch.finger for patch in hand.patches if patch.region == "palm"}
+    detail = f"{len(hand.patches)} on {len(set(hand.fingers) - palms)} fingers" + " and palm" * bool(palms)
     if lonely:
         detail += f"; no other finger's patch ever faces {_listed(lonely)}"
     return Finding("patches", len(lonely) <= len(hand.patches) // 3, detail)
