@@ -24,8 +24,8 @@ from warpgrasp.objects.convex_pieces import convex_pieces
 
 __all__ = ["Estimate", "estimate"]
 
-_PROBE_STEPS = 40
-_PROBE_GRASPS = 16
+_PROBE_STEPS = 500  # a whole schedule: steps are dearer once the hand is at the object
+_PROBE_GRASPS = 8
 _PROBE_OBJECTS = 4
 
 
@@ -44,11 +44,12 @@ class Estimate:
 
 
 def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, device: str) -> Estimate:
-    """Measure one object of every hand, grasp type, contact count and method, and scale up.
+    """Measure a few objects of every hand, grasp type, contact count and method, and scale up.
 
-    A probe runs a few steps on up to 16 grasps, once to compile and twice to separate the cost of a step from the rest. With a
-    target the rounds are not known before: one round is counted. Every object counts as one that this machine has not seen
-    before: mending it, and cutting it into convex pieces for tests, is measured on four of them.
+    A probe runs two steps to compile and then 500, on up to four objects with eight grasps; in longer runs a step costs somewhat
+    more, since the hand stays at the object for longer. With a target the rounds are not known before: one round is counted.
+    Every object counts as one that this machine has not seen before: mending it, and cutting it into convex pieces for tests,
+    is measured on four of them.
     """
     name = str(choose_device(device))
     found: dict[tuple[Any, ...], tuple[float, float, float, float]] = {}
@@ -89,27 +90,23 @@ def _measure(
 ) -> tuple[float, float, float, float]:
     """Seconds per grasp and step, seconds per grasp beside them, seconds per object, bytes per grasp."""
     clock = time.perf_counter if device.startswith("cuda") else time.process_time
-    one = dataclasses.replace(item, objects=item.objects[:1])
+    few = dataclasses.replace(item, objects=item.objects[:_PROBE_OBJECTS])
     count = min(int(generation.settings["grasps"]), _PROBE_GRASPS)
-    settings = {
-        **generation.settings,
-        "steps": 1 + _PROBE_STEPS,
-        "grasps": count,
-        "target": None,
-        "keep": "all",
-    }
-    probe = dataclasses.replace(generation, settings=settings)
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(2):  # the first time kernels are compiled or loaded
+        for steps in (2, 1 + _PROBE_STEPS):  # the first time kernels are compiled or loaded
+            settings = {**generation.settings, "steps": steps, "grasps": count, "target": None, "keep": "all"}
+            probe = dataclasses.replace(generation, settings=settings)
             maker = Maker(Path(folder), [probe], device=device, workers=1)
             started = clock()
-            rows = maker.grasps(one)
+            rows = maker.grasps(few)
             spent = clock() - started
         path = Path(folder) / "probe.parquet"
-        size = write_table_file(path, rows.tables, rows.columns.schema(), item_footer(one, rows))
+        size = write_table_file(path, rows.tables, rows.columns.schema(), item_footer(few, rows))
     made = max(sum(map(len, rows.tables)), 1)
     loop, load = rows.seconds.get("loop", 0.0), rows.seconds.get("load", 0.0)
-    return loop / (_PROBE_STEPS * count), max(spent - load - loop, 0.0) / count, load, size / made
+    tried = count * len(few.objects)
+    per_object = load / len(few.objects)
+    return loop / (_PROBE_STEPS * tried), max(spent - load - loop, 0.0) / tried, per_object, size / made
 
 
 def _first_time(objects: Sequence[PlannedObject], *, tested: bool) -> float:

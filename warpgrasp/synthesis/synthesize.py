@@ -137,7 +137,8 @@ def synthesize(
         hand: The hand.
         objects: The objects; those of a call share the device, nothing else: grasps of an object do not depend on
             the others.
-        config: Hyper-parameters; by default those of the command line.
+        config: Hyper-parameters; those of the command line are ``warpgrasp.synthesis.methods.method_config()``, which keep
+            the better of two candidates, by default those of ``SynthesisConfig()``, which keep every grasp.
         progress: Called a few times a second.
         clock: Counts the stages ``upload``, ``seeds``, ``kernels`` (compiled or loaded, and the first step), ``loop``,
             ``closing`` and ``finishing``.
