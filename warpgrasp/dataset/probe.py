@@ -47,9 +47,9 @@ def estimate(generations: Sequence[Generation], items: Sequence[WorkItem], *, de
     """Measure a few objects of every hand, grasp type, contact count and method, and scale up.
 
     A probe runs two steps to compile and then 500, on up to four objects with eight grasps; in longer runs a step costs
-    somewhat more, since the hand stays at the object for longer. With a target the rounds are not known before: one round is counted.
-    Every object counts as one that this machine has not seen before: mending it, and cutting it into convex pieces for tests,
-    is measured on four of them.
+    somewhat more, since the hand stays at the object for longer. With a target the rounds are not known before: one round
+    is counted. Every object counts as one that this machine has not seen before: mending it, and cutting it into convex
+    pieces for tests, is measured on four of them.
     """
     name = str(choose_device(device))
     found: dict[tuple[Any, ...], tuple[float, float, float, float]] = {}
