@@ -164,7 +164,7 @@ def method_pictures(run: Run, objects: Sequence[Path], out: Path) -> Path:
             held += known["dexgraspbench_success"].all(axis=1)
         best = int(np.lexsort([case.grasps.energy, -held])[0])
         tiles.append(GalleryTile(case.grasps, best, case.hand, case.model, title=path.stem.split("_")[-1]))
-    return write_gallery(out / f"{run.method}.png", tiles, columns=3, size=_TILE_SIZE)
+    return write_gallery(out / f"{run.method}-{run.hand}.png", tiles, columns=3, size=_TILE_SIZE)
 
 
 @warp_is_quiet()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from outside_judge import HANDS, Options, original
+from outside_judge import HANDS, Options, original, own
 
 from warpgrasp.base.json_text import to_json
 from warpgrasp.eval.engines.mujoco_scene import build_scene
@@ -29,11 +29,13 @@ from warpgrasp.objects.convex_pieces import convex_pieces
 from warpgrasp.synthesis.methods import method_config
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
 
-__all__ = ["OUTSIDE", "Columns", "Run", "judge", "judge_outside", "judged", "load", "make"]
+__all__ = ["OUTSIDE", "OWN_ON_ITS_HAND", "Columns", "Run", "judge", "judge_outside", "judged", "load", "make"]
 
 Columns = dict[str, NDArray[Any]]
 OUTSIDE = "outside_success"
 """Column of the verdicts of DexGraspBench's own program, [N, 1]."""
+OWN_ON_ITS_HAND = "own_on_its_hand_success"
+"""Column of the verdicts of our protocol of that name on the program's model of the hand, [N, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,20 +127,30 @@ def judge(
 def judge_outside(run: Run, paths: Sequence[Path], out: Path, program: Path, python: Path) -> list[Columns]:
     """Columns of every object's grasps with the verdicts of DexGraspBench's own program, those that are missing computed.
 
-    ``program`` and ``python`` are those of ``outside_judge.py``; every grasp is exported, whatever its status.
+    ``program`` and ``python`` are those of ``outside_judge.py``; every grasp is exported, whatever its status. Our protocol of
+    that name judges them on the program's model of the hand as well, which tells what the hand does and what the program.
     """
+    options = Options(runs=(), program=program, python=python)
     missing = [path for path in paths if OUTSIDE not in judged(run, path, out)]
     if missing:
         files = [run.folder(out) / f"{path.stem}.npz" for path in missing]
         with tempfile.TemporaryDirectory() as name:
             export_grasps(files, Path(name) / "out", format="dexgraspbench", every_status=True)
-            options = Options(runs=tuple(files), program=program, python=python)
             verdicts = original(Path(name) / "out", HANDS[run.hand], options)
         for path in missing:
-            rows = range(len(load(run, path, out).grasps))
-            held = np.array([verdicts.get(f"{path.stem}/{row:04d}", False) for row in rows])
-            _update(run, path, out, {OUTSIDE: held[:, None]})
+            _update(run, path, out, {OUTSIDE: _of_object(run, path, out, verdicts)})
+    for path in paths:
+        if OWN_ON_ITS_HAND not in judged(run, path, out):
+            hand_file = program / "assets" / "hand" / HANDS[run.hand] / "right_hand.xml"
+            verdicts = own([run.folder(out) / f"{path.stem}.npz"], options, hand_file)
+            _update(run, path, out, {OWN_ON_ITS_HAND: _of_object(run, path, out, verdicts)})
     return [judged(run, path, out) for path in paths]
+
+
+def _of_object(run: Run, path: Path, out: Path, verdicts: dict[str, bool]) -> NDArray[np.bool_]:
+    """The verdicts on the grasps of one object in their order, shape [N, 1]; a grasp without one does not hold."""
+    rows = range(len(load(run, path, out).grasps))
+    return np.array([verdicts.get(f"{path.stem}/{row:04d}", False) for row in rows])[:, None]
 
 
 def judged(run: Run, path: Path, out: Path) -> Columns:

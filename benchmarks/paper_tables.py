@@ -9,6 +9,7 @@
     python benchmarks/paper_tables.py roc                        # BODex: every closure energy as a predictor of success
     python benchmarks/paper_tables.py fastgraspd                 # Fast-Grasp'D: area, volume, epsilon, displacement
     python benchmarks/paper_tables.py heatmap                    # GraspQP: where the contacts lie
+    python benchmarks/paper_tables.py squeeze                    # the same poses with every squeeze
     python benchmarks/paper_tables.py TABLE --quick              # one object, two grasps, few steps: does it run?
 
 Resumable: grasps and results are files under ``--out``, one per object; what is there is not made again. Objects are meshes
@@ -27,7 +28,8 @@ import numpy as np
 from machine import machine_name
 from numpy.typing import NDArray
 from paper_figures import auc_table, heat_map_figure, method_pictures, unique_curve
-from paper_runs import OUTSIDE, Columns, Run, judge, judge_outside, load
+from paper_runs import OUTSIDE, OWN_ON_ITS_HAND, Columns, Run, judge, judge_outside, load
+from paper_squeeze import squeeze_rows
 from published_figures import BODEX, DEVIATIONS, FAST_GRASPD, GRASPQP, GRASPQP_ABLATIONS
 
 from warpgrasp.eval.metrics.diversity import grasp_entropy, unique_rate
@@ -84,14 +86,15 @@ def main() -> None:
 
 
 def methods_table(options: argparse.Namespace) -> None:
-    """Every method on one hand, and a picture of each."""
-    hand = (options.hands or ["allegro"])[0]
+    """Every method on every hand that has its grasp type, and a picture of each."""
     rows: dict[str, Row] = {}
-    for run in _runs(options, options.methods or method_names(), hand):
+    hands = options.hands or ["allegro"]
+    for run in [run for hand in hands for run in _runs(options, options.methods or method_names(), hand)]:
         columns = _judge_all(run, options, forces=(5.0,))
         if options.program is not None:
             columns = judge_outside(run, options.objects, options.out, options.program, options.python)
-        rows[run.method] = {
+        name = f"{run.hand}, {run.method}"
+        rows[name] = {
             "grasps": str(sum(len(column["status"]) for column in columns)),
             **_success(columns),
             "unique %": f"{100 * _unique(run, options, columns, 5.0):.0f}",
@@ -101,9 +104,9 @@ def methods_table(options: argparse.Namespace) -> None:
             "commit": "/".join(sorted({str(column["commit"]) for column in columns})),
         }
         method_pictures(run, options.objects, options.out)
-        _print("method", {run.method: rows[run.method]})
+        _print("hand, method", {name: rows[name]})
     print()
-    _print("method", rows)
+    _print("hand, method", rows)
 
 
 def table1(options: argparse.Namespace) -> None:
@@ -118,7 +121,7 @@ def table1(options: argparse.Namespace) -> None:
             row |= {"H": f"{_entropy(run, options, columns, 5.0):.2f}"}
             row |= {"D mm": _mean(columns, "penetration_depth", 1e3)}
             row["published at 5 N"] = (
-                GRASPQP.get((hand, "power", 12), "") if run.method.startswith("graspqp") else ""
+                GRASPQP.get((_published(hand), "power", 12), "") if run.method.startswith("graspqp") else ""
             )
             rows[f"{hand}, {run.method}"] = row
     _print("hand, method", rows)
@@ -160,7 +163,7 @@ def table3(options: argparse.Namespace) -> None:
                 rows[f"{hand}, {method}, {kind}, {contacts} contacts"] = {
                     "UGR %": f"{100 * _unique(run, options, columns, 5.0):.1f}",
                     "Succ3 %": _rate(columns, "graspqp_5_success"),
-                    "published": GRASPQP.get((hand, kind, contacts), ""),
+                    "published": GRASPQP.get((_published(hand), kind, contacts), ""),
                 }
     _print("hand, method, type, contacts", rows)
     print(f"\n{DEVIATIONS['graspqp']}")
@@ -248,6 +251,15 @@ def heat_maps(options: argparse.Namespace) -> None:
         print(heat_map_figure(run, options.objects, options.out))
 
 
+def squeezes(options: argparse.Namespace) -> None:
+    """The same poses with every squeeze, and if the hand did not touch itself: what the squeeze alone decides."""
+    hand = (options.hands or ["allegro"])[0]
+    for run in _runs(options, options.methods or ("graspqp-paper", "graspqp-code"), hand):
+        _judge_all(run, options, forces=(), dexgraspbench=False, metrics=False)
+        rows = squeeze_rows(run, options.objects, options.out)
+        _print(f"{run.method}, squeeze", rows)
+
+
 TABLES: dict[str, Callable[[argparse.Namespace], None]] = {
     "methods": methods_table,
     "table1": table1,
@@ -258,6 +270,7 @@ TABLES: dict[str, Callable[[argparse.Namespace], None]] = {
     "roc": roc,
     "fastgraspd": fast_graspd,
     "heatmap": heat_maps,
+    "squeeze": squeezes,
 }
 
 
@@ -298,6 +311,11 @@ def _bodex_ablations(options: argparse.Namespace, hand: str) -> list[Run]:
     ]
 
 
+def _published(hand: str) -> str:
+    """Name of the hand in the tables of GraspQP, whose Shadow has its wrist."""
+    return hand.removesuffix("_wristless")
+
+
 def _judge_all(run: Run, options: argparse.Namespace, **wanted: object) -> list[Columns]:
     return [judge(run, path, options.out, **wanted) for path in options.objects]  # type: ignore[arg-type]
 
@@ -311,7 +329,7 @@ def _success(columns: Sequence[Columns]) -> Row:
         "Succ3 %": f"{100 * held.all(axis=1).mean():.0f}",
         "dexgraspbench %": _rate(columns, "dexgraspbench_success"),
         **(
-            {"DexGraspBench's program %": _rate(columns, OUTSIDE)}
+            {"on its hand %": _rate(columns, OWN_ON_ITS_HAND), "program %": _rate(columns, OUTSIDE)}
             if all(OUTSIDE in column for column in columns)
             else {}
         ),
