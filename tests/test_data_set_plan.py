@@ -48,7 +48,12 @@ def test_plan_of_five_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("more", "candidates"),
-    [("", 2), ("protocols: [graspqp]", 1), ("METHODS\nprotocols: [graspqp]", 3)],
+    [
+        ("", 2),
+        ("grasp_types: [precision]", 4),
+        ("protocols: [graspqp]", 1),
+        ("METHODS\nprotocols: [graspqp]", 3),
+    ],
 )
 def test_candidates_are_chosen_from_where_nothing_is_tested(
     tmp_path: Path, more: str, candidates: int
@@ -58,7 +63,7 @@ def test_candidates_are_chosen_from_where_nothing_is_tested(
     path.write_text("objects: [bottle]\nhands: [allegro]\n" + more.replace("METHODS", own) + "\n")
     (generation,) = open_generations(read_plan(path, {}), tmp_path / "out", extend=False)
     config = generation.cells[0].config(generation.settings, device="cpu")
-    assert config.candidates == candidates
+    assert config.candidate_count == candidates * config.grasp_count
 
 
 @pytest.mark.parametrize(

@@ -198,3 +198,6 @@ def test_of_the_candidates_the_best_are_kept_in_the_order_of_their_seeds() -> No
     counts = kept.metadata["candidates"]
     assert sum(counts.values()) == 12
     assert counts.get("OK", 0) == np.sum(every.status == 0)
+    assert kept.metadata["config"]["candidates"] == 3
+    (own,) = synthesize(hand, objects, SynthesisConfig(grasp_count=6, candidates=0, **settings))
+    assert own.metadata["config"]["candidates"] == 2, "what 0 stands for is recorded"

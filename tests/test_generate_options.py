@@ -28,7 +28,7 @@ def test_defaults_take_the_papers_grasps_and_contacts_and_the_demo_is_small() ->
     options = generate.parse_options(["mug.obj"])
     assert (options.hand, options.grasp_type, options.energy_name) == ("allegro", "power", "graspqp")
     assert (options.contact_count, options.grasp_count, options.step_count, options.seed) == (12, 32, 1500, 0)
-    assert options.synthesis_config() == dataclasses.replace(SynthesisConfig(), candidates=2)
+    assert options.synthesis_config() == dataclasses.replace(SynthesisConfig(), candidates=0)
     judged = generate.parse_options(["mug.obj", "--valid-only", "3"])
     assert judged.synthesis_config().candidates == 1, "the judge selects"
     assert isinstance(options.optimizer, OptimizerMalaFast)

@@ -384,7 +384,7 @@ def _free_memory(device: Any) -> int | None:
 
 
 def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:
-    of = f" of {config.candidate_count} candidates" if config.candidates > 1 else ""
+    of = f" of {config.candidate_count} candidates" if config.candidate_count > config.grasp_count else ""
     return (
         f"{model.path.name}: {config.grasp_count} grasps{of} need about {needed / 2**30:.1f} GiB and "
         f"{available / 2**30:.1f} GiB are free; pass --grasps {max(config.grasp_count * available // needed, 1)} or less."

@@ -69,9 +69,9 @@ class GenerateOptions:
     """Active contacts of a grasp."""
     grasp_count: Annotated[int, tyro.conf.arg(name="grasps")] = 32
     """Grasps per object."""
-    candidates: int = 2
+    candidates: int = 0
     """Grasps synthesised for each one that is kept; the best are kept: those with status OK first, then by the estimate of
-    success. --valid-only judges every grasp and takes 1."""
+    success. 0 takes 2 for power grasps and 4 for others. --valid-only judges every grasp and takes 1."""
     step_count: Annotated[int, tyro.conf.arg(name="steps")] = 1500
     """Optimiser steps; every schedule scales with them."""
     sample_count: Annotated[int, tyro.conf.arg(name="samples")] = 2500

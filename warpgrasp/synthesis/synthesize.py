@@ -51,6 +51,7 @@ _LAST_KERNELS = (
     "warpgrasp.kernels.targets.closing",
     "warpgrasp.kernels.targets.opening",
 )
+_POWER_CANDIDATES, _OTHER_CANDIDATES = 2, 4  # for a grasp kept, where the configuration says 0
 _PROGRESS_PERIOD = 0.25  # s between progress reports
 _FORMED = (int(GraspStatus.OK), int(GraspStatus.EARLY_CONTACT))  # before closure is asked
 _CLOSURE = (*_FORMED, int(GraspStatus.NOT_CLOSED))
@@ -70,7 +71,8 @@ class SynthesisConfig:
     grasp_count: int = 32
     """Grasps per object."""
     candidates: int = 1
-    """Grasps that are synthesised for each one kept; the best are kept, see :meth:`~warpgrasp.grasps.GraspSet.order`."""
+    """Grasps that are synthesised for each one kept; the best are kept, see :meth:`~warpgrasp.grasps.GraspSet.order`. 0 takes 2
+    for power grasps and 4 for all others, whose chains end badly more often."""
     step_count: int = 1500
     """Optimiser steps; periods scale with it."""
     sample_count: int = 2500
@@ -97,7 +99,7 @@ class SynthesisConfig:
             "",
             contact_count=NumberRange(lower=1.0, upper=64.0),
             grasp_count=at_least_one,
-            candidates=at_least_one,
+            candidates=NumberRange(lower=0.0),
             step_count=at_least_one,
             sample_count=at_least_one,
         )
@@ -107,7 +109,8 @@ class SynthesisConfig:
     @property
     def candidate_count(self) -> int:
         """Grasps per object that are synthesised."""
-        return self.grasp_count * self.candidates
+        own = _POWER_CANDIDATES if self.grasp_type == "power" else _OTHER_CANDIDATES
+        return self.grasp_count * (self.candidates or own)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def synthesize(
         objects: The objects; those of a call share the device, nothing else: grasps of an object do not depend on
             the others.
         config: Hyper-parameters; those of the command line are ``warpgrasp.synthesis.methods.method_config()``, which keep
-            the better of two candidates, by default those of ``SynthesisConfig()``, which keep every grasp.
+            the best of several candidates, by default those of ``SynthesisConfig()``, which keep every grasp.
         progress: Called a few times a second.
         clock: Counts the stages ``upload``, ``seeds``, ``kernels`` (compiled or loaded, and the first step), ``loop``,
             ``closing`` and ``finishing``.
@@ -177,7 +180,8 @@ def _synthesize(
         )
         _ = problem.distance_bound  # computed at its first use
         optimizer = resolved_optimizer(config.optimizer, problem)
-    config = dataclasses.replace(config, optimizer=optimizer)
+    chosen = config.candidate_count // config.grasp_count
+    config = dataclasses.replace(config, optimizer=optimizer, candidates=chosen)
     with clock.stage("seeds"):
         sets = range(1 + optimizer.reset_count(config.step_count))
         seeds, *resets = seed_sets(problem, config.initialize, seed=config.seed, resets=sets)
@@ -330,7 +334,7 @@ def _grasp_set(
 
 def _best_candidates(grasps: GraspSet, config: SynthesisConfig) -> GraspSet:
     """As many grasps as are wanted, the best of the candidates in the order of their seeds; counts of all in the metadata."""
-    if config.candidates == 1:
+    if config.candidate_count == config.grasp_count:
         return grasps
     names = [GraspStatus(int(status)).name for status in grasps.status]
     counts = {name: names.count(name) for name in sorted(set(names))}

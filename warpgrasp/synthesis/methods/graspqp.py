@@ -44,7 +44,7 @@ METHODS = {
     "graspqp": Method(
         summary="Force closure by a quadratic program with our constraints, schedule and last stage (default).",
         source="Zurbrügg et al. 2025; sphere penetration, margins, schedule, closing, targets and selection are ours",
-        config=SynthesisConfig(candidates=2),
+        config=SynthesisConfig(candidates=0),
     ),
     "graspqp-paper": Method(
         summary="GraspQP as its paper states it, without terms of our own.",
