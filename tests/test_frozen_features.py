@@ -98,6 +98,21 @@ def test_culling_keeps_shallow_samples(hand: str) -> None:
     assert np.mean((exact > 1e-4) & (exact < 0.2)) >= 0.5
 
 
+@pytest.mark.parametrize("hand", ["allegro", "ability_hand"])
+def test_discs_change_no_bit(hand: str) -> None:
+    """With discs of 1 m, which cull nothing, energies and gradients are the same to the bit."""
+    problem = make_problem(hand, grasp_count=6, energy=only(penetration=Penetration(weight=1.0)))
+    variables = (random_variables(problem, 7), annealed_variables(make_problem(hand, grasp_count=6), 3))
+    culled = [state_of(problem, own) for own in variables]
+    discs = problem.samples.cluster_disc.numpy().copy()
+    discs[..., 3] = 1.0
+    problem.samples.cluster_disc.assign(discs)
+    for own, found in zip(variables, culled, strict=True):
+        unculled = state_of(problem, own)
+        np.testing.assert_array_equal(found.energy.numpy(), unculled.energy.numpy())
+        np.testing.assert_array_equal(found.gradient.numpy(), unculled.gradient.numpy())
+
+
 @pytest.mark.parametrize("hand", HANDS)
 def test_distance_gradient_is_unfrozen_too(hand: str, record_property: Any) -> None:
     """The gradient of a distance is its normal, so the plain distance loses nothing by frozen features.

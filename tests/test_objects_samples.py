@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import trimesh
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
+from warpgrasp.geometry.clusters import bounding_disc
 from warpgrasp.objects import example_object_path, load_object
 from warpgrasp.objects.geometry import farthest_point_indices
 
@@ -62,3 +64,18 @@ def test_farthest_points_agree_with_a_plain_loop() -> None:
     np.testing.assert_array_equal(selected, expected)
     with pytest.raises(ValueError, match=r"\[1, 400\].*got 401"):
         farthest_point_indices(points, 401)
+
+
+def test_discs_hold_their_points_and_are_flat_where_those_are() -> None:
+    """In float32: every point is within radius and half height; points of a tilted plane give a disc of no height."""
+    random = np.random.default_rng(5)
+    tilt = Rotation.from_rotvec([0.4, -0.9, 0.3])
+    for flatness in (1.0, 0.1, 0.0):
+        points = tilt.apply(random.normal(size=(20, 3)) * (0.01, 0.006, 0.004 * flatness)) + 0.3
+        disc = bounding_disc(points).astype(np.float32)
+        offset = points.astype(np.float32) - disc[:3]
+        height = offset @ disc[4:7]
+        assert np.all(np.abs(height) <= disc[7])
+        assert np.all(np.linalg.norm(offset - height[:, None] * disc[4:7], axis=1) <= disc[3])
+        if flatness == 0.0:
+            assert disc[7] < 2e-6

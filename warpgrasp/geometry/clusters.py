@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bounding_sphere", "clusters_of"]
+__all__ = ["bounding_disc", "bounding_sphere", "clusters_of"]
 
 
 def clusters_of(points: NDArray[np.float64], largest: int) -> list[NDArray[np.int64]]:
@@ -32,3 +32,18 @@ def bounding_sphere(points: NDArray[np.float64]) -> NDArray[np.float64]:
     center = 0.5 * (points.min(axis=0) + points.max(axis=0))
     radius = np.linalg.norm(points - center, axis=1).max()
     return np.append(center, radius * (1.0 + 1e-6) + 1e-7)
+
+
+def bounding_disc(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cylinder around points [P, 3], a little too large for float32: center, radius [m], unit axis, half height [m], shape [8].
+
+    Its axis is the direction in which the points differ least, so that it is flat where they are.
+    """
+    center = points.mean(axis=0)
+    offset = points - center
+    axis = np.linalg.eigh(offset.T @ offset)[1][:, 0].astype(np.float32).astype(np.float64)
+    height = offset @ axis
+    middle = 0.5 * (height.min() + height.max())
+    flat = np.linalg.norm(offset - height[:, None] * axis, axis=1).max()
+    sizes = np.array([flat, height.max() - middle]) * (1.0 + 1e-6) + 1e-6
+    return np.concatenate([center + middle * axis, sizes[:1], axis, sizes[1:]])

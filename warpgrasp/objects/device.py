@@ -9,7 +9,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.geometry.clusters import bounding_sphere, clusters_of
+from warpgrasp.geometry.clusters import bounding_disc, bounding_sphere, clusters_of
 from warpgrasp.kernels.distance_bound import CELL_COUNT, DistanceBound, grid_distance_kernel
 from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet
 from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet
@@ -84,7 +84,7 @@ def corner_normal_array(objects: Sequence[Solid], device: Any) -> wp.array:
 
 def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) -> SampleSet:
     """Sort the surface samples of every object into clusters of neighbours on ``device``."""
-    positions, starts, spheres, group_spheres = [], [], [], []
+    positions, starts, spheres, group_spheres, discs = [], [], [], [], []
     total = 0
     for model in objects:
         points = model.surface_samples(sample_count)[0]
@@ -94,11 +94,15 @@ def sample_set(objects: Sequence[SampledSolid], sample_count: int, device: Any) 
         spheres.append([bounding_sphere(points[c]) for c in clusters])
         groups = [np.concatenate(clusters[k : k + GROUP_SIZE]) for k in range(0, len(clusters), GROUP_SIZE)]
         group_spheres.append([bounding_sphere(points[c]) for c in groups])
+        discs.append([bounding_disc(points[c]) for c in clusters])
         total += len(points)
     result = SampleSet()
     result.position = wp.array(np.concatenate(positions), dtype=wp.vec3, device=device)
     result.cluster_start = wp.array(np.array(starts), dtype=wp.int32, device=device)
     result.cluster_sphere = wp.array(np.array(spheres), dtype=wp.vec4, device=device)
+    disc = np.array(discs)
+    result.cluster_disc = wp.array(disc[..., :4], dtype=wp.vec4, device=device)
+    result.cluster_axis = wp.array(disc[..., 4:], dtype=wp.vec4, device=device)
     result.group_sphere = wp.array(np.array(group_spheres), dtype=wp.vec4, device=device)
     return result
 

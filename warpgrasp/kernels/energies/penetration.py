@@ -21,7 +21,13 @@ from warpgrasp.kernels.hand_shapes import (
     depth_normal,
     to_geometry,
 )
-from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet, geometries_near
+from warpgrasp.kernels.object_samples import (
+    GROUP_SIZE,
+    SampleSet,
+    first_bit,
+    geometries_near,
+    geometries_near_cluster,
+)
 from warpgrasp.kernels.spatial import vec6
 
 __all__ = [
@@ -54,16 +60,16 @@ def penetration_kernel(
         if cluster % GROUP_SIZE == 0:
             sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
             near_group = geometries_near(geometry, poses, grasp, geometry.mask, sphere)
-        sphere = samples.cluster_sphere[obj, cluster]
-        mask = geometries_near(geometry, poses, grasp, near_group, sphere)
+        mask = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
         if mask != wp.uint64(0):
+            first = first_bit(mask)
             for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
                 point = samples.position[s]
                 deepest = float(0.0)
                 deepest_geometry = int(-1)
                 deepest_normal = wp.vec3(0.0, 0.0, 0.0)
-                remaining = mask
-                g = int(0)
+                remaining = mask >> wp.uint64(first)
+                g = int(first)
                 while remaining != wp.uint64(0):
                     if (remaining & wp.uint64(1)) != wp.uint64(0):
                         hit = depth_normal(geometry, g, to_geometry(poses.pose[grasp, g], point), deepest)

@@ -22,7 +22,13 @@ from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.hand_shapes import GeometryPoses, HandGeometry, depth_normal, to_geometry
 from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
 from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
-from warpgrasp.kernels.object_samples import GROUP_SIZE, SampleSet, geometries_near
+from warpgrasp.kernels.object_samples import (
+    GROUP_SIZE,
+    SampleSet,
+    first_bit,
+    geometries_near,
+    geometries_near_cluster,
+)
 from warpgrasp.kernels.targets.least_squares import (
     StepScratch,
     add_motion,
@@ -179,13 +185,13 @@ def deepest_samples(
         if cluster % GROUP_SIZE == 0:
             sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
             near_group = geometries_near(geometry, poses, grasp, geometry.mask, sphere)
-        sphere = samples.cluster_sphere[obj, cluster]
-        mask = geometries_near(geometry, poses, grasp, near_group, sphere)
+        mask = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
         if mask != wp.uint64(0):
+            first = first_bit(mask)
             for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
                 point = samples.position[s]
-                remaining = mask
-                g = int(0)
+                remaining = mask >> wp.uint64(first)
+                g = int(first)
                 while remaining != wp.uint64(0):
                     if (remaining & wp.uint64(1)) != wp.uint64(0):
                         pose = poses.pose[grasp, g]
