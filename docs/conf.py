@@ -47,6 +47,7 @@ autodoc_mock_imports = [
     "isaaclab_newton",
     "isaaclab_physx",
     "isaaclab_rl",
+    "rsl_rl",
     "skrl",
     "torch",
 ]

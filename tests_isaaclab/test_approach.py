@@ -104,6 +104,22 @@ def test_a_policy_that_does_not_look_is_its_own_replay(approach):
     assert (acted - recorder.mean()[approach.step_count(approach.closing_start) - 1]).abs().max() > 0.01
 
 
+def test_the_teacher_says_what_the_written_policy_does(approach):
+    """Also after a reset and once the hand closes, where both leave the wrist alone."""
+    from warpgrasp.eval.isaaclab.scripts.scripted import scripted_policy
+
+    track = scripted_policy("track", approach)
+    observed, _ = approach.reset()
+    closed = approach.step_count(approach.closing_start + 0.5 * approach.cfg.closing_time)
+    for _ in range(closed):
+        assert observed["teacher"][:, -6:].abs().max() > 0.0
+        torch.testing.assert_close(observed["teacher"], track(observed))
+        observed = approach.step(observed["teacher"])[0]
+    late = approach.steps >= closed  # an object that was knocked away has begun anew
+    assert late.float().mean() > 0.5
+    assert observed["teacher"][late].abs().max() == 0.0
+
+
 def test_objects_are_split_and_a_split_without_objects_is_refused(make):
     environment = make(TASK, num_envs=2, objects="held_out")
     assert {environment.pool.models[index].name for index in environment.world_object.tolist()} == {"mug"}

@@ -77,6 +77,8 @@ def _agents(task: str) -> dict[str, str]:
     """Configurations of the learning libraries; a replay has nothing to learn."""
     task = _LIKE.get(task, task)
     agents = {"rsl_rl_cfg_entry_point": f"{__name__}.envs.agents:RslRl{task}", "default_agent": "rsl_rl"}
+    if task == "Approach":
+        agents["rsl_rl_distillation_cfg_entry_point"] = f"{__name__}.envs.agents:RslRlApproachDistillation"
     if task in ("Grasp", "Lift"):
         agents["skrl_cfg_entry_point"] = f"{__name__}:skrl_{task.lower()}.yaml"
     return agents

@@ -8,6 +8,8 @@ from isaaclab.sim import SimulationContext
 from isaaclab.utils import configclass
 from isaaclab_rl.rsl_rl import (
     RslRlCNNModelCfg,
+    RslRlDistillationAlgorithmCfg,
+    RslRlDistillationRunnerCfg,
     RslRlMLPModelCfg,
     RslRlOnPolicyRunnerCfg,
     RslRlPpoAlgorithmCfg,
@@ -15,7 +17,16 @@ from isaaclab_rl.rsl_rl import (
 
 from warpgrasp.eval.isaaclab.envs.base import automatic_device
 
-__all__ = ["RslRlApproach", "RslRlApproachDepth", "RslRlGrasp", "RslRlLift"]
+__all__ = [
+    "RslRlApproach",
+    "RslRlApproachDepth",
+    "RslRlApproachDistillation",
+    "RslRlGrasp",
+    "RslRlLift",
+]
+
+
+_DISTILLATION = "warpgrasp.eval.isaaclab.distillation"
 
 
 def _algorithm() -> RslRlPpoAlgorithmCfg:
@@ -118,6 +129,33 @@ class _RslRlApproachDepth(_RslRlApproach):
     )
 
 
+@configclass
+class _RslRlApproachDistillation(RslRlDistillationRunnerCfg):
+    seed = 0
+    num_steps_per_env = 42
+    max_iterations = 20
+    save_interval = 50
+    experiment_name = "warpgrasp_approach_distillation"
+    clip_actions = 1.0
+    obs_groups = {"student": ["policy"], "teacher": ["teacher"]}  # noqa: RUF012
+    student = RslRlMLPModelCfg(
+        hidden_dims=[256, 128],
+        activation="elu",
+        obs_normalization=True,
+        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.1),
+    )
+    teacher = RslRlMLPModelCfg(
+        class_name=f"{_DISTILLATION}:TeacherInObservations", hidden_dims=[1], activation="elu"
+    )
+    algorithm = RslRlDistillationAlgorithmCfg(
+        class_name=f"{_DISTILLATION}:WrittenTeacherDistillation",
+        num_learning_epochs=5,
+        learning_rate=1.0e-3,
+        gradient_length=1,
+        max_grad_norm=1.0,
+    )
+
+
 class RslRlGrasp(_RunsWhereTheSimulationRuns, _RslRlGrasp):
     """PPO with a small network. Actions are residuals: small exploration starts near the open-loop squeeze."""
 
@@ -132,3 +170,7 @@ class RslRlApproach(_RunsWhereTheSimulationRuns, _RslRlApproach):
 
 class RslRlApproachDepth(_RunsWhereTheSimulationRuns, _RslRlApproachDepth):
     """The same with a convolutional network for the image."""
+
+
+class RslRlApproachDistillation(_RunsWhereTheSimulationRuns, _RslRlApproachDistillation):
+    """A student with the same network learns to do what a teacher that is told the pose would do."""

@@ -16,6 +16,7 @@ from isaaclab.managers import (
     CurriculumTermCfg,
     EventTermCfg,
     ObservationGroupCfg,
+    ObservationTermCfg,
     SceneEntityCfg,
 )
 from isaaclab.sensors import ContactSensorCfg
@@ -45,6 +46,7 @@ __all__ = [
     "ApproachTask",
     "CriticObservationsCfg",
     "SensedObservationsCfg",
+    "TeacherObservationsCfg",
 ]
 
 _TILT = 0.3  # of the way the hand comes from, against the direction away from the object
@@ -85,11 +87,19 @@ class CriticObservationsCfg(SensedObservationsCfg):
 
 
 @configclass
+class TeacherObservationsCfg(ObservationGroupCfg):
+    """What a teacher would do that is told the pose; a student learns to do it from what it senses."""
+
+    tracking_action = ObservationTermCfg(func=mdp.tracking_action)
+
+
+@configclass
 class ApproachObservationsCfg:
     """Groups of observations; Isaac Lab's asymmetric training gives each network its own."""
 
     policy: Any = SensedObservationsCfg()
     critic: Any = CriticObservationsCfg()
+    teacher: Any = TeacherObservationsCfg()
 
 
 @configclass
@@ -131,7 +141,7 @@ class ApproachOptions(GraspOptions):
 
     wrist: bool = True
     finger_actions: bool = True
-    position_noise: float = 0.02
+    position_noise: float = 0.03
     angle_noise: float = 0.2
     torsional_friction: float = 0.02
     approach_time: float = 0.6

@@ -69,7 +69,7 @@ def _set_difficulty(cfg: Any, task: str, hand: str) -> None:
     if task in ("Grasp", "GraspManaged"):
         cfg.push_force = numbers.push_force
     elif task in ("Approach", "ApproachDepth"):
-        cfg.push_force = numbers.approach_force
+        cfg.push_force, cfg.position_noise = numbers.approach_force, numbers.approach_noise
     elif task in ("Lift", "LiftManaged"):
         cfg.object_mass = numbers.lift_mass
 

@@ -53,6 +53,7 @@ from warpgrasp.eval.isaaclab.mdp.rewards import (
     reward_terms,
     task_reward,
 )
+from warpgrasp.eval.isaaclab.mdp.teachers import tracking_action
 from warpgrasp.eval.isaaclab.mdp.terminations import diverged, dropped, succeeded
 
 __all__ = [
@@ -98,5 +99,6 @@ __all__ = [
     "succeeded",
     "task_observation",
     "task_reward",
+    "tracking_action",
     "wrist_position",
 ]

@@ -75,11 +75,19 @@ def load_policy(environment: Any, *, task: str, checkpoint: Path, library: str, 
     import gymnasium
 
     registration.task_and_hand(task)
-    entry = gymnasium.spec(task).kwargs.get(f"{library}_cfg_entry_point")
+    agent = f"{library}_distillation" if library == "rsl_rl" and _has_student(checkpoint) else library
+    entry = gymnasium.spec(task).kwargs.get(f"{agent}_cfg_entry_point")
     if entry is None:
         raise ValueError(f"{task} has no agent for {library}; take another task, or rsl_rl")
     load = _skrl_policy if library == "skrl" else _rsl_rl_policy
     return load(environment, entry, checkpoint, seed)
+
+
+def _has_student(checkpoint: Path) -> bool:
+    """Whether the checkpoint is of a policy that learned from a teacher."""
+    import torch
+
+    return "student_state_dict" in torch.load(checkpoint, map_location="cpu", weights_only=True)
 
 
 def _rsl_rl_policy(environment: Any, entry: str, checkpoint: Path, seed: int) -> Policy:

@@ -30,7 +30,6 @@ POLICIES: tuple[str, ...] = ("zero", "random", "squeeze", "open", "raise", "trac
 """Names of the policies."""
 
 _RAISE_SPEED = 0.12  # m/s; faster, the object is thrown rather than carried
-_TRACK_SHARE = 0.5  # of the error per step: the wrist follows its targets late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +87,8 @@ def scripted_policy(name: str, environment: Any, *, seed: int = 0) -> Policy:
     """
     import torch
 
+    from warpgrasp.eval.isaaclab.mdp import tracking_action
+
     if name not in POLICIES:
         raise ValueError(f"unknown policy {name!r}; choose from {', '.join(POLICIES)}")
     world = environment.unwrapped
@@ -112,7 +113,7 @@ def scripted_policy(name: str, environment: Any, *, seed: int = 0) -> Policy:
             rising = (since > -1.0e-6) & (since * _RAISE_SPEED < world.cfg.goal_height)
             action[:, joints + 2] = rising * (_RAISE_SPEED * world.step_dt / world.cfg.wrist_position_scale)
         elif name == "track":
-            action[:, joints:] = _correction(world)
+            action = tracking_action(world)
         return action
 
     return act
@@ -122,16 +123,6 @@ def _possible(name: str, world: Any) -> bool:
     if name == "raise":
         return hasattr(world.cfg, "goal_height")
     return name != "track" or (world.moves_wrist and not hasattr(world.cfg, "goal_height"))
-
-
-def _correction(world: Any) -> torch.Tensor:
-    """Wrist actions [W, 6] that take the hand, until it closes, to where the object lies in it as the grasp has it."""
-    import torch
-
-    error = world.grasp_error(world.root_frame()[1])
-    scale = error.new_tensor([world.cfg.wrist_position_scale] * 3 + [world.cfg.wrist_angle_scale] * 3)
-    closed = world.steps >= world.step_count(world.closing_start + 0.5 * world.cfg.closing_time)
-    return torch.where(closed[:, None], 0.0, (_TRACK_SHARE * error / scale).clamp(-1.0, 1.0))
 
 
 def rates(options: ScriptedOptions, task: str, hand: str) -> list[Rate]:

@@ -37,6 +37,8 @@ class TrainOptions:
     """auto, cpu, cuda:0, ..."""
     library: Literal["rsl_rl", "skrl"] = "rsl_rl"
     """Learning library; skrl is an extra of its own, ``skrl``."""
+    agent: Literal["ppo", "distillation"] = "ppo"
+    """How rsl_rl learns: by trial, or (Approach) from a written teacher that is told the object's pose."""
     grasps: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """Grasp files (repeatable); the shipped ones when left out."""
     checkpoint: Path | None = None
@@ -70,6 +72,10 @@ class TrainOptions:
             )
         if self.library == "skrl" and task in registration.WITH_CURRICULUM:
             raise ValueError(f"{self.task} has an agent for rsl_rl only; leave --library out")
+        if self.agent == "distillation" and (task != "Approach" or self.library != "rsl_rl"):
+            raise ValueError(
+                f"{self.task} has no teacher for {self.library}; take an Approach task and rsl_rl"
+            )
         config = make_config(task, hand, **self.options)  # knows names and types of the options
         folder = self.folder
         words = ["--rl_library", self.library, "--task", self.task, "--num_envs", str(self.num_envs)]
@@ -80,6 +86,12 @@ class TrainOptions:
             words += ["--max_iterations", str(self.iterations)]
         if self.checkpoint is not None:
             words += ["--checkpoint", str(self.checkpoint)]
+        if self.agent == "distillation":  # at the full difficulty from the start: the teacher does not mind
+            words += [
+                "--agent",
+                "rsl_rl_distillation_cfg_entry_point",
+                "env.curriculum.difficulty.params.low=1.0",
+            ]
         if self.library == "rsl_rl":
             words += ["--experiment_name", str(folder)]
         else:
