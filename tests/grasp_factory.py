@@ -16,6 +16,7 @@ def make_grasp_set(
     count: int = 5,
     joint_names: tuple[str, ...] = ("a", "b", "c"),
     contact_count: int = 4,
+    waypoint_count: int = 0,
     seed: int = 0,
     **changes: Any,
 ) -> GraspSet:
@@ -35,6 +36,10 @@ def make_grasp_set(
     columns["energy_terms"] = rng.uniform(0.0, 1.0, (count, 2))
     columns["status"] = np.zeros(count)
     columns["quality"] = np.where(np.arange(count) == 1, np.nan, rng.uniform(0.0, 1.0, count))
+    way = (count, waypoint_count)
+    columns["waypoint_root_position"] = rng.normal(0.0, 0.1, (*way, 3))
+    columns["waypoint_joint_position"] = rng.uniform(0.0, 1.0, (*way, len(joint_names)))
+    columns["waypoint_clearance"] = rng.uniform(-0.001, 0.005, way)
     metadata = {
         "seed": seed,
         "hand": {"name": "fake", "asset_hash": "00"},

@@ -39,11 +39,14 @@ COLUMNS = {  # the documented columns (docs/reference/files.md), with N = 5, J =
     "energy_term_names": (2,),
     "status": (5,),
     "quality": (5,),
+    "waypoint_root_position": (5, 2, 3),
+    "waypoint_joint_position": (5, 2, 3),
+    "waypoint_clearance": (5, 2),
 }
 
 
 def _grasps(**changes: object) -> GraspSet:
-    return make_grasp_set(count=5, joint_names=("a", "b", "c"), contact_count=4, **changes)
+    return make_grasp_set(count=5, joint_names=("a", "b", "c"), contact_count=4, waypoint_count=2, **changes)
 
 
 def test_npz_holds_exactly_the_documented_columns_as_plain_arrays(tmp_path: Path) -> None:
@@ -68,6 +71,18 @@ def test_files_without_torques_load_and_say_that_they_are_unknown(tmp_path: Path
     np.testing.assert_array_equal(loaded.squeeze_joint_position, grasps.squeeze_joint_position)
     assert np.isnan(loaded.select([0, 2]).squeeze_torque).all()
     np.testing.assert_array_equal(GraspSet.load(loaded.save(path)).squeeze_torque, loaded.squeeze_torque)
+
+
+def test_files_without_waypoints_load_as_a_set_with_none(tmp_path: Path) -> None:
+    """As files of older versions are."""
+    path = _grasps().save(tmp_path / "grasps.npz")
+    with np.load(path, allow_pickle=False) as file:
+        columns = {name: file[name] for name in file.files if not name.startswith("waypoint_")}
+    np.savez(path, **columns)
+    loaded = GraspSet.load(path)
+    assert loaded.waypoint_root_position.shape == (5, 0, 3)
+    assert loaded.waypoint_joint_position.shape == (5, 0, 3)
+    assert loaded.select([0, 2]).waypoint_clearance.shape == (2, 0)
 
 
 def test_round_trip_is_exact_and_bytes_are_deterministic(tmp_path: Path) -> None:

@@ -28,10 +28,16 @@ from warpgrasp.hands import HandModel, hand_names, load_hand
 CUBE = FakeObject()
 
 
-def _grasps(hand: HandModel, count: int = 3) -> GraspSet:
+def _grasps(hand: HandModel, count: int = 3, waypoints: int = 0) -> GraspSet:
     rng = np.random.default_rng(3)
     joints = rng.uniform(hand.dof_lower, hand.dof_upper, (count, hand.dof_count))
-    grasps = make_grasp_set(count=count, joint_names=hand.joint_names, contact_count=5, joint_position=joints)
+    grasps = make_grasp_set(
+        count=count,
+        joint_names=hand.joint_names,
+        contact_count=5,
+        waypoint_count=waypoints,
+        joint_position=joints,
+    )
     return replace(grasps, squeeze_joint_position=joints + 0.01)
 
 
@@ -42,9 +48,9 @@ def test_quaternion_border_keeps_the_order() -> None:
     np.testing.assert_allclose(xyzw_from_gf_quat_wxyz(gf_quatf_wxyz_from_xyzw(xyzw)), xyzw, atol=1e-7)
 
 
-@pytest.mark.parametrize("suffix", [".usda", ".usdc"])
-def test_every_column_comes_back_exactly(tmp_path: Path, suffix: str) -> None:
-    grasps = _grasps(load_hand("allegro"))
+@pytest.mark.parametrize(("suffix", "waypoints"), [(".usda", 3), (".usdc", 0)])
+def test_every_column_comes_back_exactly(tmp_path: Path, suffix: str, waypoints: int) -> None:
+    grasps = _grasps(load_hand("allegro"), waypoints=waypoints)
     path = write_grasp_usd(tmp_path / f"cube{suffix}", grasps, load_hand("allegro"), CUBE)  # type: ignore[arg-type]
     loaded = read_grasp_usd(path)
     assert loaded.metadata == grasps.metadata

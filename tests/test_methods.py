@@ -40,7 +40,9 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 def test_the_default_method_is_the_default_configuration() -> None:
     assert method_names()[0] == "graspqp"
     assert method_config() == SynthesisConfig(candidates=0)
-    counts = {kind: method_config(grasp_type=kind, grasp_count=3).candidate_count for kind in ("power", "pinch")}
+    counts = {
+        kind: method_config(grasp_type=kind, grasp_count=3).candidate_count for kind in ("power", "pinch")
+    }
     assert counts == {"power": 6, "pinch": 12}
     others = [method_config(name).candidates for name in method_names()[1:]]
     assert set(others) == {1}, "published methods select nothing"

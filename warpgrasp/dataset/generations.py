@@ -328,8 +328,14 @@ def _method_config(arguments: tuple[str, ...]) -> SynthesisConfig:
     from warpgrasp.generate.options import parse_options
 
     try:
-        return parse_options(["bottle", *arguments]).synthesis_config()
+        config = parse_options(["bottle", *arguments]).synthesis_config()
     except SystemExit as error:
         raise ValueError(
             f"methods: {' '.join(arguments)!r} are not options of python -m warpgrasp.generate; see its --help"
         ) from error
+    if config.targets.withdrawal > 0.0:
+        raise ValueError(
+            "methods: a data set holds no waypoints (got --targets.withdrawal); leave the option away, and make waypoints "
+            "of the grasps that you take from it with warpgrasp.synthesis.retarget"
+        )
+    return config

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes
-from warpgrasp.base.json_text import json_mapping
 from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.base.status import GraspStatus
+from warpgrasp.grasps.grasp_metadata import join_metadata, read_metadata
 
-__all__ = ["SCHEMA_VERSION", "GraspSet", "OutputError"]
+__all__ = ["SCHEMA_VERSION", "GraspSet", "OutputError", "no_waypoints"]
 
 SCHEMA_VERSION = 1
 """Version of the npz and USD layout; raised when a column changes its meaning."""
@@ -50,8 +50,12 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "energy_term_names": ("K",),
     "status": ("N",),
     "quality": ("N",),
+    "waypoint_root_position": ("N", "W", 3),
+    "waypoint_joint_position": ("N", "W", "J"),
+    "waypoint_clearance": ("N", "W"),
 }
-_LATER_COLUMNS = ("squeeze_torque", "quality")  # files of older versions lack them
+_WAYPOINTS = ("waypoint_root_position", "waypoint_joint_position", "waypoint_clearance")
+_LATER_COLUMNS = ("squeeze_torque", "quality", *_WAYPOINTS)  # files of older versions lack them
 _NAME_COLUMNS = ("joint_names", "energy_term_names")
 _INT_COLUMNS = ("contact_index", "status")
 _MAPPINGS = (
@@ -61,7 +65,7 @@ _MAPPINGS = (
     "units",
     "versions",
 )  # entries of the metadata that hold entries themselves
-_SYMBOLS = {"N": "grasps", "J": "joints", "C": "contacts", "K": "energy terms"}
+_SYMBOLS = {"N": "grasps", "J": "joints", "C": "contacts", "K": "energy terms", "W": "waypoints"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,13 @@ class GraspSet:
     its stiffness. NaN where nobody said, as in files of older versions: there ``squeeze_joint_position`` tells them."""
     quality: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     """Estimated probability to hold, see :mod:`warpgrasp.grasps.success_estimate`, shape [N]; NaN where nobody said."""
+    waypoint_root_position: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    """Where the root is on the way to the pregrasp, far to near [m], shape [N, W, 3]; it does not turn. By default W is 0."""
+    waypoint_joint_position: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    """Joints on that way [rad or m], shape [N, W, J]."""
+    waypoint_clearance: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    """Least distance of the hand to the object on the straight leg from each waypoint to the next, the last to the pregrasp
+    [m], at most ``targets.clearance``, negative where it touches, shape [N, W]."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What JSON can hold: versions, resolved configuration, seed, hand, object, units, device."""
 
@@ -126,6 +137,9 @@ class GraspSet:
             object.__setattr__(self, "squeeze_torque", unknown)
         if np.size(self.quality) == 0:
             object.__setattr__(self, "quality", np.full(np.shape(self.energy), np.nan, dtype=np.float32))
+        for name, none in no_waypoints(self).items():
+            if np.ndim(getattr(self, name)) == 1 and np.size(getattr(self, name)) == 0:
+                object.__setattr__(self, name, none)
         sizes: dict[str, tuple[int, str]] = {}
         for name, shape in _SHAPES.items():
             value = getattr(self, name)
@@ -242,7 +256,7 @@ class GraspSet:
             raise ValueError("parts must hold at least one GraspSet (got none)")
         first = parts[0]
         for index, part in enumerate(parts):
-            for name in (*_NAME_COLUMNS, "contact_count", "hand", "object"):
+            for name in (*_NAME_COLUMNS, "contact_count", "waypoint_count", "hand", "object"):
                 expected, got = _identity(first, name), _identity(part, name)
                 if expected != got:
                     raise ValueError(f"part {index} differs in {name}: {got} instead of {expected}")
@@ -250,7 +264,7 @@ class GraspSet:
         for name, shape in _SHAPES.items():
             if shape[0] == "N":
                 columns[name] = np.concatenate([getattr(part, name) for part in parts])
-        return cls(**columns, metadata=_join_metadata([part.metadata for part in parts]))
+        return cls(**columns, metadata=join_metadata([part.metadata for part in parts]))
 
     def save(self, path: Path | str) -> Path:
         """Write an npz file, whole or not at all, and return its path.
@@ -287,12 +301,19 @@ class GraspSet:
         ]
         if missing:
             raise ValueError(f"{path} is not a grasp file of warpgrasp: column {missing[0]!r} is missing.")
-        metadata = _read_metadata(path, columns.pop("metadata"))
+        metadata = read_metadata(path, columns.pop("metadata"), newest=SCHEMA_VERSION)
         known = {entry.name for entry in fields(cls)}
         try:
             return cls(**{name: value for name, value in columns.items() if name in known}, metadata=metadata)
         except ValueError as error:
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def no_waypoints(grasps: GraspSet) -> dict[str, npt.NDArray[np.float32]]:
+    """Columns of a set without waypoints."""
+    count, joints = np.shape(grasps.energy)[0], len(grasps.joint_names)
+    shapes = dict(zip(_WAYPOINTS, ((count, 0, 3), (count, 0, joints), (count, 0)), strict=True))
+    return {name: np.zeros(shape, dtype=np.float32) for name, shape in shapes.items()}
 
 
 _ROW_FLOATS = tuple(
@@ -352,33 +373,11 @@ def _identity(grasps: GraspSet, name: str) -> Any:
     """Return what must agree before two sets may be joined; unknown hand and object agree with each other."""
     if name == "contact_count":
         return grasps.contact_index.shape[1]
+    if name == "waypoint_count":
+        return grasps.waypoint_clearance.shape[1]
     if name in _NAME_COLUMNS:
         return getattr(grasps, name)
     entry = grasps.metadata.get(name)
     if isinstance(entry, Mapping):  # paths may differ, hashes may not
         return {key: value for key, value in entry.items() if key != "path"}
     return entry
-
-
-def _join_metadata(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    first = parts[0]
-    shared = {
-        key: first[key] for key in first if all(key in part and part[key] == first[key] for part in parts)
-    }
-    rest = [{key: value for key, value in part.items() if key not in shared} for part in parts]
-    return {**shared, "parts": rest} if any(rest) else shared
-
-
-def _read_metadata(path: Path, column: npt.NDArray[Any]) -> dict[str, Any]:
-    try:
-        metadata = json_mapping(str(column))
-        version = metadata.get("schema_version")
-        if not isinstance(version, int) or version < 1:
-            raise ValueError(f"its schema_version is {version!r}")
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: its metadata cannot be read ({error}).") from error
-    if version > SCHEMA_VERSION:
-        raise ValueError(
-            f"{path} has schema version {version}, this warpgrasp reads up to {SCHEMA_VERSION}; update warpgrasp."
-        )
-    return metadata

@@ -41,6 +41,7 @@ from warpgrasp.grasps.usd_assets import LinkPrim, asset_prims, hand_asset, objec
 from warpgrasp.grasps.usd_columns import (
     GRASP_ATTRIBUTES,
     LATER_ATTRIBUTES,
+    WAYPOINT_ATTRIBUTES,
     attribute_name,
     column_from_usd,
     column_to_usd,
@@ -270,6 +271,8 @@ def _write_grasp(prim: Sdf.PrimSpec, grasps: GraspSet, index: int) -> None:
     quaternion = Gf.Quatd(gf_quatf_wxyz_from_xyzw(grasps.root_quaternion[index]))
     _set_pose(prim, position, quaternion)
     for name, kind in GRASP_ATTRIBUTES.items():
+        if name in WAYPOINT_ATTRIBUTES and not grasps.waypoint_clearance.size:
+            continue
         _set(prim, attribute_name(name), kind, column_to_usd(kind, getattr(grasps, name)[index]))
     status = GraspStatus(int(grasps.status[index]))
     prim.SetInfo("comment", f"{status.name}: {status.sentence}")

@@ -12,6 +12,7 @@ from pxr import Gf, Sdf, Vt
 __all__ = [
     "GRASP_ATTRIBUTES",
     "LATER_ATTRIBUTES",
+    "WAYPOINT_ATTRIBUTES",
     "attribute_name",
     "column_from_usd",
     "column_to_usd",
@@ -43,11 +44,16 @@ GRASP_ATTRIBUTES: dict[str, Sdf.ValueTypeName] = {
     "energy_terms": _TYPES.FloatArray,
     "status": _TYPES.Int,
     "quality": _TYPES.Float,
+    "waypoint_root_position": _TYPES.Point3fArray,
+    "waypoint_joint_position": _TYPES.FloatArray,
+    "waypoint_clearance": _TYPES.FloatArray,
 }
 """Column -> attribute type of what belongs to one grasp."""
 
-LATER_ATTRIBUTES = ("squeeze_torque", "quality")
-"""Columns that stages of older versions lack."""
+WAYPOINT_ATTRIBUTES = tuple(name for name in GRASP_ATTRIBUTES if name.startswith("waypoint_"))
+"""Columns that stages lack where nobody asked for waypoints."""
+LATER_ATTRIBUTES = ("squeeze_torque", "quality", *WAYPOINT_ATTRIBUTES)
+"""Columns that stages may lack: older ones, and those without waypoints."""
 
 
 def gf_quatf_wxyz_from_xyzw(quaternion: npt.ArrayLike) -> Gf.Quatf:
@@ -79,7 +85,7 @@ def column_to_usd(kind: Sdf.ValueTypeName, value: Any) -> Any:
     if kind == _TYPES.Int:
         return int(value)
     if kind == _TYPES.FloatArray:
-        return Vt.FloatArray.FromNumpy(np.ascontiguousarray(value))
+        return Vt.FloatArray.FromNumpy(np.ascontiguousarray(value).ravel())
     if kind == _TYPES.IntArray:
         return Vt.IntArray.FromNumpy(np.ascontiguousarray(value))
     return vec3f_array(value)
@@ -99,6 +105,11 @@ def column_from_usd(prim: Sdf.PrimSpec, column: str) -> Any:
 def stack_column(column: str, values: Sequence[Any], lengths: dict[str, int]) -> npt.NDArray[Any]:
     """Stack one column; its row shape comes from the file, so that a set without grasps keeps its columns."""
     kind = GRASP_ATTRIBUTES[column]
+    if column in WAYPOINT_ATTRIBUTES:
+        widths = {"waypoint_root_position": (3,), "waypoint_joint_position": (lengths["joint"],)}
+        width = widths.get(column, ())
+        waypoints = np.size(values) // max(len(values) * int(np.prod(width)), 1)
+        return np.array(values, dtype=np.float64).reshape(len(values), waypoints, *width)
     if kind in (_TYPES.Float, _TYPES.Int):
         shape: tuple[int, ...] = ()
     elif kind in (_TYPES.FloatArray, _TYPES.IntArray):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from warpgrasp.synthesis.state import GraspState
     from warpgrasp.synthesis.target_config import TargetConfig
 
-__all__ = ["Pregrasp", "pregrasp"]
+__all__ = ["SPHERE_GAP", "Pregrasp", "pregrasp", "step_unknowns"]
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +41,8 @@ _LENGTH_DAMPING = 0.05  # of the root and of sliding joints
 _ANGLE_DAMPING = 1.0e-3  # m^2/rad^2
 _LENGTH_STEP = 0.002  # m
 _ANGLE_STEP = 0.08  # rad
-_SPHERE_GAP = 0.0005  # m
+SPHERE_GAP = 0.0005
+"""Gap that the hand's spheres keep from each other [m]."""
 _ENOUGH = 0.8  # of the clearance asked for: the last steps come near it and do not reach it
 
 
@@ -76,7 +77,9 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
     points = surface_points(hand, device)
     running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
-    arrays: list[wp.array] = [wp.array(values, dtype=wp.float32, device=device) for values in _unknowns(hand)]
+    arrays: list[wp.array] = [
+        wp.array(values, dtype=wp.float32, device=device) for values in step_unknowns(hand)
+    ]
     damping, largest = arrays
     scratch = step_scratch(batch, damping.shape[0], device)
 
@@ -107,7 +110,7 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
             damping,
             largest,
             clearance=config.clearance,
-            sphere_gap=_SPHERE_GAP,
+            sphere_gap=SPHERE_GAP,
             longest=_LENGTH_STEP,
             root_reach=config.root_reach,
             scratch=scratch,
@@ -129,8 +132,8 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     return Pregrasp(root.numpy().astype(np.float64), joints.numpy().astype(np.float64), clearance, clear)
 
 
-def _unknowns(hand: HandModel) -> tuple[FloatArray, FloatArray]:
-    """Damping and largest step of the unknowns [root (3), joints (J)]."""
+def step_unknowns(hand: HandModel) -> tuple[FloatArray, FloatArray]:
+    """Damping and largest step [m or rad] of the unknowns [root (3), joints (J)] of small steps, each of shape [3 + J]."""
     damping = np.full(3 + hand.dof_count, _ANGLE_DAMPING)
     largest = np.full(3 + hand.dof_count, _ANGLE_STEP)
     sliding = 3 + hand.joint_dof[np.asarray(hand.joint_type) == JointType.PRISMATIC]

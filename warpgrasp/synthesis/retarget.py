@@ -9,10 +9,12 @@ import numpy as np
 
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.warp_device import choose_device
+from warpgrasp.grasps.grasp_set import no_waypoints
 from warpgrasp.grasps.success_estimate import with_estimate
 from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.problem import GraspProblem
+from warpgrasp.synthesis.withdrawal import waypoint_columns
 
 if TYPE_CHECKING:
     from warpgrasp.grasps.grasp_set import GraspSet
@@ -35,7 +37,7 @@ def retarget(
     grasp_type: str = "power",
     device: str = "auto",
 ) -> GraspSet:
-    """The same grasps with new pregrasps, squeezes and contact forces.
+    """The same grasps with new pregrasps, waypoints, squeezes and contact forces.
 
     Args:
         hand: The hand of the grasps.
@@ -76,7 +78,7 @@ def retarget(
     targets = controller_targets(problem, state, config or TargetConfig())
     torque, opened = targets.squeeze.torque, targets.pregrasp
     judged = np.isin(grasps.status, _OF_THE_PREGRASP) & np.isin(targets.status, _OF_THE_PREGRASP)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "pregrasp_root_position": opened.root_pose[:, :3],
         "pregrasp_root_quaternion": opened.root_pose[:, 3:],
         "pregrasp_joint_position": opened.joint_position,
@@ -87,5 +89,6 @@ def retarget(
         "contact_force": targets.squeeze.force,
         "status": np.where(judged, targets.status, grasps.status),
     }
+    columns |= waypoint_columns(problem, columns, config or TargetConfig()) or no_waypoints(grasps)
     made = dataclasses.replace(grasps, **columns)  # type: ignore[arg-type]  # converted as they are checked
     return with_estimate(made)

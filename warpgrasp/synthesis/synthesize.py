@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import warp as wp
 
 from warpgrasp.base.depth_limits import BEHIND_WALL, TOO_DEEP
 from warpgrasp.base.json_text import to_json
-from warpgrasp.base.ranges import NumberRange, check_numbers
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.base.version import VERSION
@@ -23,12 +22,9 @@ from warpgrasp.base.warp_messages import warp_is_quiet
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.success_estimate import with_estimate
 from warpgrasp.synthesis.closing import close_gaps
-from warpgrasp.synthesis.closing_config import ClosingConfig
 from warpgrasp.synthesis.closure import touches_enough
-from warpgrasp.synthesis.controller_targets import TargetConfig, controller_targets
-from warpgrasp.synthesis.energy_config import EnergyConfig
+from warpgrasp.synthesis.controller_targets import controller_targets
 from warpgrasp.synthesis.hand_depth import hand_depth
-from warpgrasp.synthesis.optimizer import OptimizerMalaFast
 from warpgrasp.synthesis.optimizer_contract import (
     Optimizer,
     OptimizerState,
@@ -36,8 +32,10 @@ from warpgrasp.synthesis.optimizer_contract import (
     resolved_optimizer,
 )
 from warpgrasp.synthesis.problem import GraspProblem
-from warpgrasp.synthesis.seeds import InitializeConfig, seed_sets
+from warpgrasp.synthesis.seeds import seed_sets
+from warpgrasp.synthesis.synthesis_config import SynthesisConfig
 from warpgrasp.synthesis.wall_depth import wall_depth
+from warpgrasp.synthesis.withdrawal import waypoint_columns
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -51,66 +49,10 @@ _LAST_KERNELS = (
     "warpgrasp.kernels.targets.closing",
     "warpgrasp.kernels.targets.opening",
 )
-_POWER_CANDIDATES, _OTHER_CANDIDATES = 2, 4  # for a grasp kept, where the configuration says 0
 _PROGRESS_PERIOD = 0.25  # s between progress reports
 _FORMED = (int(GraspStatus.OK), int(GraspStatus.EARLY_CONTACT))  # before closure is asked
 _CLOSURE = (*_FORMED, int(GraspStatus.NOT_CLOSED))
 _JUDGED = (*_CLOSURE, int(GraspStatus.PREGRASP_NOT_CLEAR), int(GraspStatus.NOT_TOUCHING))  # finite and solved
-
-
-@dataclass(frozen=True, kw_only=True)
-class SynthesisConfig:
-    """Everything that decides the grasps, beside the hand and the objects."""
-
-    method: str = "graspqp"
-    """Name of the method that the values come from, see ``warpgrasp.synthesis.methods``; recorded, decides nothing."""
-    grasp_type: str = "power"
-    """One of the hand's grasp types: power, precision, pinch."""
-    contact_count: int = 12
-    """Active contacts per grasp."""
-    grasp_count: int = 32
-    """Grasps per object."""
-    candidates: int = 1
-    """Grasps that are synthesised for each one kept; the best are kept, see :meth:`~warpgrasp.grasps.GraspSet.order`. 0 takes 2
-    for power grasps and 4 for all others, whose chains end badly more often."""
-    step_count: int = 1500
-    """Optimiser steps; periods scale with it."""
-    sample_count: int = 2500
-    """Object surface samples of the penetration term."""
-    seed: int = 0
-    """Seed of all random numbers."""
-    device: str = "auto"
-    """Warp device: auto, cpu, cuda, cuda:1, ..."""
-    energy: EnergyConfig = field(default_factory=EnergyConfig)
-    """Energy terms and weights."""
-    optimizer: Optimizer = field(default_factory=OptimizerMalaFast)
-    """Optimiser and its hyper-parameters; your own, see ``warpgrasp.synthesis.optimizer_contract``."""
-    initialize: InitializeConfig = field(default_factory=InitializeConfig)
-    """Distribution of the seed grasps."""
-    closing: ClosingConfig = field(default_factory=ClosingConfig)
-    """How the contacts of finished grasps are brought onto the object."""
-    targets: TargetConfig = field(default_factory=TargetConfig)
-    """Pregrasp and squeeze."""
-
-    def __post_init__(self) -> None:
-        at_least_one = NumberRange(lower=1.0)
-        check_numbers(
-            self,
-            "",
-            contact_count=NumberRange(lower=1.0, upper=64.0),
-            grasp_count=at_least_one,
-            candidates=NumberRange(lower=0.0),
-            step_count=at_least_one,
-            sample_count=at_least_one,
-        )
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed must be in [0, 2^63) (got {self.seed})")
-
-    @property
-    def candidate_count(self) -> int:
-        """Grasps per object that are synthesised."""
-        own = _POWER_CANDIDATES if self.grasp_type == "power" else _OTHER_CANDIDATES
-        return self.grasp_count * (self.candidates or own)
 
 
 @dataclass(frozen=True)
@@ -202,6 +144,7 @@ def _synthesize(
     own = getattr(optimizer, "own_columns", None)
     if own is not None:
         columns |= own(problem, state)
+    columns |= waypoint_columns(problem, columns, config.targets)
     stopped = {"stopped_at_step": taken} if taken < count else {}
     return [_grasp_set(problem, columns, index, config, stopped) for index in range(len(problem.objects))]
 

@@ -42,6 +42,10 @@ class TargetConfig:
     the converted hands with long fingers: 0.16 clears 8 of 8 pregrasps, 0.08 at most 6 of 8."""
     retreat_step: float = 0.01
     """approach: step between retreats that are tried [m]."""
+    withdrawal: float = 0.0
+    """How far waypoints for an arm lead away from the pregrasp, back along the palm [m]; 0 writes none."""
+    waypoints: int = 8
+    """Number of waypoints where there are any."""
 
     def __post_init__(self) -> None:
         if self.squeeze not in ("balanced", "closure", "closing", "descent"):
@@ -50,7 +54,7 @@ class TargetConfig:
             )
         if self.pregrasp not in ("open", "approach"):
             raise ValueError(f"targets.pregrasp must be open or approach (got {self.pregrasp!r})")
-        positive = dict.fromkeys(("squeeze_reach", "opening_steps", "retreat_step"), POSITIVE)
+        positive = dict.fromkeys(("squeeze_reach", "opening_steps", "retreat_step", "waypoints"), POSITIVE)
         check_numbers(self, "targets", **positive)
         tried = (self.opening_steps + 1) * (self.retreat / self.retreat_step + 1)
         if tried > _OPENING_LIMIT:
