@@ -30,6 +30,18 @@ def kept(grasps: GraspSet, candidates: int) -> np.ndarray:
     return first.order()[:count]
 
 
+def load_all(path: Path) -> GraspSet:
+    """Every candidate of a file.
+
+    Raises:
+        ValueError: The file holds the best of several candidates, among which nothing is left to choose.
+    """
+    grasps = GraspSet.load(path)
+    if "candidates" in grasps.metadata:
+        raise ValueError(f"{path} holds the best of several candidates; make the run with --candidates 1")
+    return grasps
+
+
 def main() -> None:
     """Print a table for every folder of results."""
     run, *folders = (Path(argument) for argument in sys.argv[1:])
@@ -41,7 +53,7 @@ def main() -> None:
         for candidates in _CANDIDATES:
             rows = []
             for file in files:
-                grasps = GraspSet.load(run / file.name)
+                grasps = load_all(run / file.name)
                 success = CaseResult.load(file).columns["trial_success"][:, 0]
                 held = np.stack([grasps.status == 0, success.any(axis=1), success.all(axis=1)], axis=1)
                 rows.append(held[kept(grasps, candidates)])
