@@ -1,4 +1,4 @@
-"""Distances between posed hands and objects, from the object's samples to exact shapes and from hand corners to the exact mesh."""
+"""Distances between posed hands and objects: object samples to exact shapes, and hand corners to the exact mesh."""
 
 from __future__ import annotations
 

@@ -13,15 +13,14 @@ import warp as wp
 from cases import HANDS, annealed_variables, example_objects, make_problem, state_of
 from eval_factory import offset_box, pad_hand
 from numpy.typing import NDArray
-from oracle_clearance import corner_clearance, exact_clearance, outside_distance
-from oracle_geometry import closest_on_mesh, geometry_depth
+from oracle_clearance import corner_clearance, exact_clearance
+from oracle_geometry import closest_on_mesh
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.base.status import GraspStatus
-from warpgrasp.hands import GeometryType, HandModel, load_hand
+from warpgrasp.hands import HandModel, load_hand
 from warpgrasp.hands.device import surface_points
 from warpgrasp.kernels.targets.opening import launch_nearest_points
-from warpgrasp.objects import ObjectModel
 from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.pregrasp import pregrasp
 from warpgrasp.synthesis.problem import GraspProblem
