@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import trimesh
+from eval_factory import grasps_of, offset_box
+from PIL import Image
+from scipy.spatial.transform import Rotation
 
+from warpgrasp.eval.report.scenes import grasp_scenes
 from warpgrasp.geometry.shapes import box_shape, capsule_shape, convex_shape
-from warpgrasp.grasps.case import _load_hand
-from warpgrasp.hands import hand_names, load_hand
+from warpgrasp.grasps.case import GraspCase, _load_hand
+from warpgrasp.hands import hand_names, load_hand, picture
 from warpgrasp.hands.authoring.rounded import SmoothMesh, barrel, cushion, smooth_shape
 from warpgrasp.hands.convert.mirror import mirror_hand
+from warpgrasp.hands.picture import write_hand_picture
 from warpgrasp.hands.usd import schema
 from warpgrasp.hands.usd.stage import flat_layer
 from warpgrasp.hands.usd.visuals import hand_visuals
@@ -253,3 +259,40 @@ def test_a_fixed_hand_is_read_as_the_same_hand(tmp_path: Path) -> None:
 def test_grasps_made_before_hands_had_looks_are_of_the_same_hands(name: str, earlier: str) -> None:
     """The hashes are those of the files at c366ba6, as its own code computes them."""
     assert [known[:8] for known in load_hand(name).earlier_hashes] == [earlier]
+
+
+def test_pictures_draw_looks_but_under_the_spheres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spheres stand for what collides, so that the third view shows the collision pieces."""
+    hand, size = load_hand("robotiq_2f140"), 64
+
+    def views(name: str) -> list[np.ndarray]:
+        with Image.open(write_hand_picture(tmp_path / name, hand, size=size)) as image:
+            return np.split(np.asarray(image)[12:size], 3, axis=1)  # without the titles
+
+    seen = views("looks.png")
+    monkeypatch.setattr(picture, "hand_visuals", lambda _: ())
+    plain = views("plain.png")
+    assert np.mean(np.any(seen[0] != plain[0], axis=2)) > 0.02
+    assert np.mean(np.any(seen[1] != plain[1], axis=2)) > 0.02
+    np.testing.assert_array_equal(seen[2], plain[2])
+
+
+def test_reports_show_the_looks_where_the_links_are(tmp_path: Path) -> None:
+    hand, half_turn = load_hand("robotiq_2f140"), np.array([1.0, 0.0, 0.0, 0.0])
+    model = offset_box(tmp_path, (0.02, 0.02, 0.02))
+    place = np.array([0.01, 0.02, 0.2])
+    grasps = grasps_of(
+        hand, model, root_position=place[None], root_quaternion=half_turn[None], joint_position=hand.dof_opening[None]
+    )  # fmt: skip
+    case = GraspCase(tmp_path / "box.npz", "00", grasps, hand, model)
+    found = grasp_scenes([case], [[0]])
+    assert found is not None
+    scene = trimesh.load(io.BytesIO(found.glb), file_type="glb")
+    position, quaternion = hand.forward_kinematics(place, half_turn, hand.dof_opening)
+    for link in {mesh.link for mesh in hand_visuals(hand)}:
+        shown = np.concatenate([mesh.vertices for mesh in hand_visuals(hand) if mesh.link == link])
+        expected = Rotation.from_quat(quaternion[link]).apply(shown) + position[link]
+        matrix, name = scene.graph[f"hand/{hand.link_names[link]}"]
+        points = trimesh.transform_points(scene.geometry[name].vertices, matrix)
+        for bound in (np.min, np.max):
+            np.testing.assert_allclose(bound(points, axis=0), bound(expected, axis=0), atol=1e-6)

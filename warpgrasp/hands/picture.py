@@ -15,6 +15,7 @@ from warpgrasp.geometry.rotations import IDENTITY_QUATERNION, compose, quaternio
 from warpgrasp.geometry.shapes import TriMesh, capsule_shape
 from warpgrasp.hands.finger_colors import finger_color
 from warpgrasp.hands.model import HandModel
+from warpgrasp.hands.usd.visuals import VisualMesh, hand_visuals
 from warpgrasp.kernels.raycast import CameraPose, RaycastScene, launch_image, raycast_mesh
 
 __all__ = ["write_hand_picture"]
@@ -27,6 +28,7 @@ _SPHERE: Color = (225, 190, 90)
 _AXES: tuple[Color, Color, Color] = ((220, 40, 40), (40, 160, 60), (50, 80, 220))
 _INK, _PAPER = (40, 42, 46), (246, 246, 244)
 _LIFT = 4e-4  # m that patches stand above the surface, to be seen
+_DARKEST = 0.03  # linear
 _TANGENT = float(np.tan(np.radians(12.0)))
 
 
@@ -111,8 +113,13 @@ def _view(
 ) -> npt.NDArray[np.uint8]:
     body, marks = _Triangles(), _Triangles()
     position, quaternion = poses
-    for link, mesh in zip(hand.geometry_link, hand.geometry_mesh, strict=True):
-        body.add(position[link] + rotate(quaternion[link], mesh.vertices), mesh.faces, _BODY)
+    visuals: tuple[VisualMesh, ...] = () if spheres else hand_visuals(hand)  # spheres stand for what collides
+    for seen in visuals:
+        vertices = position[seen.link] + rotate(quaternion[seen.link], seen.vertices)
+        body.add(vertices, seen.faces, _shown(seen.color))
+    if not visuals:
+        for link, mesh in zip(hand.geometry_link, hand.geometry_mesh, strict=True):
+            body.add(position[link] + rotate(quaternion[link], mesh.vertices), mesh.faces, _BODY)
     points = np.concatenate(body.vertices)
     if spheres:
         centers = hand.sphere_centers(np.zeros(3), IDENTITY_QUATERNION, hand.dof_opening)
@@ -145,6 +152,12 @@ def _view(
     scene.fill_direction = wp.vec3(*(fill / np.linalg.norm(fill)))
     image = launch_image(scene, _camera(points, towards, right, upright), size, device).numpy()
     return np.round(255.0 * np.clip(image, 0.0, 1.0) ** (1.0 / 2.2)).astype(np.uint8)
+
+
+def _shown(linear: tuple[float, float, float]) -> Color:
+    """A colour of the file as the drawings here name it; black shells are brightened, so that their edges show."""
+    red, green, blue = (round(255.0 * max(part, _DARKEST) ** (1.0 / 2.2)) for part in linear)
+    return red, green, blue
 
 
 def _camera(points: FloatArray, towards: FloatArray, right: FloatArray, up: FloatArray) -> CameraPose:

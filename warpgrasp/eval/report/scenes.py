@@ -23,6 +23,7 @@ from warpgrasp.grasps.case import GraspCase
 from warpgrasp.grasps.gallery import finger_of_contact
 from warpgrasp.hands import HandModel
 from warpgrasp.hands.finger_colors import finger_color
+from warpgrasp.hands.usd.visuals import VisualMesh, hand_visuals
 from warpgrasp.kernels.raycast import MeshArrays, RaycastScene, launch_visibility, raycast_mesh
 from warpgrasp.objects import ObjectModel
 
@@ -103,7 +104,13 @@ def _viewer_surface(model: ObjectModel) -> SurfaceMesh:
 
 
 def _link_meshes(builder: GltfBuilder, hand: HandModel) -> dict[int, int]:
-    """Mesh of each link that has geometry, in the link frame."""
+    """Mesh of each link that has geometry, in the link frame: what the hand's file shows, or else what collides."""
+    visuals = hand_visuals(hand)
+    if visuals:
+        return {
+            link: _seen_mesh(builder, hand.link_names[link], [seen for seen in visuals if seen.link == link])
+            for link in sorted({seen.link for seen in visuals})
+        }
     tips = {patch.link for patch in hand.patches if patch.region == "tip"}
     meshes = {}
     for link, name in enumerate(hand.link_names):
@@ -121,6 +128,21 @@ def _link_meshes(builder: GltfBuilder, hand: HandModel) -> dict[int, int]:
             color = _linear(_TIP_COLOR if link in tips else _HAND_COLOR)
             meshes[link] = builder.mesh(name, vertices, faces, color=color)
     return meshes
+
+
+def _seen_mesh(builder: GltfBuilder, name: str, parts: Sequence[VisualMesh]) -> int:
+    """One mesh of a link's visual meshes, with their colours by vertex."""
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
+    faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
+    normals = [part.normals for part in parts if part.normals is not None]
+    return builder.mesh(
+        name,
+        np.concatenate([part.vertices for part in parts]),
+        faces,
+        color=(1.0, 1.0, 1.0),
+        normals=np.concatenate(normals) if len(normals) == len(parts) else None,
+        vertex_color=np.concatenate([np.tile(part.color, (len(part.vertices), 1)) for part in parts]),
+    )
 
 
 def _link_poses(case: GraspCase, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
