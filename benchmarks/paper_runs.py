@@ -47,6 +47,8 @@ class Run:
     grasps: int = 32
     steps: float = 1.0
     """Share of the method's own number of steps."""
+    candidates: int = 1
+    """Grasps synthesised for each one kept; 1 is what the other papers' systems do."""
     grasp_type: str | None = None
     contacts: int | None = None
     changes: tuple[tuple[str, Any], ...] = ()
@@ -56,7 +58,8 @@ class Run:
 
     def config(self) -> SynthesisConfig:
         """The configuration of the synthesis."""
-        own = method_config(self.method, grasp_count=self.grasps, device="cpu", **dict(self.changes))
+        given = {"grasp_count": self.grasps, "candidates": self.candidates, "device": "cpu"}
+        own = method_config(self.method, **given, **dict(self.changes))
         own = dataclasses.replace(own, step_count=max(1, round(self.steps * own.step_count)))
         if self.grasp_type is not None:
             own = dataclasses.replace(own, grasp_type=self.grasp_type)
@@ -66,7 +69,8 @@ class Run:
         """Where its files lie."""
         config = self.config()
         kind = f"{config.grasp_type}-{config.contact_count}c-{self.grasps}g-{config.step_count}s"
-        return out / f"{self.title or self.method}-{self.hand}-{kind}"
+        chosen = "" if self.candidates == 1 else f"-best-of-{self.candidates}"
+        return out / f"{self.title or self.method}-{self.hand}-{kind}{chosen}"
 
 
 def make(run: Run, path: Path, out: Path) -> Path:

@@ -5,7 +5,7 @@
     python benchmarks/paper_tables.py table2                     # GraspQP: ablations
     python benchmarks/paper_tables.py table3                     # GraspQP: grasp types and numbers of contacts
     python benchmarks/paper_tables.py figure4                    # GraspQP: unique grasps over seeds
-    python benchmarks/paper_tables.py bodex                      # BODex: methods, pregrasp, stages
+    python benchmarks/paper_tables.py bodex                      # BODex: methods, pregrasps
     python benchmarks/paper_tables.py roc                        # BODex: every closure energy as a predictor of success
     python benchmarks/paper_tables.py fastgraspd                 # Fast-Grasp'D: area, volume, epsilon, displacement
     python benchmarks/paper_tables.py heatmap                    # GraspQP: where the contacts lie
@@ -20,7 +20,6 @@ Percentages count the grasps requested. Seconds are CPU seconds of the synthesis
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,12 +28,12 @@ from machine import machine_name
 from numpy.typing import NDArray
 from paper_figures import auc_table, heat_map_figure, method_pictures, unique_curve
 from paper_runs import OUTSIDE, OWN_ON_ITS_HAND, Columns, Run, judge, judge_outside, load
-from paper_squeeze import squeeze_rows
+from paper_squeeze import pregrasp_rows, squeeze_rows
 from published_figures import BODEX, DEVIATIONS, FAST_GRASPD, GRASPQP, GRASPQP_ABLATIONS
 
 from warpgrasp.eval.metrics.diversity import grasp_entropy, unique_rate
 from warpgrasp.hands import load_hand
-from warpgrasp.synthesis.methods import method_config, method_names
+from warpgrasp.synthesis.methods import method_names
 
 REPORTING_OBJECTS = (
     "os_alarmclock",
@@ -65,6 +64,7 @@ def main() -> None:
     parser.add_argument("--hands", nargs="*", default=None)
     parser.add_argument("--methods", nargs="*", default=None, help="NAME, or NAME=GRASPS for a slow one")
     parser.add_argument("--grasps", type=int, default=32)
+    parser.add_argument("--candidates", type=int, default=1, help="grasps synthesised for each one kept")
     parser.add_argument("--steps", type=float, default=1.0, help="share of each method's own steps")
     parser.add_argument(
         "--program", type=Path, default=None, help="checkout of DexGraspBench: methods are judged by it too"
@@ -187,23 +187,23 @@ def figure4(options: argparse.Namespace) -> None:
 
 
 def bodex_tables(options: argparse.Namespace) -> None:
-    """BODex: whole systems under DexGraspBench's protocol, and BODex without its pregrasp and without its stages."""
+    """BODex: whole systems under DexGraspBench's protocol, and BODex with our pregrasps and squeezes."""
     rows: dict[str, Row] = {}
     chosen = options.methods or ("bodex", "dexgraspnet", "frogger", "tdg", "qp-base", "graspqp")
     for hand in options.hands or ("allegro",):
-        runs = [_run(options, method, hand) for method in chosen]
-        if "bodex" in chosen:
-            runs += _bodex_ablations(options, hand)
-        for run in runs:
+        for run in [_run(options, method, hand) for method in chosen]:
             columns = _judge_all(run, options, forces=())
-            rows[f"{hand}, {run.title or run.method}"] = {
+            rows[f"{hand}, {run.method}"] = {
                 "success %": _rate(columns, "dexgraspbench_success"),
                 "depth mm": _mean(columns, "penetration_depth", 1e3),
                 "self mm": _mean(columns, "self_penetration_depth", 1e3),
                 "consistency mm": _mean(columns, "contact_distance_consistency", 1e3),
                 "s / grasp": f"{np.mean([column['seconds'] for column in columns]):.2f}",
-                "published": BODEX.get((run.title or run.method, hand), ""),
+                "published": BODEX.get((run.method, hand), ""),
             }
+            if run.method == "bodex":
+                others = pregrasp_rows(run, options.objects, options.out)
+                rows |= {f"{hand}, {name}": cells for name, cells in others.items()}
     _print("hand, method", rows)
     print(f"\n{DEVIATIONS['bodex']}")
 
@@ -287,7 +287,8 @@ def _objects(named: list[Path] | None) -> list[Path]:
 def _run(options: argparse.Namespace, method: str, hand: str, **changes: object) -> Run:
     """A run of ``NAME`` with the options' number of grasps, or of ``NAME=GRASPS``."""
     name, _, grasps = method.partition("=")
-    values = {"grasps": int(grasps or options.grasps), "steps": options.steps, **changes}
+    own = {"grasps": int(grasps or options.grasps), "steps": options.steps, "candidates": options.candidates}
+    values = {**own, **changes}
     return Run(method=name, hand=hand, **values)  # type: ignore[arg-type]
 
 
@@ -296,19 +297,6 @@ def _runs(options: argparse.Namespace, methods: Sequence[str], hand: str) -> lis
     types = load_hand(hand).grasp_types
     runs = [_run(options, name, hand) for name in methods]
     return [run for run in runs if run.config().grasp_type in types]
-
-
-def _bodex_ablations(options: argparse.Namespace, hand: str) -> list[Run]:
-    """BODex whose fingers open as ours do instead of from its second stage, and without coarse-to-fine contacts."""
-    own = method_config("bodex")
-    changes = {"bodex-no-pregrasp": {"targets": dataclasses.replace(own.targets, pregrasp="open")}}
-    if hasattr(own.optimizer, "coarse_to_fine"):
-        optimizer = dataclasses.replace(own.optimizer, coarse_to_fine=False)
-        changes["bodex-one-stage"] = {"optimizer": optimizer}
-    return [
-        _run(options, "bodex", hand, title=title, changes=tuple(change.items()))
-        for title, change in changes.items()
-    ]
 
 
 def _published(hand: str) -> str:
