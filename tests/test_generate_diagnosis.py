@@ -21,7 +21,8 @@ def test_the_stage_at_which_most_grasps_were_lost_decides_the_remedy() -> None:
     counts = {"PREGRASP_NOT_CLEAR": 2, "HAND_INSIDE_OBJECT": 5}
     sentence = diagnosis("mug", counts, CONFIG)
     assert sentence == (
-        "mug: no grasp is usable: 5 of 7 end with the hand inside the object, 2 of 7 have a pregrasp that is blocked; "
+        "mug: no grasp is usable: 5 of 7 end with the hand inside the object, "
+        "2 of 7 have a pregrasp that is not clear of the object; "
         "pass more --steps, or --target-size."
     )
     assert diagnosis("mug", counts, SHORT).endswith("20 steps are few, pass --steps 1500.")

@@ -26,6 +26,11 @@ class GraspStatus(enum.IntEnum):
         """One sentence that says what happened and what to do."""
         return _SENTENCES[self]
 
+    @property
+    def predicate(self) -> str:
+        """What grasps of this status do, for sentences that count them: "5 of 7 end with the hand inside the object"."""
+        return _PREDICATES[self]
+
 
 _SENTENCES = {
     GraspStatus.OK: (
@@ -66,4 +71,17 @@ _SENTENCES = {
         "A link presses more than 0.75 mm into the object before nine tenths of the way from the pregrasp to the grasp and may "
         "push it away from the other links. It may hold all the same; judge it in simulation, or raise the number of steps."
     ),
+}
+
+_PREDICATES = {
+    GraspStatus.OK: "are OK",
+    GraspStatus.NONFINITE_ENERGY: "became NaN or infinite",
+    GraspStatus.QP_NOT_CONVERGED: "are not force-closed",
+    GraspStatus.DEGENERATE_CONTACTS: "close no two contacts",
+    GraspStatus.PREGRASP_NOT_CLEAR: "have a pregrasp that is not clear of the object",
+    GraspStatus.HAND_INSIDE_OBJECT: "end with the hand inside the object",
+    GraspStatus.HAND_BEHIND_WALL: "reach behind the wall",
+    GraspStatus.NOT_TOUCHING: "do not touch the object with every finger that must",
+    GraspStatus.NOT_CLOSED: "touch the object but are not force-closed",
+    GraspStatus.EARLY_CONTACT: "touch the object early on the way from the pregrasp",
 }

@@ -15,15 +15,15 @@ from warpgrasp.objects.sizes import reach_advice
 __all__ = ["why_few_hold"]
 
 _GAIN = 0.15  # by which another share must be larger to count as an explanation
-_STATUS = {
-    GraspStatus.NOT_CLOSED: "touch the object but are not force-closed",
-    GraspStatus.NOT_TOUCHING: "do not touch it with every finger that the grasp type requires",
-    GraspStatus.PREGRASP_NOT_CLEAR: "have a pregrasp that is not clear of it",
-    GraspStatus.EARLY_CONTACT: "touch it early on the way from the pregrasp",
-    GraspStatus.HAND_INSIDE_OBJECT: "end with the hand in it",
-    GraspStatus.QP_NOT_CONVERGED: "are not force-closed",
-    GraspStatus.DEGENERATE_CONTACTS: "close no two contacts",
-}
+_TOLD = (  # statuses that say why a grasp may not hold
+    GraspStatus.NOT_CLOSED,
+    GraspStatus.NOT_TOUCHING,
+    GraspStatus.PREGRASP_NOT_CLEAR,
+    GraspStatus.EARLY_CONTACT,
+    GraspStatus.HAND_INSIDE_OBJECT,
+    GraspStatus.QP_NOT_CONVERGED,
+    GraspStatus.DEGENERATE_CONTACTS,
+)
 _SEEN = {
     FailureReason.PENETRATION: "begin too deep in the object, at parts of the hand that the synthesis could not keep out of it",
     FailureReason.SELF_COLLISION: "begin with fingers inside each other: add spheres where the check says that links stand out",
@@ -60,18 +60,18 @@ def why_few_hold(hand: HandModel, row: TrialRow) -> str:
             f"{1e3 * reach[1]:.0f} mm apart; of the grasps of the other shapes {_percent(_held(others))} hold"
         )
     usable = row.status.get(GraspStatus.OK, 0)
-    lost = {status: number for status, number in row.status.items() if status in _STATUS}
+    lost = {status: number for status, number in row.status.items() if status in _TOLD}
     if lost and row.usable_succ1 >= held + _GAIN:
         worst = next(iter(lost))
         return (
             f"only {usable} of {row.grasps} grasps have the status OK, and of those {_percent(row.usable_succ1)} hold; "
-            f"{lost[worst]} {_STATUS[worst]}: use grasps of status OK only, or generate with more --steps"
+            f"{lost[worst]} {worst.predicate}: use grasps of status OK only, or generate with more --steps"
         )
     seen = next(iter(row.lost))
     sentence = f"{row.lost[seen]} of {row.grasps} {_SEEN[seen]}"
     if lost:
         worst = next(iter(lost))
-        sentence += f"; already in the synthesis {lost[worst]} {_STATUS[worst]}"
+        sentence += f"; already in the synthesis {lost[worst]} {worst.predicate}"
     return sentence
 
 

@@ -11,22 +11,16 @@ from warpgrasp.synthesis.synthesize import SynthesisConfig
 
 __all__ = ["diagnosis"]
 
-_STAGES = {
-    GraspStatus.NONFINITE_ENERGY: ("became NaN or infinite", "repair the mesh or lower the step size"),
-    GraspStatus.DEGENERATE_CONTACTS: ("closed no two contacts", "pass more --contacts, or --target-size"),
-    GraspStatus.QP_NOT_CONVERGED: ("are not force-closed", "pass more --steps or --contacts"),
-    GraspStatus.HAND_INSIDE_OBJECT: (
-        "end with the hand inside the object",
-        "pass more --steps, or --target-size",
-    ),
-    GraspStatus.HAND_BEHIND_WALL: ("reach behind the wall", "pass more --steps, or a lower wall"),
-    GraspStatus.NOT_TOUCHING: ("do not touch with enough fingers", "pass more --steps, or --target-size"),
-    GraspStatus.NOT_CLOSED: ("touch but are not force-closed", "pass more --steps or --contacts"),
-    GraspStatus.EARLY_CONTACT: ("touch early on the way from the pregrasp", "pass more --steps"),
-    GraspStatus.PREGRASP_NOT_CLEAR: (
-        "have a pregrasp that is blocked",
-        "pass more --steps, or --target-size",
-    ),
+_REMEDY = {
+    GraspStatus.NONFINITE_ENERGY: "repair the mesh or lower the step size",
+    GraspStatus.DEGENERATE_CONTACTS: "pass more --contacts, or --target-size",
+    GraspStatus.QP_NOT_CONVERGED: "pass more --steps or --contacts",
+    GraspStatus.HAND_INSIDE_OBJECT: "pass more --steps, or --target-size",
+    GraspStatus.HAND_BEHIND_WALL: "pass more --steps, or a lower wall",
+    GraspStatus.NOT_TOUCHING: "pass more --steps, or --target-size",
+    GraspStatus.NOT_CLOSED: "pass more --steps or --contacts",
+    GraspStatus.EARLY_CONTACT: "pass more --steps",
+    GraspStatus.PREGRASP_NOT_CLEAR: "pass more --steps, or --target-size",
 }
 _FEW = 1.0 / 3.0  # of the method's own steps
 _UNTOUCHED = (GraspStatus.NOT_TOUCHING.name, GraspStatus.NOT_CLOSED.name)
@@ -45,13 +39,8 @@ def diagnosis(name: str, status_count: Mapping[str, int], config: SynthesisConfi
     if total == 0 or status_count.get(GraspStatus.OK.name, 0):
         return ""
     lost = sorted(status_count.items(), key=lambda entry: -entry[1])
-    known = [
-        (count, *_STAGES[GraspStatus[status]]) for status, count in lost if GraspStatus[status] in _STAGES
-    ]
-    parts = [f"{count} of {total} {stage}" for count, stage, _ in known]
-    parts += [f"{count} of {total} are {status.lower().replace('_', ' ')}" for status, count in lost
-              if GraspStatus[status] not in _STAGES]  # fmt: skip
-    remedy = known[0][2] if known else "see the statuses above"
+    parts = [f"{count} of {total} {GraspStatus[status].predicate}" for status, count in lost]
+    remedy = _REMEDY[GraspStatus[lost[0][0]]]
     usual = find_method(config.method).config.step_count
     if config.step_count < _FEW * usual:
         remedy = f"{config.step_count} steps are few, pass --steps {usual}"
