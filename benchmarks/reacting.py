@@ -136,6 +136,7 @@ def _compared(options: Options, split: str) -> dict[str, Any]:
     import torch
 
     import warpgrasp.eval.isaaclab  # noqa: F401
+    from warpgrasp.eval.isaaclab.scripts.play import successes
     from warpgrasp.eval.isaaclab.scripts.policies import load_policy
     from warpgrasp.eval.isaaclab.scripts.replay import replay_ablation
     from warpgrasp.eval.isaaclab.scripts.scripted import scripted_policy
@@ -150,6 +151,8 @@ def _compared(options: Options, split: str) -> dict[str, Any]:
         curriculum=None,
         **options.options,
     )
+    chosen = {"episodes": options.episodes, "seed": options.evaluation_seed}
+    zero = successes(environment, None, **chosen)
     for name in (name for name in names if name not in results):
         if name == "track":
             policy = scripted_policy(name, environment)
@@ -159,7 +162,7 @@ def _compared(options: Options, split: str) -> dict[str, Any]:
             policy = load_policy(
                 environment, task=options.task, checkpoint=checkpoint, library="rsl_rl", seed=seed
             )
-        found = replay_ablation(environment, policy, episodes=options.episodes, seed=options.evaluation_seed)
+        found = replay_ablation(environment, policy, **chosen, zero=zero)
         results[name] = asdict(found)
         path.write_text(json.dumps(results))
     environment.close()

@@ -12,7 +12,7 @@ import trimesh
 from eval_factory import offset_box
 from scipy.integrate import trapezoid
 
-from warpgrasp.objects import ObjectError, ObjectModel, decomposition, load_object
+from warpgrasp.objects import ObjectError, ObjectModel, decomposition, example_object_path, load_object
 from warpgrasp.objects import convex_pieces as pieces_module
 from warpgrasp.objects.convex_pieces import ConvexPieceConfig, convex_pieces
 from warpgrasp.objects.decomposition import DecompositionError
@@ -70,6 +70,25 @@ def test_decomposition_covers_the_object_and_is_cached(
     assert len(convex_pieces(model, folder=cache)) == len(pieces)
     convex_pieces(model, ConvexPieceConfig(threshold=0.1), folder=cache)
     assert len(list(cache.glob("*.npz"))) == 2  # another accuracy is another entry
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_shipped_objects_bring_their_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale: float
+) -> None:
+    """Without CoACD and without a cache; together they fill the object, each is convex, and faces look outward."""
+    monkeypatch.setitem(sys.modules, "coacd", None)
+    model = load_object(example_object_path("mug"), scale=scale)
+    pieces = convex_pieces(model, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    meshes = [trimesh.Trimesh(piece.vertices, piece.faces, process=False) for piece in pieces]
+    assert len(meshes) > 10
+    assert all(mesh.volume == pytest.approx(mesh.convex_hull.volume, rel=1e-4) for mesh in meshes)
+    assert sum(mesh.volume for mesh in meshes) == pytest.approx(model.volume, rel=0.25)
+    corners = np.concatenate([piece.vertices for piece in pieces])
+    np.testing.assert_allclose(np.ptp(corners, axis=0), model.extent, atol=0.002 * scale)
+    with pytest.raises(ImportError, match="CoACD"):  # another accuracy is none of the file
+        convex_pieces(model, ConvexPieceConfig(threshold=0.1), folder=tmp_path)
 
 
 def crossing_ring(folder: Path) -> ObjectModel:

@@ -1,4 +1,8 @@
-"""Objects as convex pieces for physics engines: CoACD, computed once per mesh and kept in the user's cache."""
+"""Objects as convex pieces for physics engines: CoACD, computed once per mesh and kept in the user's cache.
+
+The shipped objects bring theirs, so that nobody decomposes them and their pieces have the same order everywhere (that of
+CoACD's depends on its threads).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pxr import Usd, UsdGeom
 from scipy.spatial import ConvexHull, QhullError
 
 from warpgrasp.base.atomic_file import OutputError, write_bytes, write_text
@@ -18,6 +23,8 @@ from warpgrasp.base.extras import install_extra
 from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.objects.cache import cache_root
 from warpgrasp.objects.decomposition import ConvexPieceConfig, DecompositionError, decompose
+from warpgrasp.objects.model import ASSETS
+from warpgrasp.objects.reading import Reading
 
 if TYPE_CHECKING:
     from warpgrasp.objects import ObjectModel
@@ -46,6 +53,8 @@ def convex_pieces(
 ) -> tuple[ConvexPiece, ...]:
     """Convex pieces that together stand for the object; from the cache when the same mesh was there before.
 
+    Those of a shipped object, read as it is and with the default accuracy, are in its file.
+
     Args:
         model: The object.
         config: Accuracy.
@@ -59,6 +68,9 @@ def convex_pieces(
     hull = ConvexHull(model.vertices)
     if model.volume >= _CONVEX_RATIO * hull.volume:
         return (_piece(model.vertices[hull.vertices]),)
+    brought = _shipped_pieces(model) if config == ConvexPieceConfig() else None
+    if brought is not None:
+        return brought
     key = hashlib.sha256(f"{model.mesh_hash} {config!r} 1".encode()).hexdigest()[:32]
     path = (folder or cache_folder()) / f"{key}.npz"
     cached = _read(path)
@@ -77,6 +89,23 @@ def convex_pieces(
     with suppress(OutputError):  # slower next time, not wrong
         _write(path, pieces)
     return pieces
+
+
+def _shipped_pieces(model: ObjectModel) -> tuple[ConvexPiece, ...] | None:
+    """The pieces in the file of a shipped object; ``None`` for others, and where reading has changed the mesh."""
+    if Path(model.path).resolve().parent != ASSETS.resolve() or model.reading != Reading() or model.repairs:
+        return None
+    stage = Usd.Stage.Open(str(model.path))
+    root, factor = stage.GetDefaultPrim().GetPath(), model.scale * model.meters_per_unit
+    folder = stage.GetPrimAtPath(root.AppendChild("collision"))
+    pieces = [_mesh(prim, factor) for prim in folder.GetChildren()] if folder else []
+    return tuple(ConvexPiece(*piece) for piece in pieces) or None
+
+
+def _mesh(prim: Usd.Prim, factor: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    mesh = UsdGeom.Mesh(prim)
+    faces = np.array(mesh.GetFaceVertexIndicesAttr().Get(), dtype=np.int32).reshape(-1, 3)
+    return factor * np.array(mesh.GetPointsAttr().Get(), dtype=np.float64), faces
 
 
 def _decompose(model: ObjectModel, config: ConvexPieceConfig) -> tuple[ConvexPiece, ...]:

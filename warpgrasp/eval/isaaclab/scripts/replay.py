@@ -106,7 +106,9 @@ def replay_policy(environment: Any, actions: torch.Tensor) -> Policy:
     return lambda _: actions[world.steps]
 
 
-def replay_ablation(environment: Any, policy: Policy, *, episodes: int, seed: int) -> ReplayAblation:
+def replay_ablation(
+    environment: Any, policy: Policy, *, episodes: int, seed: int, zero: torch.Tensor | None = None
+) -> ReplayAblation:
     """Play a policy, its mean actions and zero actions on the same episodes.
 
     Args:
@@ -114,11 +116,13 @@ def replay_ablation(environment: Any, policy: Policy, *, episodes: int, seed: in
         policy: The policy.
         episodes: Episodes of each.
         seed: Of the episodes; training must not have seen it.
+        zero: Success of zero actions on these episodes, shape [episodes]; played when ``None``.
     """
     recorder = Recorder(environment, policy)
     held = successes(environment, recorder, episodes=episodes, seed=seed)
     blind = successes(environment, replay_policy(environment, recorder.mean()), episodes=episodes, seed=seed)
-    zero = successes(environment, None, episodes=episodes, seed=seed)
+    if zero is None:
+        zero = successes(environment, None, episodes=episodes, seed=seed)
     return ReplayAblation.of(held, blind, zero)
 
 
