@@ -43,6 +43,33 @@ def test_mjcf_keyframes_put_every_link_where_our_kinematics_does(name: str, tmp_
             np.testing.assert_allclose(data.body("object").xpos, 0.0, atol=1e-12)
 
 
+def test_waypoints_are_keyframes(tmp_path: Path) -> None:
+    mujoco = pytest.importorskip("mujoco", reason="MuJoCo is not installed (extra 'sim')")
+    hand = load_hand("allegro")
+    random = np.random.default_rng(1)
+    grasps = write_grasps(
+        tmp_path / "run",
+        hand,
+        waypoint_root_position=random.normal(0.0, 0.1, (COUNT, 2, 3)),
+        waypoint_joint_position=random.uniform(hand.dof_lower, hand.dof_upper, (COUNT, 2, hand.dof_count)),
+        waypoint_clearance=np.zeros((COUNT, 2)),
+    )
+    (path,) = export_grasps([tmp_path / "run"], tmp_path / "out", format="mjcf").paths
+    model = mujoco.MjModel.from_xml_path(str(path))
+    data = mujoco.MjData(model)
+    assert model.nkey == (2 + 3) * COUNT
+    mujoco.mj_resetDataKeyframe(model, data, model.key("waypoint_1_0002").id)
+    mujoco.mj_kinematics(model, data)
+    joints = grasps.waypoint_joint_position[2, 1].astype(np.float64)
+    turn = grasps.pregrasp_root_quaternion[2].astype(np.float64)
+    place = grasps.waypoint_root_position[2, 1].astype(np.float64)
+    position, quaternion = hand.forward_kinematics(place, turn, joints)
+    for frame in hand.frames:
+        expected = compose(position[frame.link], quaternion[frame.link], frame.position, frame.quaternion)
+        np.testing.assert_allclose(data.site(frame.name).xpos, expected[0], atol=1e-6)
+    np.testing.assert_allclose(data.mocap_pos[0], place, atol=1e-6)
+
+
 def test_usd_round_trip(tmp_path: Path) -> None:
     grasps = write_grasps(tmp_path / "run", load_hand("robotiq_2f140"))
     (path,) = export_grasps([tmp_path / "run"], tmp_path / "out", format="usd").paths

@@ -3,7 +3,8 @@
 ``<object>.xml`` includes ``<hand>.xml`` (the hand with its servos, see :mod:`warpgrasp.hands.export.mjcf`), adds the object
 as a free body of convex pieces, a mocap body that carries the hand's root through a weld, and the keyframes
 ``pregrasp_<id>``, ``grasp_<id>`` and ``squeeze_<id>``: positions of hand, joints and object, servo targets and the pose of
-the mocap body. World frame = object frame; no gravity.
+the mocap body. Grasps with waypoints have ``waypoint_<number>_<id>`` before them, far to near. World frame = object frame; no
+gravity.
 """
 
 from __future__ import annotations
@@ -96,31 +97,46 @@ def _add_object(
 def _add_keyframes(root: ElementTree.Element, batch: ExportBatch) -> None:
     """qpos: root of the hand, moving joints in the order of the document, object; ctrl: independent joints."""
     keyframe = ElementTree.SubElement(root, "keyframe")
-    links = _document_order(batch.hand)
-    hand = batch.hand
+    hand, links = batch.hand, _document_order(batch.hand)
     still = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
-    poses = {
-        stage: pose_xyz_wxyz(
-            getattr(batch.targets, f"{stage}_position"), getattr(batch.targets, f"{stage}_quaternion")
+
+    def add(name: str, where: NDArray[np.float64], target: NDArray[np.float64]) -> None:
+        values = where[7:][hand.joint_dof[links]] * hand.joint_multiplier[links] + hand.joint_offset[links]
+        ElementTree.SubElement(
+            keyframe,
+            "key",
+            name=name,
+            qpos=_text(np.concatenate([where[:7], values, still])),
+            ctrl=_text(target[7:]),
+            mpos=_text(target[:3]),
+            mquat=_text(target[3:7]),
         )
-        for stage in _STAGES
-    }
+
+    stages = {stage: _poses(batch, stage) for stage in _STAGES}
     for row, index in enumerate(batch.index):
-        for stage in _STAGES:
-            target = getattr(batch.targets, f"{stage}_joints")[row]
+        for number in range(batch.grasps.waypoint_clearance.shape[1]):
+            pose = _waypoint(batch, row, number)
+            add(f"waypoint_{number}_{index:04d}", pose, pose)
+        for stage, poses in stages.items():
             # While the hand squeezes, it still is where the grasp left it.
-            where = "grasp" if stage == "squeeze" else stage
-            joints = getattr(batch.targets, f"{where}_joints")[row]
-            values = joints[hand.joint_dof[links]] * hand.joint_multiplier[links] + hand.joint_offset[links]
-            ElementTree.SubElement(
-                keyframe,
-                "key",
-                name=f"{stage}_{index:04d}",
-                qpos=_text(np.concatenate([poses[where][row], values, still])),
-                ctrl=_text(target),
-                mpos=_text(poses[stage][row, :3]),
-                mquat=_text(poses[stage][row, 3:]),
-            )
+            where = stages["grasp" if stage == "squeeze" else stage]
+            add(f"{stage}_{index:04d}", where[row], poses[row])
+
+
+def _poses(batch: ExportBatch, stage: str) -> NDArray[np.float64]:
+    """Root (x y z, w x y z) and joints of every grasp at a stage, shape [N, 7 + J]."""
+    position, quaternion, joints = (
+        getattr(batch.targets, f"{stage}_{name}") for name in ("position", "quaternion", "joints")
+    )
+    return np.concatenate([pose_xyz_wxyz(position, quaternion), joints], axis=1)
+
+
+def _waypoint(batch: ExportBatch, row: int, number: int) -> NDArray[np.float64]:
+    """The same of one waypoint of a grasp, shape [7 + J]; the root is turned as at the pregrasp."""
+    pose = _poses(batch, "pregrasp")[row]
+    pose[:3] = batch.grasps.waypoint_root_position[row, number]
+    pose[7:] = batch.grasps.waypoint_joint_position[row, number]
+    return pose
 
 
 def _document_order(hand: HandModel) -> NDArray[np.int64]:
