@@ -173,8 +173,10 @@ def surface_points(hand: HandModel, device: Any, *, spacing: float = 0.005) -> S
 def _surface_points(hand: HandModel, device: str, spacing: float) -> SurfacePoints:
     points: list[FloatArray] = []
     spheres: list[FloatArray] = []
+    link_spheres: list[FloatArray] = []
     start, cluster_start, link_start = [0], [0], [0]
     for own in _points_of_links(hand, spacing):
+        link_spheres.append(bounding_sphere(own) if len(own) else np.zeros(4))
         for cluster in clusters_of(own, _CLUSTER_SIZE):
             points.append(own[cluster])
             spheres.append(bounding_sphere(own[cluster]))
@@ -184,6 +186,7 @@ def _surface_points(hand: HandModel, device: str, spacing: float) -> SurfacePoin
     result = SurfacePoints()
     result.start = wp.array(start, dtype=wp.int32, device=device)
     result.position = wp.array(np.concatenate(points), dtype=wp.vec3, device=device)
+    result.link_sphere = wp.array(np.array(link_spheres), dtype=wp.vec4, device=device)
     result.link_cluster = wp.array(link_start, dtype=wp.int32, device=device)
     result.cluster_start = wp.array(cluster_start, dtype=wp.int32, device=device)
     result.cluster_sphere = wp.array(np.array(spheres), dtype=wp.vec4, device=device)

@@ -21,6 +21,7 @@ __all__ = [
     "DistanceBound",
     "grid_distance_kernel",
     "largest_distance",
+    "least_distance",
     "surely_farther",
 ]
 
@@ -125,6 +126,26 @@ def surely_farther(bound: DistanceBound, object_index: int, p: wp.vec3, reach: f
     if node[0] + node[1] < reach:  # surely nearer: no need to look closer
         return False
     return _corner_bounds(bound, object_index, p)[0] > reach
+
+
+@wp.func
+def least_distance(bound: DistanceBound, object_index: int, p: wp.vec3, reach: float) -> float:
+    """A number [m] not above the signed distance of ``p`` to object ``object_index``.
+
+    The search for a better one ends where it exceeds ``reach``, which it does wherever :func:`surely_farther` holds.
+    """
+    nearest = wp.max(bound.lower[object_index], wp.min(p, bound.upper[object_index]))
+    square = wp.length_sq(p - nearest)
+    least = float(-wp.inf)
+    if square > 0.0:
+        least = wp.sqrt(square)
+        if least > reach:
+            return least
+    node = _nearest_node(bound, object_index, p)
+    least = wp.max(least, node[0] - node[1])
+    if least > reach or node[0] + node[1] < reach:
+        return least
+    return wp.max(least, _corner_bounds(bound, object_index, p)[0])
 
 
 @wp.func

@@ -11,7 +11,7 @@ force closure, or the first one where none does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,51 +49,20 @@ def close_gaps(
     start = {name: getattr(state, name).numpy().copy() for name in _VARIABLES}
     chosen = {name: values.copy() for name, values in start.items()}
     closed = np.zeros(problem.batch_size, dtype=bool)
-    variants = config.variants()
-    for number, tried in enumerate((variants[:1], variants[1:])):
+    for number, variant in enumerate(config.variants()):
         for grasps in _chunks(np.flatnonzero(~closed)):
-            found, variables = _run_variants(problem, config, tried, grasps, start, friction)
-            first = np.argmax(
-                found, axis=0
-            )  # the first variant that closes a grasp, variant 0 where none does
-            now = found.any(axis=0)
+            own = {name: values[grasps] for name, values in start.items()}
+            slides = variant.slides > 0
+            steps = ClosingSteps(problem, config, grasps, own, allowance=variant.allowance, slides=slides)
+            now = steps.run(friction)
             take = now | (number == 0)
-            for name, values in variables.items():
-                chosen[name][grasps[take]] = values[first, np.arange(len(grasps))][take]
+            for name, array in steps.variables.items():
+                chosen[name][grasps[take]] = array.numpy()[take]
             closed[grasps] = now
     for name, values in chosen.items():
         getattr(state, name).assign(values)
     problem.evaluate(state)
     return closed
-
-
-def _run_variants(
-    problem: GraspProblem,
-    config: ClosingConfig,
-    variants: tuple[ClosingConfig, ...],
-    grasps: NDArray[np.int64],
-    start: dict[str, NDArray[Any]],
-    friction: float,
-) -> tuple[NDArray[np.bool_], dict[str, NDArray[Any]]]:
-    """Run some variants of some grasps side by side.
-
-    Returns:
-        Whether each variant closes each grasp, shape [V, A], and where it brings it, each of shape [V, A, ...].
-    """
-    shape = (len(variants), len(grasps))
-    steps = ClosingSteps(
-        problem,
-        config,
-        np.tile(grasps, len(variants)),
-        {name: np.concatenate([values[grasps]] * len(variants)) for name, values in start.items()},
-        allowance=np.repeat([variant.allowance for variant in variants], len(grasps)),
-        slides=np.repeat([variant.slides > 0 for variant in variants], len(grasps)),
-    )
-    closed = steps.run(friction)
-    moved = {name: array.numpy() for name, array in steps.variables.items()}
-    return closed.reshape(shape), {
-        name: values.reshape(*shape, *values.shape[1:]) for name, values in moved.items()
-    }
 
 
 def _chunks(grasps: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from warpgrasp.hands.device import surface_points
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
-from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_points
+from warpgrasp.kernels.targets.nearest_points import launch_least_distance
 
 if TYPE_CHECKING:
     from warpgrasp.synthesis.pregrasp import Pregrasp
@@ -26,7 +26,6 @@ __all__ = ["EARLY_DEPTH", "early_depth"]
 EARLY_DEPTH = 0.00075
 """A link deeper than this [m] in the object before nine tenths of the way arrives early."""
 _FRACTIONS = (0.3, 0.5, 0.7, 0.8, 0.9)  # of the way
-_REACH = 0.001  # m, beyond which distances are of no interest
 
 
 def early_depth(problem: GraspProblem, state: GraspState, opened: Pregrasp) -> NDArray[np.float64]:
@@ -38,13 +37,10 @@ def early_depth(problem: GraspProblem, state: GraspState, opened: Pregrasp) -> N
         opened: The pregrasps, where it begins.
     """
     device = problem.device
-    shape = (*state.link_pose.shape, NEAREST_COUNT)
-    distance = wp.empty(shape, dtype=wp.float32, device=device)
-    position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
+    distance = wp.zeros(problem.batch_size, dtype=wp.float32, device=device)  # outside does not count
     link_pose = wp.empty(state.link_pose.shape, dtype=wp.transform, device=device)
     points = surface_points(problem.hand, device)
     root, joints = (value.numpy().astype(np.float64) for value in (state.root_pose, state.joint_position))
-    depth = np.zeros(problem.batch_size)
     for fraction in _FRACTIONS:
         pose = root.copy()
         pose[:, :3] += (1.0 - fraction) * (opened.root_pose[:, :3] - root[:, :3])
@@ -55,16 +51,12 @@ def early_depth(problem: GraspProblem, state: GraspState, opened: Pregrasp) -> N
             wp.array(angles.astype(np.float32), dtype=wp.float32, device=device),
             link_pose=link_pose,
         )
-        launch_nearest_points(
+        launch_least_distance(
             points,
             problem.meshes,
             problem.distance_bound,
             problem.object_index,
             link_pose,
-            _REACH,
             distance=distance,
-            position=position,
-            normal=normal,
         )
-        depth = np.maximum(depth, -distance.numpy().min(axis=(1, 2)).astype(np.float64))
-    return depth
+    return np.asarray(np.abs(distance.numpy()), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from warpgrasp.kernels.targets.closing import (
     ClosingLimits,
     closing_step,
     deepest_samples,
-    distance_of_candidates,
     slide_contacts,
 )
 from warpgrasp.kernels.targets.least_squares import step_scratch
-from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_points
+from warpgrasp.kernels.targets.nearest_points import launch_nearest_remembered, nearest_memory
+from warpgrasp.kernels.targets.opening import NEAREST_COUNT
 from warpgrasp.synthesis.closure import are_force_closed
 
 if TYPE_CHECKING:
@@ -45,15 +46,36 @@ _LOOK_PERIOD = 2  # steps between looks whether a grasp is closed
 _STILL = 1.0e-5  # m, way of a step after which a hand is at rest
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Variables and contacts of all grasps after a step."""
+
+    variables: dict[str, NDArray[Any]]
+    position: NDArray[np.float32]
+    normal: NDArray[np.float32]
+    distance: NDArray[np.float32]
+
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether the poses and the distances of the contacts are numbers, shape [A]."""
+        arrays = (self.variables["root_pose"], self.variables["joint_position"], self.distance)
+        return np.asarray(np.all([np.isfinite(array).all(axis=1) for array in arrays], axis=0))
+
+    def take(self, other: _Look, grasps: NDArray[Any]) -> None:
+        """Replace the variables of some grasps."""
+        for name, values in self.variables.items():
+            values[grasps] = other.variables[name][grasps]
+
+
 class ClosingSteps:
     """Steps of some grasps of a problem: their own copies of the variables, and buffers.
 
     Args:
         problem: Hand and objects.
         config: Hyper-parameters.
-        grasps: Numbers of the grasps, shape [A]; one may occur several times, in different variants.
-        allowance: Depth that each accepts [m], shape [A].
-        slides: Whether the contacts of each slide, shape [A].
+        grasps: Numbers of the grasps, shape [A].
+        allowance: Depth that is accepted [m].
+        slides: Whether contacts slide.
         variables: Where they start: root_pose [A, 7], joint_position [A, J], contact_index [A, C], closest_point [A, C, 3].
     """
 
@@ -66,8 +88,8 @@ class ClosingSteps:
         grasps: NDArray[np.int64],
         variables: dict[str, NDArray[Any]],
         *,
-        allowance: NDArray[np.float64],
-        slides: NDArray[np.bool_],
+        allowance: float,
+        slides: bool,
     ) -> None:
         self._problem, self._config, self._grasps = problem, config, grasps
         device, batch = problem.device, len(grasps)
@@ -83,16 +105,14 @@ class ClosingSteps:
         self._object_index: wp.array = wp.array(objects, dtype=wp.int32, device=device)
         self._running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
         self._points = surface_points(problem.hand, device)
+        self._memory = nearest_memory(self._points, batch, links, device)
         damping, largest = _unknowns(problem.hand)
         self._damping: wp.array = wp.array(damping, dtype=wp.float32, device=device)
         self._largest: wp.array = wp.array(largest, dtype=wp.float32, device=device)
         self._scratch = step_scratch(batch, len(damping), device, pushes=NEAREST_COUNT * links + shapes)
-        self._limits = _limits(config)
+        self._limits, self._slides = _limits(config, allowance), slides
         self._poses = geometry_poses(problem.geometry, batch, device)
         self._inputs = self._make_inputs(batch, links, shapes)
-        self._inputs.allowance = wp.array(allowance, dtype=wp.float32, device=device)
-        self._any_slides = bool(slides.any())
-        self._slides: wp.array = wp.array(slides, dtype=wp.int32, device=device)
 
     def _make_contacts(self) -> Contacts:
         index = self.variables["contact_index"]
@@ -129,8 +149,7 @@ class ClosingSteps:
         config = self._config
         period = max(config.steps // (config.slides + 1), 1)
         looked_at = {config.steps - back for back in range(0, config.steps // 2, _LOOK_PERIOD)}
-        closed = np.zeros(len(self._grasps), dtype=bool)
-        kept = {name: array.numpy().copy() for name, array in self.variables.items()}
+        kept, looks = self._look(), []
         self._update()
         self._move()
         self._update()
@@ -141,35 +160,41 @@ class ClosingSteps:
             if number > 1:
                 wp.capture_launch(capture.graph)
             if number in looked_at:
-                now = self._closed(friction)
-                keep = now | ((number == config.steps) & ~closed & self._finite())
-                for name, values in kept.items():
-                    values[keep] = self.variables[name].numpy()[keep]
-                closed |= now
-            if self._any_slides and number % period == 0 and number < config.steps:
+                looks.append(self._look())
+            if self._slides and number % period == 0 and number < config.steps:
                 self._slide()
                 self._update()
-        for name, values in kept.items():
+        closed = np.zeros(len(self._grasps), dtype=bool)
+        kept.take(looks[-1], looks[-1].finite)
+        for look in reversed(looks):
+            now = np.flatnonzero(~closed)
+            now = now[self._closed(look, now, friction)]
+            kept.take(look, now)
+            closed[now] = True
+        for name, values in kept.variables.items():
             self.variables[name].assign(values)
         return closed
 
-    def _closed(self, friction: float) -> NDArray[np.bool_]:
-        """Whether the contacts that touch close each grasp now, shape [A]."""
-        touches = np.abs(self._contacts.distance.numpy()) <= self._config.touching
-        center = np.array([model.center_of_mass for model in self._problem.objects])
-        return are_force_closed(
-            self._contacts.position.numpy().astype(np.float64),
-            self._contacts.object_normal.numpy().astype(np.float64),
-            touches,
-            center[self._object_index.numpy()],
-            friction,
+    def _look(self) -> _Look:
+        """Copies of the variables and contacts as they are now."""
+        contacts = self._contacts
+        return _Look(
+            {name: array.numpy().copy() for name, array in self.variables.items()},
+            contacts.position.numpy().copy(),
+            contacts.object_normal.numpy().copy(),
+            contacts.distance.numpy().copy(),
         )
 
-    def _finite(self) -> NDArray[np.bool_]:
-        """Whether the variables and the distances of the contacts are numbers, shape [A]."""
-        arrays = (self.variables["root_pose"], self.variables["joint_position"], self._contacts.distance)
-        result: NDArray[np.bool_] = np.all([np.isfinite(a.numpy()).all(axis=1) for a in arrays], axis=0)
-        return result
+    def _closed(self, look: _Look, grasps: NDArray[np.int64], friction: float) -> NDArray[np.bool_]:
+        """Whether the contacts that touch close some of the grasps at a look, shape of ``grasps``."""
+        center = np.array([model.center_of_mass for model in self._problem.objects])
+        return are_force_closed(
+            look.position[grasps].astype(np.float64),
+            look.normal[grasps].astype(np.float64),
+            np.abs(look.distance[grasps]) <= self._config.touching,
+            center[self._object_index.numpy()[grasps]],
+            friction,
+        )
 
     def _update(self) -> None:
         """Links, contacts and their closest features at the present pose."""
@@ -196,13 +221,14 @@ class ClosingSteps:
     def _move(self) -> None:
         """One damped least-squares step."""
         problem, inputs = self._problem, self._inputs
-        launch_nearest_points(
+        launch_nearest_remembered(
             self._points,
             problem.meshes,
             problem.distance_bound,
             self._object_index,
             self._link_pose,
             self._limits.near,
+            memory=self._memory,
             running=self._running,
             distance=inputs.point_distance,
             position=inputs.point_position,
@@ -218,7 +244,7 @@ class ClosingSteps:
                 self._object_index,
                 self._running,
                 self._poses,
-                self._inputs.allowance,
+                self._limits.allowance,
             ],
             outputs=[inputs.sample_depth, inputs.sample_position, inputs.sample_normal],
             device=problem.device,
@@ -246,36 +272,20 @@ class ClosingSteps:
     def _slide(self) -> None:
         """Let contacts that do not touch move to candidates that do; hands at rest start again."""
         problem, config = self._problem, self._config
-        shape = (len(self._grasps), problem.host_candidates.count)
-        position = wp.empty(shape, dtype=wp.vec3, device=problem.device)
-        distance = wp.empty(shape, dtype=wp.float32, device=problem.device)
-        slots: list[wp.array] = [
-            wp.array(values, dtype=wp.int32, device=problem.device)
-            for values in (problem.slot_start, problem.slot_count)
-        ]
         wp.launch(
-            distance_of_candidates,
-            dim=shape,
+            slide_contacts,
+            dim=len(self._grasps),
             inputs=[
                 problem.candidates,
                 problem.meshes,
                 problem.distance_bound,
                 self._object_index,
                 self._link_pose,
+                *(
+                    wp.array(slots, dtype=wp.int32, device=problem.device)
+                    for slots in (problem.slot_start, problem.slot_count)
+                ),
                 config.reach,
-            ],
-            outputs=[position, distance],
-            device=problem.device,
-            record_tape=False,
-        )
-        wp.launch(
-            slide_contacts,
-            dim=len(self._grasps),
-            inputs=[
-                position,
-                distance,
-                self._slides,
-                *slots,
                 _SLIDE_BEYOND * config.touching,
                 config.spacing,
             ],
@@ -286,8 +296,9 @@ class ClosingSteps:
         self._running.fill_(1)
 
 
-def _limits(config: ClosingConfig) -> ClosingLimits:
+def _limits(config: ClosingConfig, allowance: float) -> ClosingLimits:
     limits = ClosingLimits()
+    limits.allowance = allowance
     limits.reach = config.reach
     limits.near = _MARGIN - config.allowance
     limits.sphere_gap = _SPHERE_GAP

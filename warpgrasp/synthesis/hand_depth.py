@@ -13,7 +13,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.kernels.energies.sphere_penetration import launch_closest_to_spheres
+from warpgrasp.kernels.targets.nearest_points import launch_sphere_distances
 
 if TYPE_CHECKING:
     from warpgrasp.synthesis.problem import GraspProblem
@@ -25,16 +25,14 @@ __all__ = ["hand_depth"]
 def hand_depth(problem: GraspProblem, state: GraspState) -> NDArray[np.float64]:
     """Largest depth of the hand's spheres in the object [m], at least 0, shape [B]; ``state`` has been evaluated."""
     radius = problem.hand.sphere_radius
-    shape = (problem.batch_size, len(radius))
-    distance = wp.empty(shape, dtype=wp.float32, device=problem.device)
-    launch_closest_to_spheres(
+    distance = wp.empty((problem.batch_size, len(radius)), dtype=wp.float32, device=problem.device)
+    launch_sphere_distances(
         problem.spheres,
         problem.meshes,
+        problem.distance_bound,
         problem.object_index,
         state.link_pose,
         distance=distance,
-        closest=wp.empty(shape, dtype=wp.vec3, device=problem.device),
-        normal=wp.empty(shape, dtype=wp.vec3, device=problem.device),
     )
     depth = radius - distance.numpy().astype(np.float64)
     return np.asarray(np.maximum(depth.max(axis=1, initial=0.0), 0.0))

@@ -21,11 +21,12 @@ from warpgrasp.kernels.energies.penetration import clearance_kernel
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
 from warpgrasp.kernels.targets.least_squares import step_scratch
-from warpgrasp.kernels.targets.opening import (
-    NEAREST_COUNT,
-    launch_nearest_points,
-    launch_opening_step,
+from warpgrasp.kernels.targets.nearest_points import (
+    launch_least_distance,
+    launch_nearest_remembered,
+    nearest_memory,
 )
+from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_opening_step
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -83,22 +84,22 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     damping, largest = arrays
     scratch = step_scratch(batch, damping.shape[0], device)
 
-    def look() -> None:
-        launch_nearest_points(
+    memory = nearest_memory(points, batch, hand.link_count, device)
+
+    def step() -> None:
+        launch_nearest_remembered(
             points,
             problem.meshes,
             problem.distance_bound,
             problem.object_index,
             link_pose,
             config.clearance,
+            memory=memory,
             running=running,
             distance=distance,
             position=position,
             normal=normal,
         )
-
-    def step() -> None:
-        look()
         launch_opening_step(
             problem.tree,
             problem.spheres,
@@ -125,9 +126,11 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
         step()
     for _ in range(1, config.opening_steps):
         wp.capture_launch(capture.graph)
-    running.fill_(1)
-    look()
-    clearance = distance.numpy().min(axis=(1, 2)).astype(np.float64)
+    nearest: wp.array = wp.full(batch, config.clearance, dtype=wp.float32, device=device)
+    launch_least_distance(
+        points, problem.meshes, problem.distance_bound, problem.object_index, link_pose, distance=nearest
+    )
+    clearance = nearest.numpy().astype(np.float64)
     clear = clearance >= _ENOUGH * config.clearance
     return Pregrasp(root.numpy().astype(np.float64), joints.numpy().astype(np.float64), clearance, clear)
 

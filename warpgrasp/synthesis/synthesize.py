@@ -47,8 +47,10 @@ __all__ = ["Progress", "SynthesisConfig", "bytes_per_grasp", "synthesize"]
 _LAST_KERNELS = (
     "warpgrasp.kernels.targets.balanced_forces",
     "warpgrasp.kernels.targets.closing",
+    "warpgrasp.kernels.targets.nearest_points",
     "warpgrasp.kernels.targets.opening",
 )
+_CLUSTERS = 50  # of surface points, of a link
 _PROGRESS_PERIOD = 0.25  # s between progress reports
 _FORMED = (int(GraspStatus.OK), int(GraspStatus.EARLY_CONTACT))  # before closure is asked
 _CLOSURE = (*_FORMED, int(GraspStatus.NOT_CLOSED))
@@ -337,6 +339,7 @@ def bytes_per_grasp(hand: HandModel, config: SynthesisConfig) -> int:
     resets = config.optimizer.reset_count(config.step_count) * (28 + 4 * joints)
     unknowns = 6 + joints
     closing = 8 * unknowns * unknowns + 84 * links + 60 * shapes + 16 * joints
+    marks = (48 + 4 * _CLUSTERS) * links
     # state, two more states whose chains are kept and one for the results, buffers of the terms, resets, least squares
-    # of the last stage, counters
-    return 4 * state + buffers + resets + closing + 64
+    # of the last stage and what it remembers of distances, counters
+    return 4 * state + buffers + resets + closing + marks + 64

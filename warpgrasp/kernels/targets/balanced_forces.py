@@ -108,10 +108,8 @@ def _lack(pulls: vec8d, ridge: wp.float64) -> wp.float64:
 
 
 @wp.func
-def _contact_minimum(contact: _Contact, dual: vec6d, ridge: wp.float64) -> wp.float64:
+def _contact_minimum(pulls: vec8d, lack: wp.float64, ridge: wp.float64) -> wp.float64:
     """Least value of a contact's own problem."""
-    pulls = _pulls(contact, dual)
-    lack = _lack(pulls, ridge)
     value = wp.float64(0.5) * lack * lack
     for k in range(_EDGES):
         force = wp.max(pulls[k] + lack, wp.float64(0.0)) / ridge
@@ -120,10 +118,8 @@ def _contact_minimum(contact: _Contact, dual: vec6d, ridge: wp.float64) -> wp.fl
 
 
 @wp.func
-def _contact_force(contact: _Contact, dual: vec6d, ridge: wp.float64) -> wp.vec3d:
+def _contact_force(contact: _Contact, pulls: vec8d, lack: wp.float64, ridge: wp.float64) -> wp.vec3d:
     """Force of the contact on the object at its own minimum."""
-    pulls = _pulls(contact, dual)
-    lack = _lack(pulls, ridge)
     force = wp.vec3d()
     for k in range(_EDGES):
         force += wp.max(pulls[k] + lack, wp.float64(0.0)) / ridge * _edge(contact, k)
@@ -131,10 +127,8 @@ def _contact_force(contact: _Contact, dual: vec6d, ridge: wp.float64) -> wp.vec3
 
 
 @wp.func
-def _contact_curvature(contact: _Contact, dual: vec6d, ridge: wp.float64) -> mat66d:
+def _contact_curvature(contact: _Contact, pulls: vec8d, lack: wp.float64, ridge: wp.float64) -> mat66d:
     """``G_c H_c^-1 G_c^T`` over the pushing edges, ``H_c = ridge I + 1 1^T``."""
-    pulls = _pulls(contact, dual)
-    lack = _lack(pulls, ridge)
     total = vec6d()
     count = wp.float64(0.0)
     result = mat66d()
@@ -213,9 +207,11 @@ def _balanced_forces(
                     radius[obj],
                     friction,
                 )
-                wrench += _wrench(contact, _contact_force(contact, dual, eps))
-                curvature += _contact_curvature(contact, dual, eps)
-                value -= _contact_minimum(contact, dual, eps)
+                pulls = _pulls(contact, dual)
+                lack = _lack(pulls, eps)
+                wrench += _wrench(contact, _contact_force(contact, pulls, lack, eps))
+                curvature += _contact_curvature(contact, pulls, lack, eps)
+                value -= _contact_minimum(pulls, lack, eps)
         gradient = dual / rho + wrench
         steps += 1
         if wp.length(gradient) < _TOLERANCE or steps > _NEWTON_STEPS:
@@ -240,7 +236,8 @@ def _balanced_forces(
                             radius[obj],
                             friction,
                         )
-                        found -= _contact_minimum(contact, trial, eps)
+                        pulls = _pulls(contact, trial)
+                        found -= _contact_minimum(pulls, _lack(pulls, eps), eps)
                 halvings += 1
                 rounding = wp.float64(1.0e-13) * (wp.float64(1.0) + wp.abs(value))
                 if found <= value + wp.float64(1.0e-4) * size * slope + rounding or halvings > _HALVINGS:
@@ -258,7 +255,8 @@ def _balanced_forces(
                 radius[obj],
                 friction,
             )
-            force[grasp, c] = wp.vec3(_contact_force(contact, dual, eps))
+            pulls = _pulls(contact, dual)
+            force[grasp, c] = wp.vec3(_contact_force(contact, pulls, _lack(pulls, eps), eps))
     imbalance[grasp] = wp.float32(wp.length(wrench))
 
 

@@ -61,7 +61,6 @@ _TOUCHING_GAIN = wp.constant(
 class ClosingInputs:
     """What a step looks at, at the hand's present pose."""
 
-    allowance: wp.array(dtype=wp.float32)  #: [B] m, depth that asks for nothing
     link_pose: wp.array2d(dtype=wp.transform)  #: [B, L]
     contact_index: wp.array2d(dtype=wp.int32)  #: [B, C]
     contact_position: wp.array2d(dtype=wp.vec3)  #: [B, C] m
@@ -82,6 +81,7 @@ class ClosingLimits:
     """Hyper-parameters of a step; lengths in metres."""
 
     reach: float  #: contacts within it are brought to the object
+    allowance: float  #: depth that asks for nothing
     near: float  #: points at this signed distance, and nearer ones, are looked after
     still: float  #: a grasp whose contacts move less in a step is left as it is
     sphere_gap: float
@@ -112,7 +112,6 @@ def closing_step(
     if running[grasp] == 0:
         return
     clear_system(scratch, grasp, damping)
-    allowance = inputs.allowance[grasp]
     for c in range(inputs.contact_distance.shape[1]):
         d = inputs.contact_distance[grasp, c]
         if wp.abs(d) < limits.reach:
@@ -126,13 +125,13 @@ def closing_step(
         for slot in range(inputs.point_distance.shape[2]):
             d = inputs.point_distance[grasp, link, slot]
             if d < limits.near:
-                deep = -d - allowance
+                deep = -d - limits.allowance
                 normal = inputs.point_normal[grasp, link, slot]
                 point = inputs.point_position[grasp, link, slot]
                 add_motion(tree, inputs.link_pose, grasp, link, point, normal, 6, scratch.row)
                 add_push(scratch, grasp, _OUTWARD_WEIGHT, wp.min(deep, limits.longest))
     for g in range(inputs.sample_depth.shape[1]):
-        deep = inputs.sample_depth[grasp, g] - allowance
+        deep = inputs.sample_depth[grasp, g] - limits.allowance
         if deep > 0.0:
             link = geometry.link[g]
             point = inputs.sample_position[grasp, g]
@@ -167,7 +166,7 @@ def deepest_samples(
     object_index: wp.array(dtype=wp.int32),  # [B]
     running: wp.array(dtype=wp.int32),  # [B]
     poses: GeometryPoses,
-    allowance: wp.array(dtype=wp.float32),  # [B] m
+    allowance: float,  # m
     # outputs
     depth: wp.array2d(dtype=wp.float32),  # [B, G] m; the allowance where none is deeper
     position: wp.array2d(dtype=wp.vec3),  # [B, G]
@@ -179,7 +178,7 @@ def deepest_samples(
         return
     obj = object_index[grasp]
     for g in range(depth.shape[1]):
-        depth[grasp, g] = allowance[grasp]
+        depth[grasp, g] = allowance
     near_group = wp.uint64(0)
     for cluster in range(samples.cluster_sphere.shape[1]):
         if cluster % GROUP_SIZE == 0:
@@ -204,6 +203,24 @@ def deepest_samples(
                     g += 1
 
 
+@wp.func
+def _candidate_position(
+    candidates: CandidateSet, link_pose: wp.array2d(dtype=wp.transform), grasp: int, index: int
+) -> wp.vec3:
+    return wp.transform_point(link_pose[grasp, candidates.link[index]], candidates.position[index])
+
+
+@wp.func
+def _distance_within(
+    meshes: MeshSet, bound: DistanceBound, object_index: int, point: wp.vec3, reach: float
+) -> float:
+    """Signed distance [m] of a point; ``reach`` where it is at least that."""
+    if surely_farther(bound, object_index, point, reach):
+        return reach
+    found = query_closest_feature(meshes, object_index, point, largest_distance(bound, object_index, point))
+    return wp.min(found.distance, reach)
+
+
 @wp.kernel
 def distance_of_candidates(
     candidates: CandidateSet,
@@ -218,47 +235,53 @@ def distance_of_candidates(
 ):
     """Signed distance of every contact candidate."""
     grasp, index = wp.tid()
-    obj = object_index[grasp]
-    point = wp.transform_point(link_pose[grasp, candidates.link[index]], candidates.position[index])
+    point = _candidate_position(candidates, link_pose, grasp, index)
     position[grasp, index] = point
-    distance[grasp, index] = reach
-    if not surely_farther(bound, obj, point, reach):
-        found = query_closest_feature(meshes, obj, point, largest_distance(bound, obj, point)).distance
-        distance[grasp, index] = wp.min(found, reach)
+    distance[grasp, index] = _distance_within(meshes, bound, object_index[grasp], point, reach)
 
 
 @wp.kernel
 def slide_contacts(
-    position: wp.array2d(dtype=wp.vec3),  # [B, N]
-    distance: wp.array2d(dtype=wp.float32),  # [B, N]
-    slides: wp.array(dtype=wp.int32),  # [B] whether the contacts of a grasp slide
+    candidates: CandidateSet,
+    meshes: MeshSet,
+    bound: DistanceBound,
+    object_index: wp.array(dtype=wp.int32),  # [B]
+    link_pose: wp.array2d(dtype=wp.transform),  # [B, L]
     slot_start: wp.array(dtype=wp.int32),  # [C] first candidate that a contact may take
     slot_count: wp.array(dtype=wp.int32),  # [C]
+    reach: float,
     touching: float,
     spacing: float,
     # outputs
     contact_index: wp.array2d(dtype=wp.int32),  # [B, C] in place
 ):
-    """Contacts further than ``touching`` [m] move to the candidate nearest to the object that keeps ``spacing`` [m]."""
+    """Contacts further than ``touching`` [m] move to the candidate nearest to the object that keeps ``spacing`` [m].
+
+    Distances count as ``reach`` [m] where they are more. What cannot be the nearest is not asked for its distance.
+    """
     grasp = wp.tid()
-    if slides[grasp] == 0:
-        return
+    obj = object_index[grasp]
     for c in range(contact_index.shape[1]):
-        own = wp.abs(distance[grasp, contact_index[grasp, c]])
+        point = _candidate_position(candidates, link_pose, grasp, contact_index[grasp, c])
+        own = wp.abs(_distance_within(meshes, bound, obj, point, reach))
         if own > touching:
             best = int(-1)
             least = _TOUCHING_GAIN * own
             for index in range(slot_start[c], slot_start[c] + slot_count[c]):
-                gap = wp.abs(distance[grasp, index])
-                if gap < least:
+                point = _candidate_position(candidates, link_pose, grasp, index)
+                if not surely_farther(bound, obj, point, least):
                     free = int(1)
                     for other in range(contact_index.shape[1]):
                         if other != c:
-                            way = position[grasp, index] - position[grasp, contact_index[grasp, other]]
-                            if wp.length(way) < spacing:
+                            there = _candidate_position(
+                                candidates, link_pose, grasp, contact_index[grasp, other]
+                            )
+                            if wp.length(point - there) < spacing:
                                 free = 0
                     if free == 1:
-                        least = gap
-                        best = index
+                        gap = wp.abs(_distance_within(meshes, bound, obj, point, reach))
+                        if gap < least:
+                            least = gap
+                            best = index
             if best >= 0:
                 contact_index[grasp, c] = best

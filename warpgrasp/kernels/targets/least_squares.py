@@ -34,6 +34,8 @@ wp.set_module_options({"enable_backward": False})
 _SWITCHES = wp.constant(6)  # solutions for which one-sided rows are switched
 _PAIRS = wp.constant(6)  # of spheres that a step looks at
 _PAIR_WEIGHT = wp.constant(2.0)
+_vec_pairs = wp.types.vector(length=6, dtype=wp.float32)
+_index_pairs = wp.types.vector(length=6, dtype=wp.int32)
 _FIXED = wp.constant(0)
 _REVOLUTE = wp.constant(1)
 
@@ -208,50 +210,47 @@ def add_spheres(
     scratch: StepScratch,
 ) -> int:
     """Rows of the worst pairs of spheres nearer than ``gap`` [m]; returns their number."""
-    last_gap = float(-1.0e6)
-    last_pair = int(-1)
+    gaps = _vec_pairs()
+    pairs = _index_pairs()
     found = int(0)
-    searching = int(1)
-    while searching == 1:
-        # the next worst after the last one
-        best_gap = float(gap)
-        best = int(-1)
-        for group in range(spheres.group_start.shape[0] - 1):
-            first = spheres.group_start[group]
-            a = spheres.link[spheres.pair[first, 0]]
-            b = spheres.link[spheres.pair[first, 1]]
-            apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
-                link_pose[grasp, b], spheres.bound_position[b]
-            )
-            if wp.length(apart) - spheres.bound_radius[a] - spheres.bound_radius[b] < best_gap:
-                for pair in range(first, spheres.group_start[group + 1]):
-                    i = spheres.pair[pair, 0]
-                    j = spheres.pair[pair, 1]
-                    offset = wp.transform_point(link_pose[grasp, a], spheres.position[i])
-                    offset = offset - wp.transform_point(link_pose[grasp, b], spheres.position[j])
-                    own = wp.length(offset) - spheres.radius[i] - spheres.radius[j]
-                    later = own > last_gap or (own == last_gap and pair > last_pair)
-                    if own < best_gap and later:
-                        best_gap = own
-                        best = pair
-        if best < 0:
-            searching = 0
-        else:
-            i = spheres.pair[best, 0]
-            j = spheres.pair[best, 1]
-            a = spheres.link[i]
-            b = spheres.link[j]
-            x = wp.transform_point(link_pose[grasp, a], spheres.position[i])
-            y = wp.transform_point(link_pose[grasp, b], spheres.position[j])
-            direction = wp.normalize(x - y)
-            add_motion(tree, link_pose, grasp, a, x, direction, first_joint, scratch.row)
-            add_motion(tree, link_pose, grasp, b, y, -direction, first_joint, scratch.row)
-            add_row(scratch, grasp, _PAIR_WEIGHT, wp.min(gap - best_gap, longest))
-            last_gap = best_gap
-            last_pair = best
-            found += 1
-            if found == _PAIRS:
-                searching = 0
+    limit = float(gap)
+    for group in range(spheres.group_start.shape[0] - 1):
+        first = spheres.group_start[group]
+        a = spheres.link[spheres.pair[first, 0]]
+        b = spheres.link[spheres.pair[first, 1]]
+        apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
+            link_pose[grasp, b], spheres.bound_position[b]
+        )
+        if wp.length(apart) - spheres.bound_radius[a] - spheres.bound_radius[b] < limit:
+            for pair in range(first, spheres.group_start[group + 1]):
+                i = spheres.pair[pair, 0]
+                j = spheres.pair[pair, 1]
+                offset = wp.transform_point(link_pose[grasp, a], spheres.position[i])
+                offset = offset - wp.transform_point(link_pose[grasp, b], spheres.position[j])
+                own = wp.length(offset) - spheres.radius[i] - spheres.radius[j]
+                if own < limit:
+                    # among those found so far, the nearest first; the last of a full list is dropped
+                    found = wp.min(found + 1, _PAIRS)
+                    slot = found - 1
+                    while slot > 0 and gaps[wp.max(slot - 1, 0)] > own:
+                        gaps[slot] = gaps[slot - 1]
+                        pairs[slot] = pairs[slot - 1]
+                        slot -= 1
+                    gaps[slot] = own
+                    pairs[slot] = pair
+                    if found == _PAIRS:
+                        limit = gaps[_PAIRS - 1]
+    for number in range(found):
+        i = spheres.pair[pairs[number], 0]
+        j = spheres.pair[pairs[number], 1]
+        a = spheres.link[i]
+        b = spheres.link[j]
+        x = wp.transform_point(link_pose[grasp, a], spheres.position[i])
+        y = wp.transform_point(link_pose[grasp, b], spheres.position[j])
+        direction = wp.normalize(x - y)
+        add_motion(tree, link_pose, grasp, a, x, direction, first_joint, scratch.row)
+        add_motion(tree, link_pose, grasp, b, y, -direction, first_joint, scratch.row)
+        add_row(scratch, grasp, _PAIR_WEIGHT, wp.min(gap - gaps[number], longest))
     return found
 
 

@@ -48,6 +48,9 @@ class SurfacePoints:
 
     start: wp.array(dtype=wp.int32)  #: [L + 1]
     position: wp.array(dtype=wp.vec3)  #: [P] m, link frame, neighbours side by side
+    link_sphere: wp.array(
+        dtype=wp.vec4
+    )  #: [L] center and radius [m] around the points of each link, link frame
     link_cluster: wp.array(dtype=wp.int32)  #: [L + 1] first cluster of each link
     cluster_start: wp.array(dtype=wp.int32)  #: [K + 1] first point of each cluster
     cluster_sphere: wp.array(dtype=wp.vec4)  #: [K] center and radius [m], link frame
