@@ -52,6 +52,11 @@ RUNS = {
         writes=("recording.usd", "grasp.npz"),
         says="The grasp holds.",
     ),
+    "waypoints": Run(
+        arguments=("--steps", "300", "--grasps", "4"),
+        writes=("way.png",),
+        says="mm clear on the way to the next.",
+    ),
     "own_energy": Run(says="With a wanted height of -30 mm: the contacts of 4 grasps lie"),
 }
 

@@ -72,6 +72,8 @@ class GalleryTile:
     object_model: ObjectModel
     title: str = ""
     """Text in the corner; empty: the object's name."""
+    view_from: tuple[float, float, float] | None = None
+    """Direction from the object to the camera; by default that which shows most contacts."""
 
 
 def best_tiles(
@@ -138,7 +140,14 @@ def _gallery(tiles: Sequence[GalleryTile], *, columns: int, size: int, device: w
         if key not in object_meshes:
             object_meshes[key] = _object_mesh(tile.object_model, device)
         pixels = _render(
-            tile.grasps, tile.index, tile.hand, object_meshes[key], tile.object_model, size, device
+            tile.grasps,
+            tile.index,
+            tile.hand,
+            object_meshes[key],
+            tile.object_model,
+            size,
+            device,
+            tile.view_from,
         )
         row, column = divmod(i, columns)
         left, top = gap + column * (size + gap), gap + row * (height + gap)
@@ -176,6 +185,7 @@ def _render(
     object_model: ObjectModel,
     size: int,
     device: wp.DeviceLike,
+    view_from: tuple[float, float, float] | None = None,
 ) -> ByteArray:
     if not 16 <= size <= 8192:
         raise ValueError(f"size must be in [16, 8192] pixels (got {size})")
@@ -198,7 +208,7 @@ def _render(
     extent = float(np.linalg.norm(np.ptp(points, axis=0)))
     scene.contact_radius = 0.011 * extent
     scene.background = wp.vec3(*_linear(_BACKGROUND))
-    direction = _best_direction(scene, device)
+    direction = _best_direction(scene, device) if view_from is None else _unit(np.array(view_from))
     right, up = _image_axes(direction)
     scene.key_direction = wp.vec3(*_unit(0.75 * direction + 0.55 * up - 0.45 * right))
     scene.fill_direction = wp.vec3(*_unit(0.6 * direction + 0.15 * up + 0.9 * right))
