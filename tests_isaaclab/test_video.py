@@ -1,13 +1,15 @@
 """Pictures of the environments by Newton's camera."""
 
 import logging
+import time
 
 import numpy as np
 import pytest
 import torch
+import warp as wp
 from PIL import Image
 
-from warpgrasp.eval.isaaclab.first_start import announce_first_start
+from warpgrasp.eval.isaaclab.first_start import CompilationProgress, announce_first_start, show_compilation
 from warpgrasp.eval.isaaclab.video import write_video
 
 
@@ -45,3 +47,34 @@ def test_a_first_start_says_that_kernels_are_compiled(tmp_path, caplog):
     caplog.clear()
     assert not announce_first_start(tmp_path)
     assert not caplog.text
+
+
+def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):
+    """A real kernel that is in no cache; modules read from the cache and Warp's other messages are as before."""
+    before = wp.get_logger(), wp.config.quiet
+    wp.config.quiet = True
+    try:
+        show_compilation()
+        progress = wp.get_logger()
+        assert isinstance(progress, CompilationProgress)
+        show_compilation()
+        assert wp.get_logger() is progress
+        wp.set_logger(CompilationProgress(before[0], period=0.0))
+        number = time.time_ns() % 1_000_003  # another kernel in every run
+
+        @wp.kernel(module="unique", enable_backward=False)
+        def fresh(values: wp.array(dtype=float)):
+            values[wp.tid()] = float(wp.static(number))
+
+        for _ in range(2):
+            with caplog.at_level(logging.WARNING):
+                wp.launch(fresh, dim=1, inputs=[wp.zeros(1, device="cpu")], device="cpu")
+        (line,) = [record.getMessage() for record in caplog.records if "Compiling" in record.getMessage()]
+        assert line.startswith("Compiling the simulation's kernels: 1 modules so far, the last ")
+        assert "__fresh_" in line
+        wp.get_logger().info("  Module old 40e7ee7 load on device 'cpu' took 0.81 ms  (cached)")
+        wp.get_logger().info("another message")
+        assert capsys.readouterr().out == "another message\n"
+    finally:
+        wp.set_logger(before[0])
+        wp.config.quiet = before[1]

@@ -1,16 +1,24 @@
-"""Saying that kernels are compiled, once per machine, before the minutes in which nothing else is heard."""
+"""Saying that kernels are compiled: before the minutes in which nothing else is heard, and while they last.
+
+Isaac Lab silences Warp, which otherwise writes a line per module whether it was compiled or read from the cache.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import time
 from pathlib import Path
+from typing import Any
 
 import warp as wp
 
-__all__ = ["announce_first_start"]
+__all__ = ["CompilationProgress", "announce_first_start", "show_compilation"]
 
+_LOGGER = logging.getLogger(__name__)
 _SOLVER = "wp_mujoco_warp"
 """How folders of the solver's kernels begin in Warp's cache."""
+_LOADED = re.compile(r"\s*Module (\S+).* load on device .* took ([\d.]+) ms\s+\((compiled|cached)\)")
 
 
 def announce_first_start(cache: Path | None = None) -> bool:
@@ -23,9 +31,59 @@ def announce_first_start(cache: Path | None = None) -> bool:
     folder = Path(wp.config.kernel_cache_dir or "") if cache is None else cache
     if any(folder.glob(f"{_SOLVER}*")):
         return False
-    logging.getLogger(__name__).warning(
+    _LOGGER.warning(
         "The simulation's kernels are compiled now, once for this machine and version, which takes minutes; "
         "later starts find them in %s.",
         folder,
     )
     return True
+
+
+class CompilationProgress:
+    """A logger for Warp that says from time to time what is compiled; other messages go to the logger there was.
+
+    Args:
+        other: The logger there was.
+        period: Least time between two lines [s].
+    """
+
+    def __init__(self, other: Any, period: float = 10.0) -> None:
+        self._other, self._period = other, period
+        self._count, self._last = 0, time.monotonic()
+
+    def info(self, message: str) -> None:
+        """Count a module that was compiled, and pass over one that was read from the cache."""
+        found = _LOADED.match(message)
+        if found is None:
+            self._other.info(message)
+        elif found[3] == "compiled":
+            self._count += 1
+            if time.monotonic() - self._last >= self._period:
+                self._last = time.monotonic()
+                _LOGGER.warning(
+                    "Compiling the simulation's kernels: %d modules so far, the last %s in %.1f s.",
+                    self._count,
+                    found[1],
+                    float(found[2]) / 1000.0,
+                )
+
+    def debug(self, message: str) -> None:
+        """Pass on."""
+        self._other.debug(message)
+
+    def warning(self, message: str, category: Any = None, stacklevel: int = 1) -> None:
+        """Pass on."""
+        self._other.warning(message, category, stacklevel + 1)
+
+    def error(self, message: str) -> None:
+        """Pass on."""
+        self._other.error(message)
+
+
+def show_compilation() -> None:
+    """From now on say what Warp compiles, where Isaac Lab has silenced it; once per process."""
+    config: Any = wp.config  # the switch is of Warp 1.17, which Isaac Lab 3.0 needs
+    if isinstance(wp.get_logger(), CompilationProgress) or not getattr(config, "quiet", False):
+        return
+    wp.set_logger(CompilationProgress(wp.get_logger()))
+    config.quiet = False

@@ -34,7 +34,7 @@ from warpgrasp.eval.isaaclab.assets import (
     moving_joint_names,
     object_usds,
 )
-from warpgrasp.eval.isaaclab.first_start import announce_first_start
+from warpgrasp.eval.isaaclab.first_start import announce_first_start, show_compilation
 from warpgrasp.eval.isaaclab.pool import GraspPool, load_pool, shipped_grasps
 from warpgrasp.eval.isaaclab.video import WorldCamera
 from warpgrasp.hands import load_hand
@@ -176,6 +176,7 @@ class HandScene:
 
     def _prepare(self, cfg: HandSceneOptions) -> None:
         """Load hand and grasps and fill in the configuration; no physics engine is needed for that."""
+        show_compilation()
         if cfg.sim.device == "auto":
             cfg.sim.device = automatic_device()
         self.hand = load_hand(cfg.hand)
