@@ -55,6 +55,7 @@ def pad_hand() -> HandModel:
         link_paths=("/palm", "/left", "/right"),
         link_parent=np.array([-1, 0, 0], dtype=np.int32),
         link_joint_names=("", "left_joint", "right_joint"),
+        filtered_links=np.zeros((0, 2), dtype=np.int32),
         joint_paths=("", "/left_joint", "/right_joint"),
         joint_names=("left_joint", "right_joint"),
         joint_type=np.array([JointType.FIXED, JointType.PRISMATIC, JointType.PRISMATIC], dtype=np.int32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -133,6 +134,9 @@ def test_self_penetration_depth_of_overlapping_plates() -> None:
     hand = pad_hand()
     assert self_penetration_depth(hand, [0.01, 0.01]) == 0.0
     assert self_penetration_depth(hand, [0.01, -0.012]) == pytest.approx(0.002, abs=1e-7)
+    # as no simulator sees a contact that the hand's file filters, such as that of nested brackets
+    filtered = dataclasses.replace(hand, name="filtered", filtered_links=np.array([[1, 2]], dtype=np.int32))
+    assert self_penetration_depth(filtered, [0.01, -0.012]) == 0.0
 
 
 def test_contact_distance_consistency_is_the_spread_of_finger_distances(box: ObjectModel) -> None:

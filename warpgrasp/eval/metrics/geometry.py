@@ -148,8 +148,8 @@ def surface_metrics(
 def self_penetration_depth(hand: HandModel, joint_position: ArrayLike) -> FloatArray:
     """Largest depth [m] of surface points of a link inside a link that is not its neighbour, at least 0.
 
-    Neighbours are links with a common joint, and links that touch at the opening pose. Points: 200 per shape, and its
-    corners.
+    Neighbours are links with a common joint, links that touch at the opening pose, and pairs whose contact the hand's file
+    filters. Points: 200 per shape, and its corners.
 
     Args:
         hand: The hand.

@@ -140,7 +140,8 @@ def measured_hand(hand: HandModel) -> MeasuredHand:
 def shape_surfaces(hand: HandModel) -> Any:
     """:class:`~warpgrasp.kernels.grasp_metrics.ShapeSurfaces` of a hand.
 
-    Shapes of links with a common joint may overlap, and those of links that touch at the opening pose.
+    Shapes of links with a common joint may overlap, those of links that touch at the opening pose, and those of pairs whose
+    contact the hand's file filters, such as a bracket that encloses a motor.
     """
     clouds = [_cloud(hand, geometry) for geometry in range(len(hand.geometry_type))]
     link, parent = hand.geometry_link, hand.link_parent
@@ -163,6 +164,7 @@ def shape_surfaces(hand: HandModel) -> Any:
             device="cpu",
         )
         touching[link[depth.numpy()[0] > 0.0], link[g]] = True
+    touching[tuple(hand.filtered_links.T)] = True
     touching |= touching.T
     surfaces.apart = _bits(apart & ~touching[link[:, None], link[None, :]])
     return surfaces
