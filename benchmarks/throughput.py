@@ -4,6 +4,9 @@ Clocks ``python -m warpgrasp.generate`` from process start to exit, in a process
 then ``python -m warpgrasp.evaluate`` on what it wrote, under both protocols. Objects are the shipped ones in slightly
 different sizes, so that no two are the same. CPU seconds are those of the command and all its children, and so of all cores;
 valid grasps per second and core are those per CPU second. A cache of objects is empty in the first run of a row (``cold``).
+
+``--memory 500`` measures something else: the resident memory of one process that works through so many small boxes, cylinders
+and capsules, two grasps of two steps each, stages and all, as it goes. It should not grow.
 """
 
 from __future__ import annotations
@@ -104,6 +107,51 @@ def measure(count: int, options: argparse.Namespace, folder: Path, environment: 
     print("\n".join(stage_rows(out, grasps)), end="\n\n", flush=True)
 
 
+def write_primitives(folder: Path, count: int) -> list[Path]:
+    """``count`` boxes, cylinders and capsules of 3 to 8 cm."""
+    folder.mkdir()
+    paths = []
+    for index, (a, b, c) in enumerate(np.random.default_rng(0).uniform(0.03, 0.08, size=(count, 3))):
+        makers = (
+            lambda a=a, b=b, c=c: trimesh.creation.box((a, b, c)),
+            lambda a=a, b=b: trimesh.creation.cylinder(0.5 * a, b, sections=24),
+            lambda a=a, b=b: trimesh.creation.capsule(b, 0.5 * a, count=[12, 12]),
+        )
+        path = folder / f"primitive_{index:04d}.obj"
+        makers[index % len(makers)]().export(path)
+        paths.append(path)
+    return paths
+
+
+def resident(process: int) -> float:
+    """Resident memory of a process [MiB]."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024.0
+
+
+def measure_memory(
+    count: int, options: argparse.Namespace, folder: Path, environment: dict[str, str]
+) -> None:
+    """Print the resident memory of a command after every twentieth part of its objects."""
+    meshes = [str(path) for path in write_primitives(folder / "primitives", count)]
+    command = ["warpgrasp.generate", *meshes, "--hand", options.hand, "--out", str(folder / "memory")]
+    command += ["--grasps", "2", "--candidates", "1", "--steps", "2", "--samples", "200", "--workers", "1"]
+    print("| objects finished | resident MiB |\n|---|---|")
+    due = max(count // 20, 1)
+    with (folder / "memory.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, *options.generate], env=environment, stdout=log, stderr=log
+        )
+        while process.poll() is None:
+            done = len(list((folder / "memory").glob("*.npz")))
+            if done >= due:
+                print(f"| {done} | {resident(process.pid):.0f} |", flush=True)
+                due = done + max(count // 20, 1)
+            time.sleep(0.2)
+    if process.returncode != 0:
+        raise SystemExit((folder / "memory.log").read_text()[-2000:])
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +160,7 @@ def main() -> None:
     parser.add_argument("--grasps", type=int, default=32)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--protocols", nargs="*", default=list(PROTOCOLS))
+    parser.add_argument("--memory", type=int, default=0, help="objects of the run whose memory is watched")
     parser.add_argument("generate", nargs="*", help="options for warpgrasp.generate, after --")
     options = parser.parse_args()
     print(f"{machine_name()}; hand {options.hand}, {options.grasps} grasps per object, {options.steps} steps")
@@ -122,6 +171,9 @@ def main() -> None:
         environment["WARP_CACHE_PATH"] = str(
             Path(wp.config.kernel_cache_dir).resolve().parent
         )  # kernels are compiled
+        if options.memory:
+            measure_memory(options.memory, options, folder, environment)
+            return
         header = (
             "| run | grasps | valid % | wall s | CPU s | CPU ms / grasp | valid / s | valid / s and core |"
         )

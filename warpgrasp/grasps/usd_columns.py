@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,7 @@ def xyzw_from_gf_quat_wxyz(quaternion: Gf.Quatf | Gf.Quatd) -> tuple[float, floa
     return float(x), float(y), float(z), float(quaternion.GetReal())
 
 
+@functools.cache
 def attribute_name(column: str) -> str:
     """Name of a column's attribute: ``root_position`` becomes ``warpgrasp:rootPosition``."""
     first, *rest = column.split("_")

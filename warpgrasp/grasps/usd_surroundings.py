@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,18 @@ def fix_root(hand: Sdf.PrimSpec, asset: Path) -> bool:
         hand: The prim that references the asset.
         asset: The hand's file.
     """
-    stage = Usd.Stage.Open(str(asset))
-    default = stage.GetDefaultPrim()
-    if default and "fixed" in default.GetVariantSet("root").GetVariantNames():
+    if _can_be_fixed(asset):
         hand.variantSelections["root"] = "fixed"
         return True
     return False
+
+
+@functools.lru_cache(maxsize=32)
+def _can_be_fixed(asset: Path) -> bool:
+    """Whether a copy of a hand, which is never written again, has the variant."""
+    stage = Usd.Stage.Open(str(asset))  # prims end with their stage
+    default = stage.GetDefaultPrim()
+    return bool(default) and "fixed" in default.GetVariantSet("root").GetVariantNames()
 
 
 def hold_root(joint: Sdf.PrimSpec, position: Sequence[float], quaternion: Sequence[float]) -> None:
