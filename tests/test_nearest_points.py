@@ -24,6 +24,7 @@ from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_poin
 from warpgrasp.synthesis import closing_steps
 from warpgrasp.synthesis.closing import close_gaps
 from warpgrasp.synthesis.closing_config import ClosingConfig
+from warpgrasp.synthesis.closing_steps import ClosingSteps
 from warpgrasp.synthesis.problem import GraspProblem
 
 
@@ -153,3 +154,26 @@ def test_closing_is_the_same_with_plain_looks(monkeypatch: pytest.MonkeyPatch) -
         )
     for remembered, expected in zip(*found, strict=True):
         np.testing.assert_array_equal(remembered, expected)
+
+
+@pytest.mark.parametrize("steps", [3, 16])
+def test_slides_begin_where_steps_without_them_were(steps: int) -> None:
+    """The steps before the first slide are those without slides: taken from there, the same to the bit as from the start."""
+    problem = make_problem("allegro", example_objects(2), grasp_count=3, contact_count=8)
+    state = state_of(problem, annealed_variables(problem, 3))
+    names = ("root_pose", "joint_position", "contact_index", "closest_point")
+    start = {name: getattr(state, name).numpy().copy() for name in names}
+    config, grasps = ClosingConfig(steps=steps), np.arange(problem.batch_size)
+
+    def run(variables: dict[str, Any], **options: bool) -> tuple[ClosingSteps, NDArray[np.bool_]]:
+        own = {name: values.copy() for name, values in variables.items()}
+        result = ClosingSteps(problem, config, grasps, own, allowance=config.allowance, **options)
+        return result, result.run(0.2)
+
+    still, _ = run(start, slides=False)
+    whole, closed = run(start, slides=True)
+    branched, closed_too = run(still.branch, slides=True, branches=True)
+    np.testing.assert_array_equal(closed_too, closed)
+    for name in names:
+        np.testing.assert_array_equal(branched.variables[name].numpy(), whole.variables[name].numpy())
+    assert np.any(whole.variables["contact_index"].numpy() != start["contact_index"])

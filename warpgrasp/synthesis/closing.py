@@ -48,17 +48,23 @@ def close_gaps(
         return closed_by_touching(problem, state, touching=config.touching, friction=friction)
     start = {name: getattr(state, name).numpy().copy() for name in _VARIABLES}
     chosen = {name: values.copy() for name, values in start.items()}
+    branch = {name: values.copy() for name, values in start.items()}
     closed = np.zeros(problem.batch_size, dtype=bool)
     for number, variant in enumerate(config.variants()):
         for grasps in _chunks(np.flatnonzero(~closed)):
-            own = {name: values[grasps] for name, values in start.items()}
-            slides = variant.slides > 0
-            steps = ClosingSteps(problem, config, grasps, own, allowance=variant.allowance, slides=slides)
+            slides = variant.slides > 0  # after steps that are those of the variant before, without slides
+            own = {name: values[grasps] for name, values in (branch if slides else start).items()}
+            steps = ClosingSteps(
+                problem, config, grasps, own, allowance=variant.allowance, slides=slides, branches=slides
+            )
             now = steps.run(friction)
             take = now | (number == 0)
             for name, array in steps.variables.items():
                 chosen[name][grasps[take]] = array.numpy()[take]
             closed[grasps] = now
+            if not slides:
+                for name, values in branch.items():
+                    values[grasps] = steps.branch[name]
     for name, values in chosen.items():
         getattr(state, name).assign(values)
     problem.evaluate(state)

@@ -76,10 +76,13 @@ class ClosingSteps:
         grasps: Numbers of the grasps, shape [A].
         allowance: Depth that is accepted [m].
         slides: Whether contacts slide.
+        branches: Whether ``variables`` are the ``branch`` of steps without slides: the first slide comes next.
         variables: Where they start: root_pose [A, 7], joint_position [A, J], contact_index [A, C], closest_point [A, C, 3].
     """
 
     variables: dict[str, wp.array]
+    branch: dict[str, NDArray[Any]]
+    """The variables where contacts slide for the first time, or would."""
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class ClosingSteps:
         *,
         allowance: float,
         slides: bool,
+        branches: bool = False,
     ) -> None:
         self._problem, self._config, self._grasps = problem, config, grasps
         device, batch = problem.device, len(grasps)
@@ -99,6 +103,8 @@ class ClosingSteps:
             for name, values in variables.items()
         }
         self._contacts = self._make_contacts()
+        self._start = self._look()
+        self.branch = self._start.variables
         links, shapes = problem.hand.link_count, problem.geometry.type.shape[0]
         self._link_pose: wp.array = wp.empty((batch, links), dtype=wp.transform, device=device)
         objects = problem.object_index.numpy()[grasps]
@@ -111,6 +117,8 @@ class ClosingSteps:
         self._largest: wp.array = wp.array(largest, dtype=wp.float32, device=device)
         self._scratch = step_scratch(batch, len(damping), device, pushes=NEAREST_COUNT * links + shapes)
         self._limits, self._slides = _limits(config, allowance), slides
+        self._period = max(config.steps // (config.slides + 1), 1)
+        self._done = self._period if branches else 0
         self._poses = geometry_poses(problem.geometry, batch, device)
         self._inputs = self._make_inputs(batch, links, shapes)
 
@@ -146,26 +154,10 @@ class ClosingSteps:
         Returns:
             Whether the contacts that touch close each grasp, shape [A].
         """
-        config = self._config
-        period = max(config.steps // (config.slides + 1), 1)
-        looked_at = {config.steps - back for back in range(0, config.steps // 2, _LOOK_PERIOD)}
-        kept, looks = self._look(), []
-        self._update()
-        self._move()
-        self._update()
-        with wp.ScopedCapture(device=self._problem.device) as capture:  # recorded, not run
-            self._move()
-            self._update()
-        for number in range(1, config.steps + 1):
-            if number > 1:
-                wp.capture_launch(capture.graph)
-            if number in looked_at:
-                looks.append(self._look())
-            if self._slides and number % period == 0 and number < config.steps:
-                self._slide()
-                self._update()
-        closed = np.zeros(len(self._grasps), dtype=bool)
-        kept.take(looks[-1], looks[-1].finite)
+        looks = self._steps()
+        kept, closed = self._start, np.zeros(len(self._grasps), dtype=bool)
+        for look in looks[-1:]:
+            kept.take(look, look.finite)
         for look in reversed(looks):
             now = np.flatnonzero(~closed)
             now = now[self._closed(look, now, friction)]
@@ -174,6 +166,33 @@ class ClosingSteps:
         for name, values in kept.variables.items():
             self.variables[name].assign(values)
         return closed
+
+    def _steps(self) -> list[_Look]:
+        """Take the steps and return the looks."""
+        config = self._config
+        slides_after = range(self._period, config.steps, self._period) if self._slides else range(0)
+        looked_at = {config.steps - back for back in range(0, config.steps // 2, _LOOK_PERIOD)}
+        looks = []
+        self._update()
+        if self._done:
+            self._slide()
+            self._update()
+        self._move()
+        self._update()
+        with wp.ScopedCapture(device=self._problem.device) as capture:  # recorded, not run
+            self._move()
+            self._update()
+        for number in range(self._done + 1, config.steps + 1):
+            if number > self._done + 1:
+                wp.capture_launch(capture.graph)
+            if number == self._period:
+                self.branch = self._look().variables
+            if number in looked_at:
+                looks.append(self._look())
+            if number in slides_after:
+                self._slide()
+                self._update()
+        return looks
 
     def _look(self) -> _Look:
         """Copies of the variables and contacts as they are now."""
