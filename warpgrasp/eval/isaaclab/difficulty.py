@@ -33,8 +33,8 @@ DIFFICULTY: dict[str, Difficulty] = {
     "leap": Difficulty(push_force=6.0, approach_force=3.0),
     "robotiq_2f140": Difficulty(push_force=1.1, approach_force=0.6),
     "robotiq_3f": Difficulty(push_force=34.0, approach_force=6.0),
-    "shadow": Difficulty(push_force=0.5, approach_force=0.3),
-    "shadow_wristless": Difficulty(push_force=2.0, approach_force=0.5),
+    "shadow": Difficulty(push_force=0.5, approach_force=0.3, approach_noise=0.02),
+    "shadow_wristless": Difficulty(push_force=2.0, approach_force=0.5, approach_noise=0.02),
 }
 """By the name of the hand."""
 
