@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import warp as wp
 
-from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
+from warpgrasp.kernels.mesh_distance import (
+    SIGN_WINDING,
+    UNBOUNDED,
+    ClosestFeature,
+    MeshSet,
+    query_closest_feature,
+    query_feature_within,
+)
 
 if TYPE_CHECKING:
     pass
@@ -22,6 +29,7 @@ __all__ = [
     "grid_distance_kernel",
     "largest_distance",
     "least_distance",
+    "query_nearer",
     "surely_farther",
 ]
 
@@ -152,3 +160,26 @@ def least_distance(bound: DistanceBound, object_index: int, p: wp.vec3, reach: f
 def largest_distance(bound: DistanceBound, object_index: int, p: wp.vec3) -> float:
     """A number [m] not below the unsigned distance of ``p`` to object ``object_index``."""
     return _corner_bounds(bound, object_index, p)[1]
+
+
+@wp.func
+def query_nearer(
+    meshes: MeshSet, bound: DistanceBound, object_index: int, p: wp.vec3, reach: float
+) -> ClosestFeature:
+    """Closest feature of object ``object_index`` to ``p`` where its signed distance is less than ``reach`` [m].
+
+    Elsewhere only the distance means something: it is not above that of ``p``, and at least ``reach``. A search for features
+    further than ``reach`` is spared where the bounds say that ``p`` is not as deep inside.
+    """
+    result = ClosestFeature()
+    result.distance = least_distance(bound, object_index, p, reach)
+    if result.distance <= reach:
+        within = largest_distance(bound, object_index, p)
+        # an object with holes is left out: its distances may jump
+        if result.distance > -reach and meshes.sign_method[object_index] != SIGN_WINDING:
+            within = wp.min(within, reach)
+        least = result.distance
+        result = query_feature_within(meshes, object_index, p, within)
+        if result.distance >= reach:
+            result.distance = wp.max(least, reach)
+    return result

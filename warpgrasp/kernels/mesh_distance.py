@@ -24,6 +24,7 @@ __all__ = [
     "MeshSet",
     "launch_signed_distance",
     "query_closest_feature",
+    "query_feature_within",
 ]
 
 wp.set_module_options({"enable_backward": False})
@@ -77,16 +78,9 @@ def _feature_column(u: float, v: float) -> int:
 
 
 @wp.func
-def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, within: float) -> ClosestFeature:
-    """Closest feature of object ``object_index`` to ``p``.
-
-    ``within`` [m] is a distance in which there is some of that mesh, such as the way to the closest point of the last step:
-    it prunes the BVH from the root without changing the answer.
-    """
+def _feature(meshes: MeshSet, object_index: int, p: wp.vec3, query: wp.MeshQueryPoint) -> ClosestFeature:
+    """The closest feature that a query has found."""
     mesh = meshes.mesh[object_index]
-    query = wp.mesh_query_point_no_sign(mesh, p, 1.001 * within + 1.0e-5)
-    if not query.result:
-        query = wp.mesh_query_point_no_sign(mesh, p, UNBOUNDED)
     closest = wp.mesh_eval_position(mesh, query.face, query.u, query.v)
     face = meshes.face_start[object_index] + query.face
     offset = p - closest
@@ -106,6 +100,31 @@ def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, within
     if not query.result:
         result.distance = wp.inf  # NaN, or beyond any workspace: must not look like a small distance
     result.face = query.face
+    return result
+
+
+@wp.func
+def query_closest_feature(meshes: MeshSet, object_index: int, p: wp.vec3, within: float) -> ClosestFeature:
+    """Closest feature of object ``object_index`` to ``p``.
+
+    ``within`` [m] is a distance in which there is some of that mesh, such as the way to the closest point of the last step:
+    it prunes the BVH from the root without changing the answer.
+    """
+    mesh = meshes.mesh[object_index]
+    query = wp.mesh_query_point_no_sign(mesh, p, 1.001 * within + 1.0e-5)
+    if not query.result:
+        query = wp.mesh_query_point_no_sign(mesh, p, UNBOUNDED)
+    return _feature(meshes, object_index, p, query)
+
+
+@wp.func
+def query_feature_within(meshes: MeshSet, object_index: int, p: wp.vec3, within: float) -> ClosestFeature:
+    """Closest feature of object ``object_index`` to ``p`` within a distance [m]; infinitely far where there is none."""
+    result = ClosestFeature()
+    result.distance = wp.inf
+    query = wp.mesh_query_point_no_sign(meshes.mesh[object_index], p, 1.001 * within + 1.0e-5)
+    if query.result:
+        result = _feature(meshes, object_index, p, query)
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.contact import add_point_force
-from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, surely_farther
+from warpgrasp.kernels.distance_bound import DistanceBound, query_nearer
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
 from warpgrasp.kernels.spatial import vec6
@@ -46,14 +46,11 @@ def sphere_penetration_kernel(
     for sphere in range(spheres.link.shape[0]):
         center = _center(spheres, link_pose, grasp, sphere)
         reach = spheres.radius[sphere] - allowance
-        if not surely_farther(bound, obj, center, reach):
-            feature = query_closest_feature(meshes, obj, center, largest_distance(bound, obj, center))
-            if feature.distance < reach:
-                total += reach - feature.distance
-                force = -weight * feature.normal
-                add_point_force(
-                    link_wrench, grasp, spheres.link[sphere], center, force, wp.vec3(0.0, 0.0, 0.0)
-                )
+        feature = query_nearer(meshes, bound, obj, center, reach)
+        if feature.distance < reach:
+            total += reach - feature.distance
+            force = -weight * feature.normal
+            add_point_force(link_wrench, grasp, spheres.link[sphere], center, force, wp.vec3(0.0, 0.0, 0.0))
     energy[grasp] = total
 
 

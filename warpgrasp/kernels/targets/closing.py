@@ -17,11 +17,11 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.contact import CandidateSet
-from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, surely_farther
+from warpgrasp.kernels.distance_bound import DistanceBound, query_nearer, surely_farther
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.hand_shapes import GeometryPoses, HandGeometry, depth_normal, to_geometry
 from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
-from warpgrasp.kernels.mesh_distance import MeshSet, query_closest_feature
+from warpgrasp.kernels.mesh_distance import MeshSet
 from warpgrasp.kernels.object_samples import (
     GROUP_SIZE,
     SampleSet,
@@ -215,10 +215,7 @@ def _distance_within(
     meshes: MeshSet, bound: DistanceBound, object_index: int, point: wp.vec3, reach: float
 ) -> float:
     """Signed distance [m] of a point; ``reach`` where it is at least that."""
-    if surely_farther(bound, object_index, point, reach):
-        return reach
-    found = query_closest_feature(meshes, object_index, point, largest_distance(bound, object_index, point))
-    return wp.min(found.distance, reach)
+    return wp.min(query_nearer(meshes, bound, object_index, point, reach).distance, reach)
 
 
 @wp.kernel
@@ -279,7 +276,7 @@ def slide_contacts(
                             if wp.length(point - there) < spacing:
                                 free = 0
                     if free == 1:
-                        gap = wp.abs(_distance_within(meshes, bound, obj, point, reach))
+                        gap = wp.abs(query_nearer(meshes, bound, obj, point, least).distance)
                         if gap < least:
                             least = gap
                             best = index

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.distance_bound import DistanceBound, largest_distance, least_distance, surely_farther
+from warpgrasp.kernels.distance_bound import (
+    DistanceBound,
+    largest_distance,
+    least_distance,
+    query_nearer,
+    surely_farther,
+)
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
 from warpgrasp.kernels.mesh_distance import SIGN_WINDING, MeshSet, query_closest_feature
 from warpgrasp.kernels.targets.opening import NEAREST_COUNT, SurfacePoints
@@ -27,6 +33,8 @@ wp.set_module_options({"enable_backward": False})
 
 _NEAREST = wp.constant(NEAREST_COUNT)
 _SLACK = wp.constant(2.0e-5)  # m, for the rounding of distances and ways
+_DEEP = wp.constant(-10.0)  # m, less than any distance
+_TIE = wp.constant(1.0e-6)  # m, so that a distance equal to the third least one is found too
 _UNKNOWN = wp.constant(-1.0e6)  # m, what is known of a distance before the first look
 
 
@@ -168,25 +176,26 @@ def _nearest_remembered(
                 for index in range(points.cluster_start[cluster], points.cluster_start[cluster + 1]):
                     point = wp.transform_point(pose, points.position[index])
                     limit = distance[grasp, link, _NEAREST - 1]
-                    own = least_distance(bound, obj, point, limit)
                     asked = index == last[0] or index == last[1] or index == last[2]
-                    if own <= limit and not asked:
-                        feature = query_closest_feature(
-                            meshes, obj, point, largest_distance(bound, obj, point)
-                        )
+                    own = float(
+                        _DEEP
+                    )  # of those that came first, so that their cluster is looked at next time
+                    if not asked:
+                        feature = query_nearer(meshes, bound, obj, point, limit + _TIE)
                         own = feature.distance
-                        _insert(
-                            distance,
-                            position,
-                            normal,
-                            memory.index,
-                            grasp,
-                            link,
-                            own,
-                            point,
-                            feature.normal,
-                            index,
-                        )
+                        if own <= limit:
+                            _insert(
+                                distance,
+                                position,
+                                normal,
+                                memory.index,
+                                grasp,
+                                link,
+                                own,
+                                point,
+                                feature.normal,
+                                index,
+                            )
                     least = wp.min(least, own)
             mark = way + least - _SLACK
             memory.cluster_mark[grasp, cluster] = mark
@@ -241,10 +250,11 @@ def _least_distance(
         if not surely_farther(bound, obj, center, distance[grasp] + sphere[3]):
             for index in range(points.cluster_start[cluster], points.cluster_start[cluster + 1]):
                 point = wp.transform_point(pose, points.position[index])
-                if not surely_farther(bound, obj, point, distance[grasp]):
-                    feature = query_closest_feature(meshes, obj, point, largest_distance(bound, obj, point))
-                    # links share the number: what is seen of another one's says only how much can be passed over
-                    wp.atomic_min(distance, grasp, feature.distance)
+                # links share the number: what is seen of another one's says only how much can be passed over
+                limit = distance[grasp]
+                own = query_nearer(meshes, bound, obj, point, limit).distance
+                if own < limit:
+                    wp.atomic_min(distance, grasp, own)
 
 
 def launch_least_distance(
@@ -280,11 +290,8 @@ def _sphere_distances(
     grasp, i = wp.tid()
     obj = object_index[grasp]
     center = wp.transform_point(link_pose[grasp, spheres.link[i]], spheres.position[i])
-    distance[grasp, i] = wp.inf
-    if not surely_farther(bound, obj, center, spheres.radius[i]):
-        distance[grasp, i] = query_closest_feature(
-            meshes, obj, center, largest_distance(bound, obj, center)
-        ).distance
+    own = query_nearer(meshes, bound, obj, center, spheres.radius[i]).distance
+    distance[grasp, i] = wp.where(own < spheres.radius[i], own, wp.inf)
 
 
 def launch_sphere_distances(
