@@ -22,6 +22,7 @@ from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.energy_optional import Wall
 from warpgrasp.synthesis.optimizer import OptimizerMala, OptimizerMalaFast, OptimizerMalaStar
 from warpgrasp.synthesis.synthesize import SynthesisConfig, synthesize
+from warpgrasp.synthesis.target_config import TargetConfig
 
 COLUMNS = (
     "root_position",
@@ -42,6 +43,9 @@ COLUMNS = (
     "energy",
     "energy_terms",
     "status",
+    "waypoint_root_position",
+    "waypoint_joint_position",
+    "waypoint_clearance",
 )
 
 
@@ -61,6 +65,7 @@ def run(
         sample_count=300,
         device="cpu",
         optimizer=optimizer or OptimizerMalaFast(),
+        targets=TargetConfig(withdrawal=0.03, waypoints=2),
     )
     return synthesize(load_hand(hand), objects, config)
 
