@@ -57,8 +57,10 @@ def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):
         show_compilation()
         progress = wp.get_logger()
         assert isinstance(progress, CompilationProgress)
+        wp.config.quiet = True  # as another simulation makes it
         show_compilation()
         assert wp.get_logger() is progress
+        assert not wp.config.quiet
         wp.set_logger(CompilationProgress(before[0], period=0.0))
         number = time.time_ns() % 1_000_003  # another kernel in every run
 

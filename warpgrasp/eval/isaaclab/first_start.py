@@ -81,9 +81,10 @@ class CompilationProgress:
 
 
 def show_compilation() -> None:
-    """From now on say what Warp compiles, where Isaac Lab has silenced it; once per process."""
+    """From now on say what Warp compiles, where Isaac Lab has silenced it, as it does anew with every simulation."""
     config: Any = wp.config  # the switch is of Warp 1.17, which Isaac Lab 3.0 needs
-    if isinstance(wp.get_logger(), CompilationProgress) or not getattr(config, "quiet", False):
+    if not getattr(config, "quiet", False):
         return
-    wp.set_logger(CompilationProgress(wp.get_logger()))
+    if not isinstance(wp.get_logger(), CompilationProgress):
+        wp.set_logger(CompilationProgress(wp.get_logger()))
     config.quiet = False
