@@ -57,7 +57,7 @@ def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):
         show_compilation()
         progress = wp.get_logger()
         assert isinstance(progress, CompilationProgress)
-        wp.config.quiet = True  # as another simulation makes it
+        wp.config.quiet = True  # as another program may make it
         show_compilation()
         assert wp.get_logger() is progress
         assert not wp.config.quiet

@@ -81,7 +81,7 @@ class CompilationProgress:
 
 
 def show_compilation() -> None:
-    """From now on say what Warp compiles, where Isaac Lab has silenced it, as it does anew with every simulation."""
+    """From now on say what Warp compiles, where Isaac Lab, or another program after it, has silenced it."""
     config: Any = wp.config  # the switch is of Warp 1.17, which Isaac Lab 3.0 needs
     if not getattr(config, "quiet", False):
         return
