@@ -51,8 +51,9 @@ def test_a_first_start_says_that_kernels_are_compiled(tmp_path, caplog):
 
 def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):
     """A real kernel that is in no cache; modules read from the cache and Warp's other messages are as before."""
-    before = wp.get_logger(), wp.config.quiet
-    wp.config.quiet = True
+    wp.init()
+    before = wp.get_logger(), wp.config.quiet, wp.config.log_level
+    wp.config.quiet, wp.config.log_level = True, wp.LOG_WARNING  # as Isaac Lab's import leaves them
     try:
         show_compilation()
         progress = wp.get_logger()
@@ -79,4 +80,4 @@ def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):
         assert capsys.readouterr().out == "another message\n"
     finally:
         wp.set_logger(before[0])
-        wp.config.quiet = before[1]
+        wp.config.quiet, wp.config.log_level = before[1:]

@@ -18,6 +18,7 @@ __all__ = ["CompilationProgress", "announce_first_start", "show_compilation"]
 _LOGGER = logging.getLogger(__name__)
 _SOLVER = "wp_mujoco_warp"
 """How folders of the solver's kernels begin in Warp's cache."""
+_INFO = 20  # wp.LOG_INFO
 _LOADED = re.compile(r"\s*Module (\S+).* load on device .* took ([\d.]+) ms\s+\((compiled|cached)\)")
 
 
@@ -82,9 +83,13 @@ class CompilationProgress:
 
 def show_compilation() -> None:
     """From now on say what Warp compiles, where Isaac Lab, or another program after it, has silenced it."""
-    config: Any = wp.config  # the switch is of Warp 1.17, which Isaac Lab 3.0 needs
-    if not getattr(config, "quiet", False):
+    config: Any = wp.config  # both switches are of Warp 1.17, which Isaac Lab 3.0 needs
+    silent = getattr(config, "quiet", False), getattr(config, "log_level", 0) > _INFO
+    if not any(silent):
         return
     if not isinstance(wp.get_logger(), CompilationProgress):
         wp.set_logger(CompilationProgress(wp.get_logger()))
-    config.quiet = False
+    if silent[0]:
+        config.quiet = False
+    if silent[1]:  # which Warp raises where it is initialised while it is quiet
+        config.log_level = _INFO
