@@ -6,6 +6,7 @@ opening as far as the object lets them. A few of these steps, far to near, are t
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,10 @@ from scipy.spatial.transform import Rotation
 from warpgrasp.hands.device import surface_points
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
 from warpgrasp.kernels.targets.least_squares import step_scratch
-from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_nearest_points
+from warpgrasp.kernels.targets.nearest_points import launch_nearest_remembered, nearest_memory
+from warpgrasp.kernels.targets.opening import NEAREST_COUNT
 from warpgrasp.kernels.targets.withdrawing import launch_withdrawing_step
+from warpgrasp.synthesis.closing_path import nearest_on_way
 from warpgrasp.synthesis.pregrasp import SPHERE_GAP, step_unknowns
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ __all__ = ["waypoint_columns"]
 FloatArray = NDArray[np.float64]
 
 _DETOUR = 2.0  # steps taken at most, beside those of a way without obstacles
-_BETWEEN = 4  # poses looked at on each leg, beside its start
+_FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of each leg, where its clearance is looked at
 
 
 def waypoint_columns(
@@ -72,45 +75,13 @@ def _steps_taken(root: FloatArray) -> NDArray[np.int64]:
     return np.where(moves.any(axis=0), last, 0)
 
 
-class _Look:
-    """The points of every link that are nearest to the object, with buffers."""
-
-    def __init__(self, problem: GraspProblem, reach: float) -> None:
-        self._problem, self._reach = problem, reach
-        device = problem.device
-        self.link_pose: wp.array = wp.empty(
-            (problem.batch_size, problem.hand.link_count), dtype=wp.transform, device=device
-        )
-        shape = (*self.link_pose.shape, NEAREST_COUNT)
-        self.distance: wp.array = wp.empty(shape, dtype=wp.float32, device=device)
-        self.position: wp.array = wp.empty(shape, dtype=wp.vec3, device=device)
-        self.normal: wp.array = wp.empty(shape, dtype=wp.vec3, device=device)
-        self._points = surface_points(problem.hand, device)
-
-    def __call__(self, root: wp.array, joints: wp.array, running: wp.array | None = None) -> None:
-        problem = self._problem
-        launch_forward_kinematics(problem.tree, root, joints, link_pose=self.link_pose)
-        launch_nearest_points(
-            self._points,
-            problem.meshes,
-            problem.distance_bound,
-            problem.object_index,
-            self.link_pose,
-            self._reach,
-            running=running,
-            distance=self.distance,
-            position=self.position,
-            normal=self.normal,
-        )
-
-
 def _track(
     problem: GraspProblem, start_pose: FloatArray, start_joints: FloatArray, config: TargetConfig
 ) -> tuple[FloatArray, FloatArray]:
     """Roots [T + 1, B, 7] and joints [T + 1, B, J] of all steps, the pregrasp first."""
     device, batch, hand = problem.device, problem.batch_size, problem.hand
     damping, largest = step_unknowns(hand)
-    look = _Look(problem, config.clearance + 2.0 * largest[0])
+    reach = config.clearance + 2.0 * largest[0]
     root: wp.array = wp.array(start_pose, dtype=wp.transform, device=device)
     joints: wp.array = wp.array(start_joints, dtype=wp.float32, device=device)
     start = wp.clone(root)
@@ -124,24 +95,41 @@ def _track(
     weights: list[wp.array] = [
         wp.array(values, dtype=wp.float32, device=device) for values in (damping, largest)
     ]
-    pushes = NEAREST_COUNT * hand.link_count
-    scratch = step_scratch(batch, len(damping), device, pushes=pushes)
+    scratch = step_scratch(batch, len(damping), device, pushes=NEAREST_COUNT * hand.link_count)
+    link_pose: wp.array = wp.empty((batch, hand.link_count), dtype=wp.transform, device=device)
+    distance: wp.array = wp.empty((*link_pose.shape, NEAREST_COUNT), dtype=wp.float32, device=device)
+    position, normal = (wp.empty(distance.shape, dtype=wp.vec3, device=device) for _ in range(2))
+    points = surface_points(hand, device)
+    memory = nearest_memory(points, batch, hand.link_count, device)
     tracks = [(root.numpy().copy(), joints.numpy().copy())]
     for _ in range(int(np.ceil(_DETOUR * config.withdrawal / largest[0]))):
-        look(root, joints, running)
+        launch_forward_kinematics(problem.tree, root, joints, link_pose=link_pose)
+        launch_nearest_remembered(
+            points,
+            problem.meshes,
+            problem.distance_bound,
+            problem.object_index,
+            link_pose,
+            reach,
+            memory=memory,
+            running=running,
+            distance=distance,
+            position=position,
+            normal=normal,
+        )
         launch_withdrawing_step(
             problem.tree,
             problem.spheres,
-            look.link_pose,
-            look.distance,
-            look.position,
-            look.normal,
+            link_pose,
+            distance,
+            position,
+            normal,
             start,
             back,
             wide,
             *weights,
             clearance=config.clearance,
-            reach=config.clearance + 2.0 * largest[0],
+            reach=reach,
             sphere_gap=SPHERE_GAP,
             way=config.withdrawal,
             scratch=scratch,
@@ -160,17 +148,12 @@ def _clearance(
     problem: GraspProblem, start: FloatArray, position: FloatArray, angles: FloatArray, config: TargetConfig
 ) -> FloatArray:
     """Least distance on the straight legs between poses [B, W + 1, ...], shape [B, W]."""
-    look = _Look(problem, config.clearance)
-    least = np.full(position.shape[:2], config.clearance)
-    for leg in range(position.shape[1] - 1):
-        for share in np.arange(_BETWEEN + 1) / _BETWEEN:
-            pose = start.copy()
-            pose[:, :3] = (1.0 - share) * position[:, leg] + share * position[:, leg + 1]
-            turned = (1.0 - share) * angles[:, leg] + share * angles[:, leg + 1]
-            look(
-                wp.array(pose, dtype=wp.transform, device=problem.device),
-                wp.array(turned, dtype=wp.float32, device=problem.device),
-            )
-            nearest = look.distance.numpy().min(axis=(1, 2)).astype(np.float64)
-            least[:, leg] = np.minimum(least[:, leg], nearest)
-    return least[:, :-1]
+    hands = [
+        (np.concatenate([position[:, number], start[:, 3:]], axis=1), angles[:, number])
+        for number in range(position.shape[1])
+    ]
+    legs = [
+        nearest_on_way(problem, begin, end, _FRACTIONS, reach=config.clearance)
+        for begin, end in itertools.pairwise(hands)
+    ]
+    return np.stack(legs, axis=1)
