@@ -5,8 +5,8 @@ then ``python -m warpgrasp.evaluate`` on what it wrote, under both protocols. Ob
 different sizes, so that no two are the same. CPU seconds are those of the command and all its children, and so of all cores;
 valid grasps per second and core are those per CPU second. A cache of objects is empty in the first run of a row (``cold``).
 
-``--memory 500`` measures something else: the resident memory of one process that works through so many small boxes, cylinders
-and capsules, two grasps of two steps each, stages and all, as it goes. It should not grow.
+``--memory 500`` measures something else: the resident memory of one process that works through so many boxes, cylinders
+and spheres, two grasps of two steps each, stages and all, as it goes. It should not grow.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import trimesh
 import warp as wp
 from machine import machine_name
 
+from warpgrasp.dataset.primitives import write_primitives
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.objects import example_object_names, example_object_path, load_object
 
@@ -107,22 +108,6 @@ def measure(count: int, options: argparse.Namespace, folder: Path, environment: 
     print("\n".join(stage_rows(out, grasps)), end="\n\n", flush=True)
 
 
-def write_primitives(folder: Path, count: int) -> list[Path]:
-    """``count`` boxes, cylinders and capsules of 3 to 8 cm."""
-    folder.mkdir()
-    paths = []
-    for index, (a, b, c) in enumerate(np.random.default_rng(0).uniform(0.03, 0.08, size=(count, 3))):
-        makers = (
-            lambda a=a, b=b, c=c: trimesh.creation.box((a, b, c)),
-            lambda a=a, b=b: trimesh.creation.cylinder(0.5 * a, b, sections=24),
-            lambda a=a, b=b: trimesh.creation.capsule(b, 0.5 * a, count=[12, 12]),
-        )
-        path = folder / f"primitive_{index:04d}.obj"
-        makers[index % len(makers)]().export(path)
-        paths.append(path)
-    return paths
-
-
 def resident(process: int) -> float:
     """Resident memory of a process [MiB]."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -133,7 +118,9 @@ def measure_memory(
     count: int, options: argparse.Namespace, folder: Path, environment: dict[str, str]
 ) -> None:
     """Print the resident memory of a command after every twentieth part of its objects."""
-    meshes = [str(path) for path in write_primitives(folder / "primitives", count)]
+    (folder / "primitives").mkdir()
+    kinds = ("box", "cylinder", "sphere")
+    meshes = [str(path) for path in write_primitives(folder / "primitives", count, kinds=kinds)]
     command = ["warpgrasp.generate", *meshes, "--hand", options.hand, "--out", str(folder / "memory")]
     command += ["--grasps", "2", "--candidates", "1", "--steps", "2", "--samples", "200", "--workers", "1"]
     print("| objects finished | resident MiB |\n|---|---|")
