@@ -4,8 +4,9 @@ Layout::
 
     /World                     variant sets "grasp": grasp_0000, grasp_0001, ...; the best one is selected; "ground"
       /Object                  reference to the object asset
-      /Hand                    reference to the hand asset, its root fixed to the world; the variant poses its links, sets
-                               joint states (grasp) and drive targets (squeeze)
+      /Hand                    reference to the hand asset, its root fixed to the world, with what all variants share (order of
+                               link transforms, schemas of joint states); the variant poses its links, sets joint states
+                               (grasp) and drive targets (squeeze)
       /Physics, /Sky, /Lamp    gravity along -z, and light: the stage plays and is seen as it opens
       /Contacts, /Forces       from the variant: points in the colour of their finger, contact forces as lines
       /Grasps                  names of joints and energy terms
@@ -202,6 +203,7 @@ def _fill(
             uniform=True,
         )
         shown = GraspVariants(grasps, hand, asset, fixed=fixed)
+        shown.write_common(world.nameChildren["Hand"])
         for index, name in enumerate(names):
             shown.write(Sdf.VariantSpec(variants, name).primSpec, index)
 

@@ -49,6 +49,7 @@ class GraspVariants:
             grasps.root_position, grasps.root_quaternion, grasps.joint_position
         )
         self._fingers = fingers_of_contacts(grasps.contact_position, positions, quaternions, hand)
+        self._shown, self._pressing, self._force_lines = _force_lines(grasps)
         self._positions, self._quaternions = positions.tolist(), quaternions.tolist()
         self._links = [(links[name], _is_identity(links[name])) for name in hand.link_names]
         own = set(hand.joint_names)
@@ -68,25 +69,36 @@ class GraspVariants:
                 paths.append(path)
         self._tree, self._places = _prim_tree(paths + [FIXED_JOINT] * fixed)
 
+    def write_common(self, hand: Sdf.PrimSpec) -> None:
+        """Write what is the same in all variants onto ``/World/Hand`` itself: order of operations and schemas of joints."""
+        own = self._prims_below(hand)
+        for prim, (_, identity) in zip(own, self._links, strict=False):
+            if identity:
+                _set(prim, "xformOpOrder", _TOKENS, _ORDERS[2], _UNIFORM)
+        for prim, (schemas, *_) in zip(own[len(self._links) :], self._joints, strict=False):
+            prim.SetInfo("apiSchemas", schemas)
+
+    def _prims_below(self, hand: Sdf.PrimSpec) -> list[Sdf.PrimSpec]:
+        """Links, joints that a grasp sets, and the joint that holds the root, below ``hand``; what is missing is made."""
+        prims = [hand]
+        for parent, name in self._tree:
+            prims.append(prims[parent].nameChildren.get(name) or Sdf.PrimSpec(prims[parent], name, _OVER))
+        return [prims[place] for place in self._places]
+
     def write(self, variant: Sdf.PrimSpec, index: int) -> None:
         """Override link poses, joint states and drive targets of ``/World/Hand`` inside one variant, and show contacts."""
-        prims = [Sdf.PrimSpec(variant, "Hand", _OVER)]
-        for parent, name in self._tree:
-            prims.append(Sdf.PrimSpec(prims[parent], name, _OVER))
-        own = [prims[place] for place in self._places]
+        own = self._prims_below(Sdf.PrimSpec(variant, "Hand", _OVER))
         positions, quaternions = self._positions[index], self._quaternions[index]
         for prim, (link, identity), position, (x, y, z, w) in zip(
             own, self._links, positions, quaternions, strict=False
         ):
             rotation = Gf.Quatd(w, x, y, z)
-            if identity:
-                set_pose(prim, Gf.Vec3d(*position), rotation)
+            if identity:  # their order is common
+                _set(prim, _ORDER[0], _DOUBLE3, Gf.Vec3d(*position))
+                _set(prim, _ORDER[1], _QUATD, rotation)
             else:
                 set_pose(prim, *_local_pose(link, Gf.Vec3d(*position), rotation))
-        for prim, (schemas, name, state, drive, target) in zip(
-            own[len(self._links) :], self._joints, strict=False
-        ):
-            prim.SetInfo("apiSchemas", schemas)
+        for prim, (_, name, state, drive, target) in zip(own[len(self._links) :], self._joints, strict=False):
             _set(prim, name, _FLOAT, state[index])
             if target is not None:
                 _set(prim, drive, _FLOAT, target[index])
@@ -96,30 +108,43 @@ class GraspVariants:
 
     def _show_contacts(self, variant: Sdf.PrimSpec, index: int) -> None:
         """Points and force lines of one grasp; only what is finite can be drawn."""
-        position, force = self._grasps.contact_position[index], self._grasps.contact_force[index]
-        shown = np.isfinite(position).all(axis=1) & np.isfinite(force).all(axis=1)
+        shown = self._shown[index]
         if not shown.any():
             return
         colors = _colors([finger for finger, own in zip(self._fingers[index], shown, strict=True) if own])
-        position, force = position[shown], force[shown]
+        ends = self._force_lines[index][shown]
+        position = ends[:, 1]
         points = Sdf.PrimSpec(variant, "Contacts", Sdf.SpecifierDef, "Points")
         _set(points, "points", _POINTS, vec3f_array(position))
         _set(points, "widths", _FLOATS, Vt.FloatArray(len(position), 0.006))
         _set_extent(points, position, 0.006)
         _set_colors(points, colors, "vertex")
-        largest = float(np.linalg.norm(force, axis=1).max())
-        if largest <= 0.0:
+        if not self._pressing[index]:
             return
-        # A force on the object starts outside it and ends at the contact.
-        tail = position - force * (_FORCE_LENGTH / largest)
         lines = Sdf.PrimSpec(variant, "Forces", Sdf.SpecifierDef, "BasisCurves")
-        ends = np.stack([tail, position], axis=1).reshape(-1, 3)
+        ends = ends.reshape(-1, 3)
         _set(lines, "type", _TYPES.Token, "linear", _UNIFORM)
         _set(lines, "points", _POINTS, vec3f_array(ends))
         _set(lines, "curveVertexCounts", _INTS, Vt.IntArray(len(position), 2))
         _set(lines, "widths", _FLOATS, Vt.FloatArray(2 * len(position), 0.0015))
         _set_extent(lines, ends, 0.0015)
         _set_colors(lines, colors, "uniform")
+
+
+def _force_lines(
+    grasps: GraspSet,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    """Which contacts are finite [N, C], whether a grasp presses [N], and lines that end at the contacts [N, C, 2, 3] m.
+
+    A force on the object starts outside it and ends at the contact.
+    """
+    position, force = grasps.contact_position, grasps.contact_force
+    shown = np.asarray(np.isfinite(position).all(axis=2) & np.isfinite(force).all(axis=2))
+    force = np.where(shown[..., None], force, np.float32(0.0))
+    largest = np.linalg.norm(force, axis=2).max(axis=1, initial=0.0)
+    pressing = np.asarray(largest > 0.0)
+    scale = np.float32(_FORCE_LENGTH) / np.where(pressing, largest, np.float32(1.0))
+    return shown, pressing, np.stack([position - force * scale[:, None, None], position], axis=2)
 
 
 def _prim_tree(paths: list[str]) -> tuple[list[tuple[int, str]], list[int]]:
