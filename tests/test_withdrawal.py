@@ -159,3 +159,17 @@ def test_data_sets_refuse_what_they_do_not_hold(tmp_path: Path) -> None:
     path.write_text(f"objects: [bottle]\nhands: [allegro]\nmethods: {own}\n")
     with pytest.raises(ValueError, match="a data set holds no waypoints"):
         open_generations(read_plan(path, {}), tmp_path / "out", extend=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("withdrawal", 10.0, r"targets.withdrawal must be in \[0, 1\] \(got 10\)"),
+        ("waypoints", 101, r"targets.waypoints must be in \[1, 100\] \(got 101\)"),
+        ("waypoints", 0, r"targets.waypoints must be in \[1, 100\] \(got 0\)"),
+    ],
+)
+def test_ways_longer_than_an_arm_are_refused(field: str, value: float, sentence: str) -> None:
+    """Every millimetre of a way costs a step: a length in other units than metres would never end."""
+    with pytest.raises(ValueError, match=sentence):
+        TargetConfig(**{field: value})  # type: ignore[arg-type]

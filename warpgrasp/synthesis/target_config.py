@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from warpgrasp.base.ranges import POSITIVE, check_numbers
+from warpgrasp.base.ranges import POSITIVE, NumberRange, check_numbers
 
 __all__ = ["TargetConfig"]
 
@@ -43,9 +43,9 @@ class TargetConfig:
     retreat_step: float = 0.01
     """approach: step between retreats that are tried [m]."""
     withdrawal: float = 0.0
-    """How far waypoints for an arm lead away from the pregrasp, back along the palm [m]; 0 writes none."""
+    """How far waypoints for an arm lead away from the pregrasp, back along the palm [m], at most 1; 0 writes none."""
     waypoints: int = 8
-    """Number of waypoints where there are any."""
+    """Number of waypoints where there are any, at most 100."""
 
     def __post_init__(self) -> None:
         if self.squeeze not in ("balanced", "closure", "closing", "descent"):
@@ -54,8 +54,10 @@ class TargetConfig:
             )
         if self.pregrasp not in ("open", "approach"):
             raise ValueError(f"targets.pregrasp must be open or approach (got {self.pregrasp!r})")
-        positive = dict.fromkeys(("squeeze_reach", "opening_steps", "retreat_step", "waypoints"), POSITIVE)
-        check_numbers(self, "targets", **positive)
+        positive = dict.fromkeys(("squeeze_reach", "opening_steps", "retreat_step"), POSITIVE)
+        within_reach = NumberRange(upper=1.0)  # of an arm [m]: each millimetre is a step of the search
+        waypoints = NumberRange(lower=1.0, upper=100.0)
+        check_numbers(self, "targets", withdrawal=within_reach, waypoints=waypoints, **positive)
         tried = (self.opening_steps + 1) * (self.retreat / self.retreat_step + 1)
         if tried > _OPENING_LIMIT:
             raise ValueError(
