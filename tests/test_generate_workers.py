@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,27 @@ def test_two_processes_make_the_grasps_of_one(tmp_path: Path) -> None:
         assert one.read_bytes() == two.read_bytes()
     table = [line.split()[0] for line in outputs[1].splitlines() if line.split()[:1] in (["c"], ["a"], ["b"])]
     assert table[-3:] == ["c", "a", "b"]
+
+
+def test_a_gpu_does_not_wait_for_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one process for a GPU, which none need be at hand here, the grasps are those of the command itself."""
+    names = [mesh(tmp_path, f"{name}.ply", 0.02 + 0.005 * i) for i, name in enumerate("ab")]
+    short = ["--grasps", "2", "--steps", "3", "--workers", "1", "--usd", "none", *OPTIONS]
+    assert generate.main([*names, *short, "--out", str(tmp_path / "alone")]) == 0
+    pools = []
+
+    class Pool(WorkerPool):
+        def __init__(self, count: int, arguments: Sequence[str]) -> None:
+            super().__init__(count, arguments)
+            pools.append(self)
+
+    monkeypatch.setattr(generate, "WorkerPool", Pool)
+    monkeypatch.setattr(generate._Run, "_runs_beside", lambda run: run.total > 1)
+    assert generate.main([*names, *short, "--out", str(tmp_path / "beside")]) == 0
+    assert [pool.count for pool in pools] == [1]
+    for name in "ab":
+        alone, beside = (tmp_path / folder / f"{name}.npz" for folder in ("alone", "beside"))
+        assert alone.read_bytes() == beside.read_bytes()
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:

@@ -56,7 +56,9 @@ __all__ = ["GenerateOptions", "main", "parse_options"]
 
 _GALLERY_TILES = 9
 _CPU_BATCH = 32  # grasps; a larger batch is not faster on a CPU and would lose more when it is killed
-_CUDA_BATCH = 65536
+_CUDA_BATCH = (
+    16384  # the objects of the next batch are read, and the files of the last written, while one runs
+)
 _MEMORY_SHARE = 0.7  # of the free memory a batch may take
 _BYTES_PER_FACE = 400  # BVH, indices, pseudo normals and corners
 
@@ -153,7 +155,7 @@ class _Run:
 
     def all_objects(self) -> None:
         """Work through the objects batch by batch, then show what came out."""
-        if self._worker_count() == 1:
+        if not self._runs_beside():
             self._all_batches()
         else:
             with (
@@ -181,6 +183,10 @@ class _Run:
         """Processes that make grasps; one, this one, where there is work for no more."""
         wanted = self.options.workers or (1 if self.device.is_cuda else core_count())
         return max(1, min(wanted, self.total))
+
+    def _runs_beside(self) -> bool:
+        """Whether processes make the grasps: several, or one that keeps a GPU busy while this one reads and writes files."""
+        return self._worker_count() > 1 or (self.device.is_cuda and self.total > 1)
 
     def _take(self, entry: Entry) -> None:
         """Load one object and queue it, unless it is finished or cannot be used."""

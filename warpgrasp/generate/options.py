@@ -81,7 +81,8 @@ class GenerateOptions:
     device: str = "auto"
     """auto (CUDA if there is one), cpu, cuda, cuda:1, ..."""
     workers: int = 0
-    """Processes that make grasps side by side; 0 takes all cores on the CPU and one on CUDA. Grasps do not depend on it."""
+    """Processes that make grasps while the command reads objects and writes files; 0 takes one per core on the CPU, and one for
+    a GPU. Grasps do not depend on it."""
     out: Path | None = None
     """Output folder (default: grasps/demo, or grasps/HAND_GRASP-TYPE when objects are named, with the hand's own name)."""
     valid_only: Annotated[int, tyro.conf.arg(metavar="N")] = 0

@@ -56,7 +56,8 @@ class _Worker:
         )
         self._send((list(sys.path), list(arguments)))
         self._answers = answers
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def start(self, job: Job) -> None:
         self.job = job
@@ -70,11 +71,27 @@ class _Worker:
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
+        with self.process.stdout as answers:
+            try:
+                while True:
+                    self._answers.put((self, pickle.load(answers)))
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._answers.put((self, ("ended", self.process.wait())))
+
+    def end_input(self) -> None:
+        """Tell the process that no further job comes."""
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
+
+    def wait(self) -> None:
+        """Wait until it has ended, a while by itself."""
         try:
-            while True:
-                self._answers.put((self, pickle.load(self.process.stdout)))
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self._answers.put((self, ("ended", self.process.wait())))
+            self.process.wait(timeout=_LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._listener.join(timeout=_LAST_WORDS)
 
 
 class WorkerPool:
@@ -97,17 +114,11 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
-            with suppress(OSError):
-                assert worker.process.stdin is not None
-                worker.process.stdin.close()
+            worker.end_input()
             if worker.job is not None:
                 worker.process.kill()
         for worker in self._workers:
-            try:
-                worker.process.wait(timeout=_LAST_WORDS)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
+            worker.wait()
 
     @property
     def jobs(self) -> list[Job]:
@@ -143,6 +154,7 @@ class WorkerPool:
             job = worker.job
             if answer[0] == "ended":
                 self._workers.remove(worker)
+                worker.end_input()
             if answer[0] in ("done", "failed", "ended"):
                 worker.job = None
             self._ready = self._ready or answer[0] in ("step", "done", "failed", "ended")
