@@ -53,6 +53,7 @@ def physics_config(
     contact_limit: int = 96,
     iterations: int = 50,
     own_contacts: bool = False,
+    device: str = "auto",
 ) -> Any:
     """Physics of a simulation.
 
@@ -63,6 +64,7 @@ def physics_config(
         contact_limit: Contacts per world (Newton).
         iterations: Most iterations of the solver; it stops when it has converged (Newton).
         own_contacts: Let MuJoCo find contacts instead of Newton; only where all worlds hold the same object.
+        device: Device of the simulation; on the CPU the elliptic cone is solved with sparse Jacobians.
 
     Raises:
         ValueError: Another name.
@@ -73,7 +75,12 @@ def physics_config(
         solver = MJWarpSolverCfg(integrator="implicitfast", impratio=impedance_ratio, ls_iterations=50)
         config = NewtonCfg(solver_cfg=solver)
         set_solver_options(
-            config, cone=cone, contact_limit=contact_limit, iterations=iterations, own_contacts=own_contacts
+            config,
+            cone=cone,
+            contact_limit=contact_limit,
+            iterations=iterations,
+            own_contacts=own_contacts,
+            device=device,
         )
         return config
     if physics == "physx":
@@ -84,7 +91,7 @@ def physics_config(
 
 
 def set_solver_options(
-    config: Any, *, cone: str, contact_limit: int, iterations: int, own_contacts: bool
+    config: Any, *, cone: str, contact_limit: int, iterations: int, own_contacts: bool, device: str
 ) -> None:
     """Write these options, those of :func:`physics_config`, into a Newton configuration; the rest of it stays.
 
@@ -97,6 +104,10 @@ def set_solver_options(
         return
     solver.cone, solver.iterations = cone, iterations
     solver.njmax, solver.nconmax = 4 * contact_limit, contact_limit
+    # The dense Hessian of elliptic cones is summed entry by entry over all contacts there could be, which on the CPU is
+    # most of a step. Isaac Lab hands every attribute that Newton's solver knows to it.
+    sparse = cone == "elliptic" and device.startswith("cpu")
+    solver.jacobian = "sparse" if sparse else "auto"
     # MuJoCo itself takes up to four points where two flat sides meet; Newton's import takes one otherwise.
     solver.enable_multiccd = own_contacts
     # With Newton's collision pipeline every world has its own object; MuJoCo's knows one for all.

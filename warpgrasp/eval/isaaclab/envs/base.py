@@ -81,7 +81,7 @@ class HandSceneOptions:
     torsional_friction: float = 0.0
     """Coefficient of friction against twisting, of every contact [m] (Newton)."""
     cone: str = "pyramidal"
-    """Friction cone (Newton): ``pyramidal``, or ``elliptic``, which is several times slower on the CPU."""
+    """Friction cone (Newton): ``pyramidal`` or ``elliptic``."""
     mujoco_contacts: bool = False
     """Let MuJoCo find contacts instead of Newton (Newton physics); counts in scenes with one object."""
     contact_limit: int = 96
@@ -119,6 +119,7 @@ class HandSceneOptions:
             "contact_limit": self.contact_limit,
             "iterations": self.solver_iterations,
             "own_contacts": self.mujoco_contacts and object_count <= 1,
+            "device": self.sim.device,
         }
         if given is None or engine != engine_of(given):
             given = physics_config(engine, **options)
