@@ -9,7 +9,13 @@ import torch
 import warp as wp
 from PIL import Image
 
-from warpgrasp.eval.isaaclab.first_start import CompilationProgress, announce_first_start, show_compilation
+from warpgrasp.eval.isaaclab.envs import configs
+from warpgrasp.eval.isaaclab.first_start import (
+    CompilationProgress,
+    announce_first_start,
+    show_compilation,
+    without_adjoints,
+)
 from warpgrasp.eval.isaaclab.video import write_video
 
 
@@ -47,6 +53,27 @@ def test_a_first_start_says_that_kernels_are_compiled(tmp_path, caplog):
     caplog.clear()
     assert not announce_first_start(tmp_path)
     assert not caplog.text
+
+
+def test_environments_are_made_without_adjoints_and_the_users_choice_comes_back(monkeypatch):
+    """Warp takes the setting when a module is created, which is when Newton and the environments are imported."""
+    monkeypatch.setattr(wp.config, "enable_backward", True)
+    seen = []
+
+    class Environment:
+        def __init__(self, cfg, render_mode):
+            seen.append(wp.get_module("test_video_made").options["enable_backward"])
+            raise RuntimeError
+
+    monkeypatch.setattr(configs, "_module", lambda task: type("Module", (), {"GraspEnv": Environment}))
+    with pytest.raises(RuntimeError):
+        configs.make_environment(object(), task="Grasp", hand="allegro")
+    assert seen == [False]
+    assert wp.get_module("test_video_later").options["enable_backward"]
+    monkeypatch.setattr(wp.config, "enable_backward", False)
+    with without_adjoints():
+        pass
+    assert not wp.config.enable_backward
 
 
 def test_what_is_compiled_is_said_while_it_lasts(caplog, capsys):

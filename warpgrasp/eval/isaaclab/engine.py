@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from warpgrasp.eval.engines.screening import screen
 from warpgrasp.eval.isaaclab import require_isaaclab
+from warpgrasp.eval.isaaclab.first_start import without_adjoints
 
 if TYPE_CHECKING:
     from warpgrasp.eval.engines.mujoco_scene import Scene
@@ -71,6 +72,15 @@ class IsaacLabEngine:
         return _CUDA_WORLDS if on_cuda else _WORLDS
 
     def _evaluate_batch(self, scene: Scene, targets: HandTargets) -> Verdict:
+        with without_adjoints():
+            verdict, overflow = self._run(scene, targets)
+        if overflow and 2 * self._contact_limit <= _MOST_CONTACTS:
+            self._contact_limit *= 2
+            return self._evaluate_batch(scene, targets)
+        return verdict
+
+    def _run(self, scene: Scene, targets: HandTargets) -> tuple[Verdict, bool]:
+        """Verdict of grasps that are simulated together, and whether contacts were lost."""
         from warpgrasp.eval.isaaclab.envs.evaluate import EvaluateEnv, EvaluateEnvCfg
         from warpgrasp.eval.isaaclab.pool import pool_of_targets
 
@@ -83,10 +93,6 @@ class IsaacLabEngine:
         environment = EvaluateEnv(cfg)
         try:
             verdict = environment.evaluate()
-            overflow = environment.adapter.overflow()
+            return verdict, environment.adapter.overflow()
         finally:
             environment.close()
-        if overflow and 2 * self._contact_limit <= _MOST_CONTACTS:
-            self._contact_limit *= 2
-            return self._evaluate_batch(scene, targets)
-        return verdict

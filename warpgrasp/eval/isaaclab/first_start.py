@@ -1,25 +1,43 @@
-"""Saying that kernels are compiled: before the minutes in which nothing else is heard, and while they last.
+"""Fewer kernels to compile, and saying that they are: before the minutes in which nothing else is heard, and meanwhile.
 
 Isaac Lab silences Warp, which otherwise writes a line per module whether it was compiled or read from the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import warp as wp
 
-__all__ = ["CompilationProgress", "announce_first_start", "show_compilation"]
+__all__ = ["CompilationProgress", "announce_first_start", "show_compilation", "without_adjoints"]
 
 _LOGGER = logging.getLogger(__name__)
 _SOLVER = "wp_mujoco_warp"
 """How folders of the solver's kernels begin in Warp's cache."""
 _INFO = 20  # wp.LOG_INFO
 _LOADED = re.compile(r"\s*Module (\S+).* load on device .* took ([\d.]+) ms\s+\((compiled|cached)\)")
+
+
+@contextlib.contextmanager
+def without_adjoints() -> Iterator[None]:
+    """Modules of Warp that are created meanwhile get no adjoint kernels, which are a third of what a first start compiles.
+
+    Nothing differentiates through the simulation, and Isaac Lab's own commands switch adjoints off for the whole process,
+    so that both find the same kernels in the cache. Modules that were imported before keep theirs, and so do those that
+    say themselves whether they have one, as all of this package do.
+    """
+    before = wp.config.enable_backward
+    wp.config.enable_backward = False
+    try:
+        yield
+    finally:
+        wp.config.enable_backward = before
 
 
 def announce_first_start(cache: Path | None = None) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from warpgrasp.eval.isaaclab import TASKS, require_isaaclab
 from warpgrasp.eval.isaaclab.difficulty import difficulty_of
+from warpgrasp.eval.isaaclab.first_start import without_adjoints
 
 if TYPE_CHECKING:
     from warpgrasp.eval.isaaclab.envs.base import HandScene, HandSceneOptions
@@ -80,10 +81,11 @@ def make_environment(
     """Environment of a registered id: ``gym.make(id, cfg=cfg)`` or ``gym.make(id, num_envs=64, device="cpu")``."""
     options = {name: value for name, value in options.items() if not name.endswith("_entry_point")}
     options.pop("default_agent", None)
-    if cfg is None:
-        cfg = make_config(task, hand, **options)
-    environment = getattr(_module(task), _MODULES[task][1])
-    made: HandScene = environment(cfg, render_mode)
+    with without_adjoints():
+        if cfg is None:
+            cfg = make_config(task, hand, **options)
+        environment = getattr(_module(task), _MODULES[task][1])
+        made: HandScene = environment(cfg, render_mode)
     return made
 
 
@@ -91,7 +93,8 @@ def _module(task: str) -> Any:
     if task not in TASKS:
         raise ValueError(f"unknown task {task!r}; choose from {', '.join(TASKS)}")
     require_isaaclab()
-    return importlib.import_module(f"warpgrasp.eval.isaaclab.envs.{_MODULES[task][0]}")
+    with without_adjoints():
+        return importlib.import_module(f"warpgrasp.eval.isaaclab.envs.{_MODULES[task][0]}")
 
 
 def __getattr__(name: str) -> Callable[[], Any]:

@@ -48,7 +48,7 @@ class TrainOptions:
     physics: Literal["newton", "physx"] = "newton"
     """Physics engine; physx needs Isaac Sim."""
     cone: Literal["pyramidal", "elliptic"] = "pyramidal"
-    """Friction cone (Newton); elliptic holds better and costs time per possible contact on the CPU."""
+    """Friction cone (Newton); elliptic holds better."""
     options: dict[str, float] = field(default_factory=dict)
     """Further numeric options of the environment: --options push_force 3 episode_length_s 2."""
 
