@@ -111,12 +111,28 @@ def test_a_mesh_that_crosses_itself_is_said_and_measured_once(tmp_path: Path) ->
 
 def test_a_mesh_that_crosses_itself_gets_a_new_surface_before_it_is_decomposed(tmp_path: Path) -> None:
     model = crossing_ring(tmp_path)
-    ((vertices, faces, preprocess),) = decomposition._surfaces(model)
+    ((vertices, faces, preprocess),) = decomposition._surfaces(model, ConvexPieceConfig())
     again = trimesh.Trimesh(vertices, faces, process=False)
     assert not preprocess
     assert again.is_watertight
     assert again.volume == pytest.approx(model.volume, rel=0.02)
     np.testing.assert_allclose(again.extents, model.extent, rtol=0.02)
+
+
+def test_a_dense_mesh_is_decomposed_by_few_triangles_near_its_surface(tmp_path: Path) -> None:
+    solid = trimesh.creation.torus(0.04, 0.01, major_sections=200, minor_sections=80)
+    solid.export(tmp_path / "dense.stl")
+    model = load_object(tmp_path / "dense.stl")
+    vertices, faces, preprocess = next(decomposition._surfaces(model, ConvexPieceConfig()))
+    assert not preprocess
+    assert len(faces) < 0.2 * len(model.faces)
+    few = trimesh.Trimesh(vertices, faces, process=False)
+    assert few.is_watertight
+    # The torus itself, by its equation: vertices stay on it, and centres of triangles are no further in than chords are.
+    points = np.concatenate([few.vertices, few.triangles_center])
+    ring = np.linalg.norm(points[:, :2], axis=1) - 0.04
+    off = np.abs(np.hypot(ring, points[:, 2]) - 0.01)
+    assert off.max() < 0.125 * 0.03 * 0.05 + 0.2e-3  # an eighth of the concavity, and chords of the mesh itself
 
 
 @pytest.mark.parametrize(
@@ -125,6 +141,7 @@ def test_a_mesh_that_crosses_itself_gets_a_new_surface_before_it_is_decomposed(t
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed with SIGSEGV"),
         ("import time; time.sleep(60)", "was stopped after 1 s"),
         ("raise MemoryError('too much')", "ran out of memory"),
+        ("import os, sys; sys.exit('threads: ' + os.environ['OMP_NUM_THREADS'])", "failed: threads: 1"),
     ],
 )
 def test_a_decomposition_that_crashes_or_hangs_is_one_sentence(

@@ -1,7 +1,6 @@
 """Objects as convex pieces for physics engines: CoACD, computed once per mesh and kept in the user's cache.
 
-The shipped objects bring theirs, so that nobody decomposes them and their pieces have the same order everywhere (that of
-CoACD's depends on its threads).
+The shipped objects bring theirs, so that nobody decomposes them.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def convex_pieces(
     brought = _shipped_pieces(model) if config == ConvexPieceConfig() else None
     if brought is not None:
         return brought
-    key = hashlib.sha256(f"{model.mesh_hash} {config!r} 1".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{model.mesh_hash} {config!r} 2".encode()).hexdigest()[:32]
     path = (folder or cache_folder()) / f"{key}.npz"
     cached = _read(path)
     if cached is not None:
