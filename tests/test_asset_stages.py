@@ -29,10 +29,10 @@ def test_shipped_objects_bring_their_convex_pieces(name: str) -> None:
     assert model.mesh_hash[:16] == MESH_HASHES[name]
     stage = Usd.Stage.Open(str(example_object_path(name)))
     seen, colliding = [], []
-    for prim in stage.Traverse():
+    for prim in stage.Traverse(Usd.TraverseInstanceProxies()):
         if prim.IsA(UsdGeom.Mesh):
             (colliding if prim.HasAPI(UsdPhysics.CollisionAPI) else seen).append(prim)
-    assert [prim.GetName() for prim in seen] == ["mesh"]
+    assert [prim.GetName() for prim in seen] == ["surface"]
     assert len(colliding) <= 32
     volume, corners = 0.0, []
     for prim in colliding:

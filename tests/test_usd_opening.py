@@ -127,7 +127,7 @@ def test_long_arrays_are_not_text(path: Path) -> None:
     stage = open_quietly(path)
     text = stage.GetRootLayer()
     assert list(text.subLayerPaths) == [f"./{path.stem}_meshes.usdc"]
-    for prim in stage.Traverse():
+    for prim in stage.TraverseAll():
         spec = text.GetPrimAtPath(prim.GetPath())
         for attribute in spec.attributes if spec else ():
             if attribute.typeName.isArray:

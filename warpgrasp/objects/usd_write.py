@@ -3,12 +3,16 @@
 Layout::
 
     /<name>              Xform, rigid body, mass, centre of mass, inertia; kind "component"
-      /mesh              what is seen, and the object of the synthesis
+      /mesh              what is seen, and the object of the synthesis: an instance, shared by all references to the file
+        /surface         its mesh
       /collision         convex pieces, purpose "guide": not drawn, and no geometry of the object to readers
         /piece_000 ...   collision meshes, approximation "convexHull"
       /material          colour and friction
+      /visual_meshes     class prim, of which /mesh is an instance
 
-Without pieces the mesh itself collides, by the approximation named. Metres, kilograms, z up. Beside a text file
+An object with pieces has the variant sets ``physics`` (``on``, ``off``) and ``root`` (``floating``, ``fixed``); the first
+of each is selected. Without pieces there are neither variants nor instances: ``/mesh`` is the mesh and collides itself, by
+the approximation named. Metres, kilograms, z up. Beside a text file
 ``<name>.usda`` its long arrays stand in ``<name>_meshes_<hash>.usdc``, a sublayer; a binary file holds all.
 """
 
@@ -94,19 +98,23 @@ def write_object_asset(path: Path, asset: ObjectAsset, *, fixed_mesh_name: bool 
     UsdPhysics.RigidBodyAPI.Apply(root)
     _write_mass(root, asset)
 
-    mesh = _write_mesh(stage, f"/{name}/mesh", asset.vertices, asset.faces)
-    mesh.GetDisplayColorAttr().Set([Gf.Vec3f(*asset.color)])
-    shapes = [mesh.GetPrim()]
     if asset.pieces:
+        shapes = [_write_instance(stage, root, asset)]
         UsdGeom.Xform.Define(stage, f"/{name}/collision").GetPurposeAttr().Set(UsdGeom.Tokens.guide)
         for index, (vertices, faces) in enumerate(asset.pieces):
             piece = _write_mesh(stage, f"/{name}/collision/piece_{index:03d}", vertices, faces)
             _write_collision(piece.GetPrim(), "convexHull")
             shapes.append(piece.GetPrim())
     else:
+        mesh = _write_mesh(stage, f"/{name}/mesh", asset.vertices, asset.faces)
+        mesh.GetDisplayColorAttr().Set([Gf.Vec3f(*asset.color)])
         _write_collision(mesh.GetPrim(), asset.approximation)
+        shapes = [mesh.GetPrim()]
     if asset.friction is not None:
         _write_material(stage, f"/{name}/material", shapes, asset.color, asset.friction)
+    if asset.pieces:
+        _write_physics_variants(stage, root)
+        _write_root_variants(root)
     write_layers(stage, path, fixed_mesh_name=fixed_mesh_name)
 
 
@@ -130,6 +138,51 @@ def _write_mesh(stage: Any, path: str, vertices: Floats, faces: NDArray[np.integ
     mesh.GetSubdivisionSchemeAttr().Set(UsdGeom.Tokens.none)
     mesh.GetExtentAttr().Set(UsdGeom.PointBased.ComputeExtent(points))
     return mesh
+
+
+def _write_instance(stage: Any, root: Any, asset: ObjectAsset) -> Any:
+    """The mesh that is seen, as an instance of a class prim: colour and material stand on the instance."""
+    shared = root.GetPath().AppendChild("visual_meshes")
+    stage.CreateClassPrim(shared)
+    UsdGeom.Xform.Define(stage, shared.AppendChild("mesh"))
+    _write_mesh(stage, str(shared.AppendPath("mesh/surface")), asset.vertices, asset.faces)
+    prim = UsdGeom.Xform.Define(stage, root.GetPath().AppendChild("mesh")).GetPrim()
+    prim.GetReferences().AddInternalReference(shared.AppendChild("mesh"))
+    prim.SetInstanceable(True)
+    color = UsdGeom.PrimvarsAPI(prim).CreatePrimvar(
+        "displayColor", Sdf.ValueTypeNames.Color3fArray, UsdGeom.Tokens.constant
+    )
+    color.Set([Gf.Vec3f(*asset.color)])
+    return prim
+
+
+def _write_physics_variants(stage: Any, root: Any) -> None:
+    """``off``: neither body nor colliders, a picture of the object; of two variant sets the first is the stronger."""
+    variants = root.GetVariantSets().AddVariantSet("physics")
+    spec = stage.GetRootLayer().GetPrimAtPath(root.GetPath())
+    schemas = list(spec.GetInfo("apiSchemas").GetAppliedItems())
+    spec.ClearInfo("apiSchemas")  # the prim's own opinions would be stronger than those of a variant
+    for name in ("on", "off"):
+        variants.AddVariant(name)
+        variants.SetVariantSelection(name)
+        with variants.GetVariantEditContext():
+            if name == "off":
+                stage.GetPrimAtPath(root.GetPath().AppendChild("collision")).SetActive(False)
+            for schema in schemas if name == "on" else ():
+                root.AddAppliedSchema(schema)
+    variants.SetVariantSelection("on")
+
+
+def _write_root_variants(root: Any) -> None:
+    """``fixed``: the body is kinematic, and stays where it is put whatever touches it."""
+    variants = root.GetVariantSets().AddVariantSet("root")
+    for name in ("floating", "fixed"):
+        variants.AddVariant(name)
+        variants.SetVariantSelection(name)
+        if name == "fixed":
+            with variants.GetVariantEditContext():
+                UsdPhysics.RigidBodyAPI(root).CreateKinematicEnabledAttr(True)
+    variants.SetVariantSelection("floating")
 
 
 def _write_collision(prim: Any, approximation: str) -> None:
