@@ -20,11 +20,12 @@ from warpgrasp.kernels.hand_shapes import (
     segment_distance_squared,
     to_geometry,
 )
+from warpgrasp.kernels.lanes import LANES, first_bit
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["GROUP_SIZE", "SampleSet", "first_bit", "geometries_near", "geometries_near_cluster"]
+__all__ = ["GROUP_SIZE", "SampleSet", "geometries_near", "geometries_near_cluster", "geometries_near_group"]
 
 wp.set_module_options({"enable_backward": False})
 
@@ -45,33 +46,6 @@ class SampleSet:
 
 
 @wp.func
-def first_bit(mask: wp.uint64) -> int:
-    """Number of the lowest bit of ``mask`` that is set; 0 where none is."""
-    if mask == wp.uint64(0):
-        return 0
-    rest = mask
-    number = int(0)
-    if (rest & wp.uint64(0xFFFFFFFF)) == wp.uint64(0):
-        number += 32
-        rest = rest >> wp.uint64(32)
-    if (rest & wp.uint64(0xFFFF)) == wp.uint64(0):
-        number += 16
-        rest = rest >> wp.uint64(16)
-    if (rest & wp.uint64(0xFF)) == wp.uint64(0):
-        number += 8
-        rest = rest >> wp.uint64(8)
-    if (rest & wp.uint64(0xF)) == wp.uint64(0):
-        number += 4
-        rest = rest >> wp.uint64(4)
-    if (rest & wp.uint64(0x3)) == wp.uint64(0):
-        number += 2
-        rest = rest >> wp.uint64(2)
-    if (rest & wp.uint64(0x1)) == wp.uint64(0):
-        number += 1
-    return number
-
-
-@wp.func
 def geometries_near(
     geometry: HandGeometry,
     poses: GeometryPoses,
@@ -84,21 +58,46 @@ def geometries_near(
     center = wp.vec3(sphere[0], sphere[1], sphere[2])
     separated = -1.00001 * sphere[3] - 1.0e-6  # float32 rounding must not cull what touches
     remaining = candidates
-    bit = wp.uint64(1)
-    g = int(0)
     while remaining != wp.uint64(0):
-        if (remaining & wp.uint64(1)) != wp.uint64(0):
-            reach = sphere[3] + geometry.bound_radius[g]
-            if (
-                segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
-                < reach * reach
-            ):
-                x = to_geometry(poses.pose[grasp, g], center)
-                if depth_normal(geometry, g, x, separated)[3] > separated:
-                    mask = mask | bit
-        remaining = remaining >> wp.uint64(1)
-        bit = bit << wp.uint64(1)
-        g += 1
+        g = first_bit(remaining)
+        remaining = remaining & (remaining - wp.uint64(1))
+        reach = sphere[3] + geometry.bound_radius[g]
+        if (
+            segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
+            < reach * reach
+        ):
+            x = to_geometry(poses.pose[grasp, g], center)
+            if depth_normal(geometry, g, x, separated)[3] > separated:
+                mask = mask | (wp.uint64(1) << wp.uint64(g))
+    return mask
+
+
+@wp.func
+def geometries_near_group(
+    geometry: HandGeometry,
+    poses: GeometryPoses,
+    grasp: int,
+    samples: SampleSet,
+    object_index: int,
+    cluster: int,
+    lane: int,
+) -> wp.uint64:
+    """The bits of the geometries that may touch the group of a lane's cluster.
+
+    Lanes bring successive clusters, so that those of a group stand side by side. They share its tests, and tell each other.
+    """
+    sharers = wp.min(wp.block_dim(), GROUP_SIZE)  # powers of two
+    every = ~wp.uint64(0) / ((wp.uint64(1) << wp.uint64(sharers)) - wp.uint64(1))  # bits 0, sharers, ...
+    mask = wp.uint64(0)
+    if cluster // GROUP_SIZE < samples.group_sphere.shape[1]:
+        share = geometry.mask & (every << wp.uint64(lane % sharers))
+        sphere = samples.group_sphere[object_index, cluster // GROUP_SIZE]
+        mask = geometries_near(geometry, poses, grasp, share, sphere)
+    told = wp.tile_empty(shape=LANES, dtype=wp.uint64, storage="shared")
+    wp.tile_scatter_masked(told, lane, mask, True)
+    for k in range(1, sharers):
+        mask = mask | told[lane ^ k]
+    wp.tile_scatter_masked(told, lane, mask, False)  # all have read it, see lanes.py
     return mask
 
 
@@ -153,22 +152,17 @@ def geometries_near_cluster(
     mask = wp.uint64(0)
     sphere = samples.cluster_sphere[object_index, cluster]
     center = wp.vec3(sphere[0], sphere[1], sphere[2])
-    g = first_bit(candidates)
-    remaining = candidates >> wp.uint64(g)
-    bit = wp.uint64(1) << wp.uint64(g)
+    remaining = candidates
     while remaining != wp.uint64(0):
-        if (remaining & wp.uint64(1)) != wp.uint64(0):
-            reach = sphere[3] + geometry.bound_radius[g]
-            if (
-                segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
-                < reach * reach
-            ):
-                disc = samples.cluster_disc[object_index, cluster]
-                if not _is_apart(
-                    geometry, poses, grasp, g, disc, samples.cluster_axis[object_index, cluster]
-                ):
-                    mask = mask | bit
-        remaining = remaining >> wp.uint64(1)
-        bit = bit << wp.uint64(1)
-        g += 1
+        g = first_bit(remaining)
+        remaining = remaining & (remaining - wp.uint64(1))
+        reach = sphere[3] + geometry.bound_radius[g]
+        if (
+            segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
+            < reach * reach
+        ):
+            disc = samples.cluster_disc[object_index, cluster]
+            axis = samples.cluster_axis[object_index, cluster]
+            if not _is_apart(geometry, poses, grasp, g, disc, axis):
+                mask = mask | (wp.uint64(1) << wp.uint64(g))
     return mask

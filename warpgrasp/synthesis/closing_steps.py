@@ -14,13 +14,14 @@ from warpgrasp.hands.model import JointType
 from warpgrasp.kernels.contact import Contacts, closest_features_kernel, contact_points_kernel
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
+from warpgrasp.kernels.lanes import lane_count
 from warpgrasp.kernels.targets.closing import (
     ClosingInputs,
     ClosingLimits,
     closing_step,
-    deepest_samples,
     slide_contacts,
 )
+from warpgrasp.kernels.targets.deepest_samples import deepest_samples
 from warpgrasp.kernels.targets.least_squares import step_scratch
 from warpgrasp.kernels.targets.nearest_points import launch_nearest_remembered, nearest_memory
 from warpgrasp.kernels.targets.opening import NEAREST_COUNT
@@ -254,7 +255,7 @@ class ClosingSteps:
             normal=inputs.point_normal,
         )
         launch_geometry_poses(problem.geometry, self._link_pose, poses=self._poses)
-        wp.launch(
+        wp.launch_tiled(
             deepest_samples,
             dim=len(self._grasps),
             inputs=[
@@ -267,6 +268,7 @@ class ClosingSteps:
             ],
             outputs=[inputs.sample_depth, inputs.sample_position, inputs.sample_normal],
             device=problem.device,
+            block_dim=lane_count(problem.device),
             record_tape=False,
         )
         wp.launch(

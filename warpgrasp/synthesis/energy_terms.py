@@ -36,6 +36,7 @@ from warpgrasp.kernels.energies.sphere_penetration import (
 )
 from warpgrasp.kernels.energies.wrench import edge_directions
 from warpgrasp.kernels.hand_shapes import GeometryPoses, geometry_poses, launch_geometry_poses
+from warpgrasp.kernels.lanes import lane_count
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 
 if TYPE_CHECKING:
@@ -212,12 +213,13 @@ class Penetration:
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         poses = self._geometry_poses(problem, state)
-        wp.launch(
+        wp.launch_tiled(
             penetration_kernel,
             dim=problem.batch_size,
             inputs=[problem.geometry, problem.samples, problem.object_index, poses, self.weight],
             outputs=[energy, state.link_wrench],
             device=problem.device,
+            block_dim=lane_count(problem.device),
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -274,7 +276,7 @@ class SpherePenetration:
         check_numbers(self, "energy.sphere_penetration", allowance=ANY_FINITE)
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
-        wp.launch(
+        wp.launch_tiled(
             sphere_penetration_kernel,
             dim=problem.batch_size,
             inputs=[
@@ -288,6 +290,7 @@ class SpherePenetration:
             ],
             outputs=[energy, state.link_wrench],
             device=problem.device,
+            block_dim=lane_count(problem.device),
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
@@ -328,12 +331,13 @@ class SelfPenetration:
 
     def launch(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:
         shape = (problem.batch_size, problem.spheres.link.shape[0])
-        wp.launch(
+        wp.launch_tiled(
             self_penetration_kernel,
             dim=problem.batch_size,
             inputs=[problem.spheres, state.link_pose, self.margin, self.weight],
             outputs=[state.buffer("sphere_center", shape, wp.vec3), energy, state.link_wrench],
             device=problem.device,
+            block_dim=lane_count(problem.device),
         )
 
     def launch_taped(self, problem: GraspProblem, state: GraspState, energy: wp.array) -> None:

@@ -17,9 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from warpgrasp.hands.device import surface_points
 from warpgrasp.hands.model import JointType
-from warpgrasp.kernels.energies.penetration import clearance_kernel
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
+from warpgrasp.kernels.targets.clearance import clearance_kernel
 from warpgrasp.kernels.targets.least_squares import step_scratch
 from warpgrasp.kernels.targets.nearest_points import (
     launch_least_distance,

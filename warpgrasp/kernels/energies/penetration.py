@@ -14,30 +14,64 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.contact import add_point_force
 from warpgrasp.kernels.hand_shapes import (
     GeometryPoses,
     HandGeometry,
     depth_normal,
     to_geometry,
 )
+from warpgrasp.kernels.lanes import (
+    LANES,
+    NO_LINK,
+    add_wrenches,
+    first_bit,
+    lane_sum,
+    lanes_where,
+    value_of_lane,
+)
 from warpgrasp.kernels.object_samples import (
     GROUP_SIZE,
     SampleSet,
-    first_bit,
-    geometries_near,
     geometries_near_cluster,
+    geometries_near_group,
 )
 from warpgrasp.kernels.spatial import vec6
 
 __all__ = [
-    "clearance_kernel",
     "deepest_geometry_kernel",
     "penetration_kernel",
     "penetration_taped_kernel",
 ]
 
-wp.set_module_options({"enable_backward": True})
+wp.set_module_options({"enable_backward": True, "block_dim": LANES})
+
+
+@wp.struct
+class _Hit:
+    """The geometry that a sample is deepest in."""
+
+    geometry: int  #: -1: none
+    depth: float  #: m
+    normal: wp.vec3  #: outward, geometry frame
+
+
+@wp.func
+def _deepest(
+    geometry: HandGeometry, poses: GeometryPoses, grasp: int, candidates: wp.uint64, point: wp.vec3
+) -> _Hit:
+    """The geometry, of the bits of ``candidates``, that a point is deepest in."""
+    result = _Hit()
+    result.geometry = -1
+    remaining = candidates
+    while remaining != wp.uint64(0):
+        g = first_bit(remaining)
+        remaining = remaining & (remaining - wp.uint64(1))
+        hit = depth_normal(geometry, g, to_geometry(poses.pose[grasp, g], point), result.depth)
+        if hit[3] > result.depth:
+            result.depth = hit[3]
+            result.geometry = g
+            result.normal = wp.vec3(hit[0], hit[1], hit[2])
+    return result
 
 
 @wp.kernel(enable_backward=False)
@@ -51,40 +85,45 @@ def penetration_kernel(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
-    """Penetration energy [m], shape [B], and its weighted link wrenches [B, L]."""
-    grasp = wp.tid()
+    """Penetration energy [m], shape [B], and its weighted link wrenches [B, L]; the lanes of a warp share a grasp.
+
+    Each lane tests one cluster, and those of a group share the tests of the group. The clusters that are left are gone through
+    by all lanes together, a sample each: all look at the same geometry, and read samples that lie side by side.
+    """
+    grasp, number = wp.tid()
+    lane = number % wp.block_dim()
+    lanes = wp.block_dim()
     obj = object_index[grasp]
     total = float(0.0)
     near_group = wp.uint64(0)
-    for cluster in range(samples.cluster_sphere.shape[1]):
-        if cluster % GROUP_SIZE == 0:
-            sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
-            near_group = geometries_near(geometry, poses, grasp, geometry.mask, sphere)
-        mask = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
-        if mask != wp.uint64(0):
-            first = first_bit(mask)
-            for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
-                point = samples.position[s]
-                deepest = float(0.0)
-                deepest_geometry = int(-1)
-                deepest_normal = wp.vec3(0.0, 0.0, 0.0)
-                remaining = mask >> wp.uint64(first)
-                g = int(first)
-                while remaining != wp.uint64(0):
-                    if (remaining & wp.uint64(1)) != wp.uint64(0):
-                        hit = depth_normal(geometry, g, to_geometry(poses.pose[grasp, g], point), deepest)
-                        if hit[3] > deepest:
-                            deepest = hit[3]
-                            deepest_geometry = g
-                            deepest_normal = wp.vec3(hit[0], hit[1], hit[2])
-                    remaining = remaining >> wp.uint64(1)
-                    g += 1
-                if deepest_geometry >= 0:
-                    total += deepest
-                    force = weight * wp.transform_vector(poses.pose[grasp, deepest_geometry], deepest_normal)
-                    link = geometry.link[deepest_geometry]
-                    add_point_force(link_wrench, grasp, link, point, force, wp.vec3(0.0, 0.0, 0.0))
-    energy[grasp] = total
+    for first in range(0, samples.cluster_sphere.shape[1], lanes):
+        cluster = first + lane
+        if first % GROUP_SIZE == 0:
+            near_group = geometries_near_group(geometry, poses, grasp, samples, obj, cluster, lane)
+        near = wp.uint64(0)
+        if cluster < samples.cluster_sphere.shape[1]:
+            near = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
+        left = lanes_where(near != wp.uint64(0), lane)
+        while left != wp.uint64(0):
+            k = first_bit(left)
+            left = left & (left - wp.uint64(1))
+            mask = value_of_lane(near, k)
+            end = samples.cluster_start[obj, first + k + 1]
+            for begin in range(samples.cluster_start[obj, first + k], end, lanes):
+                link = NO_LINK
+                point = wp.vec3()
+                force = wp.vec3()
+                if begin + lane < end:
+                    point = samples.position[begin + lane]
+                    hit = _deepest(geometry, poses, grasp, mask, point)
+                    if hit.geometry >= 0:
+                        total += hit.depth
+                        force = weight * wp.transform_vector(poses.pose[grasp, hit.geometry], hit.normal)
+                        link = geometry.link[hit.geometry]
+                add_wrenches(link_wrench, grasp, lane, link, force, point)
+    total = lane_sum(total)
+    if lane == 0:
+        energy[grasp] = total
 
 
 @wp.kernel(enable_backward=False)
@@ -134,38 +173,3 @@ def penetration_taped_kernel(
         x = wp.transform_point(wp.transform_inverse(pose), point)
         plane = deepest_plane[grasp, s]
         wp.atomic_add(energy, grasp, plane[3] - plane[0] * x[0] - plane[1] * x[1] - plane[2] * x[2])
-
-
-@wp.kernel(enable_backward=False)
-def clearance_kernel(
-    geometry: HandGeometry,
-    samples: SampleSet,
-    object_index: wp.array(dtype=wp.int32),  # [B]
-    poses: GeometryPoses,
-    margin: float,
-    # outputs
-    clearance: wp.array(dtype=wp.float32),  # [B]
-):
-    """Smallest distance [m] of the hand to the object's samples [B], negative when inside, at most ``margin``.
-
-    A lower bound near edges of boxes and convex meshes, exact elsewhere.
-    """
-    grasp = wp.tid()
-    obj = object_index[grasp]
-    smallest = margin
-    for cluster in range(samples.cluster_sphere.shape[1]):
-        sphere = samples.cluster_sphere[obj, cluster]
-        grown = wp.vec4(sphere[0], sphere[1], sphere[2], sphere[3] + margin)
-        mask = geometries_near(geometry, poses, grasp, geometry.mask, grown)
-        if mask != wp.uint64(0):
-            for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
-                remaining = mask
-                g = int(0)
-                while remaining != wp.uint64(0):
-                    if (remaining & wp.uint64(1)) != wp.uint64(0):
-                        x = to_geometry(poses.pose[grasp, g], samples.position[s])
-                        hit = depth_normal(geometry, g, x, -smallest)
-                        smallest = wp.min(smallest, -hit[3])
-                    remaining = remaining >> wp.uint64(1)
-                    g += 1
-    clearance[grasp] = smallest

@@ -12,7 +12,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.kernels.contact import add_point_force
+from warpgrasp.kernels.lanes import LANES, add_wrench_of_lanes, first_bit, lane_sum, lanes_where
 from warpgrasp.kernels.spatial import vec6
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["HandSpheres", "self_penetration_kernel", "self_penetration_taped_ker
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 
-wp.set_module_options({"enable_backward": True})
+wp.set_module_options({"enable_backward": True, "block_dim": LANES})
 
 
 @wp.struct
@@ -39,6 +39,20 @@ class HandSpheres:
     bound_radius: wp.array(dtype=wp.float32)  #: [L] m
 
 
+@wp.func
+def _is_near(
+    spheres: HandSpheres, link_pose: wp.array2d(dtype=wp.transform), grasp: int, pair: int, margin: float
+) -> bool:
+    """Whether the bounding spheres of the two links of a pair of spheres come within ``margin`` [m]."""
+    a = spheres.link[spheres.pair[pair, 0]]
+    b = spheres.link[spheres.pair[pair, 1]]
+    apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
+        link_pose[grasp, b], spheres.bound_position[b]
+    )
+    bound = spheres.bound_radius[a] + spheres.bound_radius[b] + margin
+    return wp.dot(apart, apart) < bound * bound
+
+
 @wp.kernel(enable_backward=False)
 def self_penetration_kernel(
     spheres: HandSpheres,
@@ -50,36 +64,54 @@ def self_penetration_kernel(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
-    """Self-penetration energy [m], shape [B], and its weighted link wrenches; ``center`` [B, S] receives sphere centers."""
-    grasp = wp.tid()
-    for sphere in range(spheres.link.shape[0]):
+    """Self-penetration energy [m], shape [B], and its weighted link wrenches; ``center`` [B, S] receives sphere centers.
+
+    Each lane tests one pair of links. The pairs of spheres of those that are near are gone through by all lanes together.
+    """
+    grasp, number = wp.tid()
+    lane = number % wp.block_dim()
+    lanes = wp.block_dim()
+    for sphere in range(lane, spheres.link.shape[0], lanes):
         center[grasp, sphere] = wp.transform_point(
             link_pose[grasp, spheres.link[sphere]], spheres.position[sphere]
         )
     total = float(0.0)
-    for group in range(spheres.group_start.shape[0] - 1):
-        first = spheres.group_start[group]
-        a = spheres.link[spheres.pair[first, 0]]
-        b = spheres.link[spheres.pair[first, 1]]
-        apart = wp.transform_point(link_pose[grasp, a], spheres.bound_position[a]) - wp.transform_point(
-            link_pose[grasp, b], spheres.bound_position[b]
-        )
-        bound = spheres.bound_radius[a] + spheres.bound_radius[b] + margin
-        if wp.dot(apart, apart) < bound * bound:
-            for pair in range(first, spheres.group_start[group + 1]):
-                i = spheres.pair[pair, 0]
-                j = spheres.pair[pair, 1]
-                reach = spheres.radius[i] + spheres.radius[j] + margin
-                offset = center[grasp, i] - center[grasp, j]
-                squared = wp.dot(offset, offset)
-                if squared < reach * reach:
-                    distance = wp.sqrt(squared)
-                    total += reach - distance
-                    force = (-weight / wp.max(distance, 1.0e-9)) * offset
-                    zero = wp.vec3(0.0, 0.0, 0.0)
-                    add_point_force(link_wrench, grasp, a, center[grasp, i], force, zero)
-                    add_point_force(link_wrench, grasp, b, center[grasp, j], -force, zero)
-    energy[grasp] = total
+    for first in range(0, spheres.group_start.shape[0] - 1, lanes):
+        is_near = bool(False)
+        if first + lane < spheres.group_start.shape[0] - 1:
+            is_near = _is_near(spheres, link_pose, grasp, spheres.group_start[first + lane], margin)
+        left = lanes_where(is_near, lane)  # from here on lanes see the centers of each other
+        while left != wp.uint64(0):
+            group = first + first_bit(left)
+            left = left & (left - wp.uint64(1))
+            start = spheres.group_start[group]
+            end = spheres.group_start[group + 1]
+            a = spheres.link[spheres.pair[start, 0]]
+            b = spheres.link[spheres.pair[start, 1]]
+            for begin in range(start, end, lanes):
+                force = wp.vec3()
+                point_a = wp.vec3()
+                point_b = wp.vec3()
+                overlaps = bool(False)
+                if begin + lane < end:
+                    i = spheres.pair[begin + lane, 0]
+                    j = spheres.pair[begin + lane, 1]
+                    point_a = center[grasp, i]
+                    point_b = center[grasp, j]
+                    reach = spheres.radius[i] + spheres.radius[j] + margin
+                    offset = point_a - point_b
+                    squared = wp.dot(offset, offset)
+                    if squared < reach * reach:
+                        overlaps = True
+                        distance = wp.sqrt(squared)
+                        total += reach - distance
+                        force = (-weight / wp.max(distance, 1.0e-9)) * offset
+                if lanes_where(overlaps, lane) != wp.uint64(0):
+                    add_wrench_of_lanes(link_wrench, grasp, lane, a, force, point_a)
+                    add_wrench_of_lanes(link_wrench, grasp, lane, b, -force, point_b)
+    total = lane_sum(total)
+    if lane == 0:
+        energy[grasp] = total
 
 
 @wp.kernel

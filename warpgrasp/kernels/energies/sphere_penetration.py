@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import warp as wp
 
-from warpgrasp.kernels.contact import add_point_force
 from warpgrasp.kernels.distance_bound import DistanceBound, query_nearer
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
+from warpgrasp.kernels.lanes import LANES, NO_LINK, add_wrenches, lane_sum
 from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
 from warpgrasp.kernels.spatial import vec6
 
 __all__ = ["launch_closest_to_spheres", "sphere_penetration_kernel", "sphere_penetration_taped_kernel"]
 
-wp.set_module_options({"enable_backward": True})
+wp.set_module_options({"enable_backward": True, "block_dim": LANES})
 
 
 @wp.func
@@ -39,19 +39,28 @@ def sphere_penetration_kernel(
     energy: wp.array(dtype=wp.float32),  # [B]
     link_wrench: wp.array2d(dtype=vec6),  # [B, L]
 ):
-    """Depth of the spheres beyond ``allowance`` [m], summed, shape [B], and its weighted link wrenches."""
-    grasp = wp.tid()
+    """Depth of the spheres beyond ``allowance`` [m], summed, shape [B], and its weighted link wrenches; a sphere per lane."""
+    grasp, number = wp.tid()
+    lane = number % wp.block_dim()
     obj = object_index[grasp]
     total = float(0.0)
-    for sphere in range(spheres.link.shape[0]):
-        center = _center(spheres, link_pose, grasp, sphere)
-        reach = spheres.radius[sphere] - allowance
-        feature = query_nearer(meshes, bound, obj, center, reach)
-        if feature.distance < reach:
-            total += reach - feature.distance
-            force = -weight * feature.normal
-            add_point_force(link_wrench, grasp, spheres.link[sphere], center, force, wp.vec3(0.0, 0.0, 0.0))
-    energy[grasp] = total
+    for first in range(0, spheres.link.shape[0], wp.block_dim()):
+        sphere = first + lane
+        link = NO_LINK
+        center = wp.vec3()
+        force = wp.vec3()
+        if sphere < spheres.link.shape[0]:
+            center = _center(spheres, link_pose, grasp, sphere)
+            reach = spheres.radius[sphere] - allowance
+            feature = query_nearer(meshes, bound, obj, center, reach)
+            if feature.distance < reach:
+                total += reach - feature.distance
+                force = -weight * feature.normal
+                link = spheres.link[sphere]
+        add_wrenches(link_wrench, grasp, lane, link, force, center)
+    total = lane_sum(total)
+    if lane == 0:
+        energy[grasp] = total
 
 
 @wp.kernel(enable_backward=False)

@@ -19,16 +19,9 @@ import warp as wp
 from warpgrasp.kernels.contact import CandidateSet
 from warpgrasp.kernels.distance_bound import DistanceBound, query_nearer, surely_farther
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
-from warpgrasp.kernels.hand_shapes import GeometryPoses, HandGeometry, depth_normal, to_geometry
+from warpgrasp.kernels.hand_shapes import HandGeometry
 from warpgrasp.kernels.kinematics import KinematicTree, rotation_from_vector
 from warpgrasp.kernels.mesh_distance import MeshSet
-from warpgrasp.kernels.object_samples import (
-    GROUP_SIZE,
-    SampleSet,
-    first_bit,
-    geometries_near,
-    geometries_near_cluster,
-)
 from warpgrasp.kernels.targets.least_squares import (
     StepScratch,
     add_motion,
@@ -44,7 +37,6 @@ __all__ = [
     "ClosingInputs",
     "ClosingLimits",
     "closing_step",
-    "deepest_samples",
     "distance_of_candidates",
     "slide_contacts",
 ]
@@ -157,50 +149,6 @@ def closing_step(
         moved = wp.max(moved, limits.hand_length * wp.abs(scratch.step[grasp, 6 + dof]))
     if moved < limits.still:
         running[grasp] = 0
-
-
-@wp.kernel
-def deepest_samples(
-    geometry: HandGeometry,
-    samples: SampleSet,
-    object_index: wp.array(dtype=wp.int32),  # [B]
-    running: wp.array(dtype=wp.int32),  # [B]
-    poses: GeometryPoses,
-    allowance: float,  # m
-    # outputs
-    depth: wp.array2d(dtype=wp.float32),  # [B, G] m; the allowance where none is deeper
-    position: wp.array2d(dtype=wp.vec3),  # [B, G]
-    normal: wp.array2d(dtype=wp.vec3),  # [B, G]
-):
-    """The sample of the object's surface that lies deepest in each shape of the hand; culled as the penetration energy."""
-    grasp = wp.tid()
-    if running[grasp] == 0:
-        return
-    obj = object_index[grasp]
-    for g in range(depth.shape[1]):
-        depth[grasp, g] = allowance
-    near_group = wp.uint64(0)
-    for cluster in range(samples.cluster_sphere.shape[1]):
-        if cluster % GROUP_SIZE == 0:
-            sphere = samples.group_sphere[obj, cluster // GROUP_SIZE]
-            near_group = geometries_near(geometry, poses, grasp, geometry.mask, sphere)
-        mask = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
-        if mask != wp.uint64(0):
-            first = first_bit(mask)
-            for s in range(samples.cluster_start[obj, cluster], samples.cluster_start[obj, cluster + 1]):
-                point = samples.position[s]
-                remaining = mask >> wp.uint64(first)
-                g = int(first)
-                while remaining != wp.uint64(0):
-                    if (remaining & wp.uint64(1)) != wp.uint64(0):
-                        pose = poses.pose[grasp, g]
-                        hit = depth_normal(geometry, g, to_geometry(pose, point), depth[grasp, g])
-                        if hit[3] > depth[grasp, g]:
-                            depth[grasp, g] = hit[3]
-                            position[grasp, g] = point
-                            normal[grasp, g] = wp.transform_vector(pose, wp.vec3(hit[0], hit[1], hit[2]))
-                    remaining = remaining >> wp.uint64(1)
-                    g += 1
 
 
 @wp.func
