@@ -13,6 +13,7 @@ CPU runs repeat exactly.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,11 @@ class _Batch:
     ) -> None:
         model, protocol = scene.model, scene.protocol
         self._solver, self._host_model, self._device = solver, model, device
+        if device.is_cpu:  # the dense Hessian of elliptic cones is summed over all contacts there could be
+            from mujoco import mjtJacobian
+
+            model = copy.copy(model)
+            model.opt.jacobian = mjtJacobian.mjJAC_SPARSE
         self._steps = [trials.step_count(protocol, trial) for trial in protocol.trials]
         self.grasp_count, self.contact_limit = grasp_count, contact_limit
         self.world_count = grasp_count * len(self._steps)
