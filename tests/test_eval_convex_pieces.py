@@ -165,7 +165,7 @@ def test_a_crash_is_remembered_and_a_lack_of_memory_is_not(
     model, tries = load_object(path), []
 
     def fail(reason: str) -> None:
-        def decompose(model: Any, config: Any) -> None:
+        def decompose(model: Any, config: Any, stop: Any) -> None:
             tries.append(reason)
             raise DecompositionError(model, reason)
 

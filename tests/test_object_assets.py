@@ -27,7 +27,7 @@ from warpgrasp.objects.usd_write import DEFAULT_COLOR, gf_quatf_wxyz_of_axes
 def _no_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
     """CoACD takes many seconds per object: an L falls into its two boxes."""
 
-    def two_boxes(model: ObjectModel, config: Any) -> tuple[ConvexPiece, ...]:
+    def two_boxes(model: ObjectModel, config: Any, stop: Any) -> tuple[ConvexPiece, ...]:
         low, high = model.vertices.min(axis=0), model.vertices.max(axis=0)
         split = low[0] + (high[0] - low[0]) / 3.0
         return tuple(
@@ -424,9 +424,9 @@ def test_evaluation_of_an_asset_needs_no_second_decomposition(
     monkeypatch.undo()  # the real cache
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def counted(model: ObjectModel, config: Any) -> Any:
+    def counted(model: ObjectModel, config: Any, stop: Any) -> Any:
         count.append(model.mesh_hash)
-        return decompose(model, config)
+        return decompose(model, config, stop)
 
     monkeypatch.setattr(pieces_module, "_decompose", counted)
     report = make_object_asset(write_l(tmp_path, scale=1.1), tmp_path / "out")

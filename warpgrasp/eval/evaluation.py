@@ -30,6 +30,8 @@ from warpgrasp.objects.convex_pieces import convex_pieces
 
 if TYPE_CHECKING:
     from warpgrasp.eval.engines.registry import Engine
+    from warpgrasp.objects import ObjectModel
+    from warpgrasp.objects.convex_pieces import ConvexPiece
 
 __all__ = ["REST_TIME", "evaluate_case", "grasp_metrics", "simulation_displacement"]
 
@@ -50,6 +52,7 @@ def evaluate_case(
     earlier: CaseResult | None = None,
     measured: CaseResult | None = None,
     progress: Callable[[int], None] | None = None,
+    find_pieces: Callable[[ObjectModel], tuple[ConvexPiece, ...]] | None = None,
 ) -> CaseResult:
     """Simulate all grasps of a file at every force and measure them.
 
@@ -60,6 +63,8 @@ def evaluate_case(
         earlier: A result of the same key; its forces and metrics are kept and only others are computed.
         measured: A result of the same grasps by another engine; metrics that need no simulation are taken from it.
         progress: Hears the number of grasps tested so far, counted once per force.
+        find_pieces: Gives the convex pieces of an object where somebody has begun to cut it already
+            (:class:`~warpgrasp.objects.background_pieces.BackgroundPieces`).
 
     Raises:
         ImportError: CoACD is needed and not installed.
@@ -73,7 +78,7 @@ def evaluate_case(
     lacking = [name for name in _metric_names(config.all_metrics) if name not in known]
     if earlier is not None and not protocols and not lacking:
         return earlier
-    pieces = convex_pieces(case.model, config.pieces)
+    pieces = find_pieces(case.model) if find_pieces else convex_pieces(case.model, config.pieces)
     scene = build_scene(case.hand, case.model, pieces, config.protocol, hand_file=config.hand_file(case.hand))
     targets = hand_targets(
         case.hand,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,10 +43,12 @@ from warpgrasp.eval.results.filtered import filtered_folder, write_filtered
 from warpgrasp.eval.results.overview import Overview, bad_sentences, stored_comparison
 from warpgrasp.eval.results.places import Places, StoredResult, check_places
 from warpgrasp.eval.results.rows import row_labels
+from warpgrasp.evaluate.ahead import read_ahead
 from warpgrasp.evaluate.diagnosis import diagnosis, reason_of
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
 from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
+from warpgrasp.objects.background_pieces import BackgroundPieces
 from warpgrasp.objects.sizes import reach_advice
 
 __all__ = ["EvaluateOptions", "main"]
@@ -169,6 +172,7 @@ class _Run:
             check_places(self.second_places)
         if options.report:
             import_matplotlib()  # a missing package is found before hours of simulation
+        self.pieces = BackgroundPieces(self.config.pieces, workers=options.workers)
         self.finished: list[StoredResult] = []
         self.compared: list[StoredResult] = []
         self.cases: dict[Path, GraspCase] = {}
@@ -186,11 +190,13 @@ class _Run:
 
     def all_files(self) -> None:
         """Evaluate file by file, write each result at once, then the summaries."""
-        with self.report.progress(self.files) as progress:
-            for path in self.files:
+        with self.report.progress(self.files) as progress, self.pieces:
+            kept = self.places.result if self.options.resume else None
+            load = partial(load_case, hand=self.options.hand)
+            for path, case in read_ahead(self.files, load, self.pieces, result=kept):
                 progress.next_file()
                 try:
-                    self._file(load_case(path, hand=self.options.hand), progress.share)
+                    self._file(case(), progress.share)
                     progress.finished()
                 except OutputError:
                     raise
@@ -299,6 +305,7 @@ class _Run:
             earlier=earlier,
             measured=measured,
             progress=lambda done: progress(done / total),
+            find_pieces=self.pieces.pieces,
         )
         if result is not earlier:
             result.save(path)

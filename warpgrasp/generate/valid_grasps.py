@@ -28,7 +28,7 @@ from warpgrasp.eval.protocol.protocols import find_protocol
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
 from warpgrasp.eval.protocol.verdict import FailureReason, Verdict
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.objects.background_pieces import BackgroundPieces
 
 if TYPE_CHECKING:
     from warpgrasp.generate.options import GenerateOptions
@@ -115,7 +115,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges grasps by a protocol while they are made.
+    """Judges grasps by a protocol while they are made, and cuts their objects into convex pieces meanwhile.
 
     Raises:
         ValueError: A number out of range.
@@ -128,6 +128,8 @@ class Judge:
     config: EvaluationConfig
     """Protocol and squeeze."""
     engine: Engine
+    workers: int = 0
+    """Objects that are cut into convex pieces at a time; 0 takes all cores."""
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.budget < 1:
@@ -145,7 +147,7 @@ class Judge:
         """
         config = EvaluationConfig(protocol=find_protocol(options.protocol))
         engine = load_engine("auto", workers=workers, device=options.device)
-        return cls(options.valid_only, options.budget, config, engine)
+        return cls(options.valid_only, options.budget, config, engine, workers)
 
     def sentence(self, hand: HandModel) -> str:
         """What is asked for, before it begins."""
@@ -183,6 +185,22 @@ class Judge:
         """
         clock = clock or StageClock()
         found = [_Found(model) for model in models]
+        with BackgroundPieces(self.config.pieces, workers=self.workers) as pieces:
+            for model in models:
+                pieces.begin(model)
+            self._rounds(one_round, hand, found, config, clock, pieces)
+        return [self._finished(entry, hand) for entry in found]
+
+    def _rounds(
+        self,
+        one_round: Callable[[int, list[ObjectModel], SynthesisConfig], list[GraspSet]],
+        hand: HandModel,
+        found: list[_Found],
+        config: SynthesisConfig,
+        clock: StageClock,
+        pieces: BackgroundPieces,
+    ) -> None:
+        """Synthesise and judge until all have enough or the budget is spent."""
         for number in range(self.budget):
             lacking = [entry for entry in found if len(entry) < self.count]
             if not lacking:
@@ -195,10 +213,11 @@ class Judge:
                 break
             with clock.stage("judging"):
                 for entry, grasps in zip(lacking, sets, strict=True):
-                    self._judge_round(entry, hand, grasps)
-        return [self._finished(entry, hand) for entry in found]
+                    self._judge_round(entry, hand, grasps, pieces)
 
-    def _judge_round(self, entry: _Found, hand: HandModel, grasps: GraspSet) -> None:
+    def _judge_round(
+        self, entry: _Found, hand: HandModel, grasps: GraspSet, pieces: BackgroundPieces
+    ) -> None:
         """Keep what is valid and unlike what there is, and count the rest.
 
         Grasps whose status is not OK are not simulated. The others are judged best first; an engine that stops at failures
@@ -214,12 +233,12 @@ class Judge:
                 entry.lost[_NOT_JUDGED] += len(index) - start
                 break
             part = grasps.select(index[start : start + together])
-            entry.add(part, self._verdict(entry, hand, part))
+            entry.add(part, self._verdict(entry, hand, part, pieces))
 
-    def _verdict(self, entry: _Found, hand: HandModel, grasps: GraspSet) -> Verdict:
+    def _verdict(self, entry: _Found, hand: HandModel, grasps: GraspSet, pieces: BackgroundPieces) -> Verdict:
         if entry.scene is None:
-            pieces = convex_pieces(entry.model, self.config.pieces)
-            entry.scene = build_scene(hand, entry.model, pieces, self.config.protocol)
+            own = pieces.pieces(entry.model)
+            entry.scene = build_scene(hand, entry.model, own, self.config.protocol)
         targets = hand_targets(
             hand,
             grasps,

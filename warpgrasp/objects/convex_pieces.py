@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,11 @@ def cache_folder() -> Path:
 
 
 def convex_pieces(
-    model: ObjectModel, config: ConvexPieceConfig | None = None, *, folder: Path | None = None
+    model: ObjectModel,
+    config: ConvexPieceConfig | None = None,
+    *,
+    folder: Path | None = None,
+    stop: threading.Event | None = None,
 ) -> tuple[ConvexPiece, ...]:
     """Convex pieces that together stand for the object; from the cache when the same mesh was there before.
 
@@ -58,8 +63,10 @@ def convex_pieces(
         model: The object.
         config: Accuracy.
         folder: Cache; :func:`cache_folder` by default. A cache that cannot be written is done without.
+        stop: Ends a decomposition once another thread has set it.
 
     Raises:
+        CancelledError: ``stop`` was set.
         ImportError: The mesh is not convex and CoACD is not installed.
         ObjectError: The decomposition crashed, or was stopped by its limit of time or memory.
     """
@@ -79,7 +86,7 @@ def convex_pieces(
     with suppress(OSError, UnicodeDecodeError):
         raise DecompositionError(model, f"{failed.read_text(encoding='utf-8')[:200]} before, see {failed}")
     try:
-        pieces = _decompose(model, config)
+        pieces = _decompose(model, config, stop)
     except DecompositionError as error:
         if error.lasts:
             with suppress(OutputError):  # tried again next time
@@ -107,10 +114,12 @@ def _mesh(prim: Usd.Prim, factor: float) -> tuple[NDArray[np.float64], NDArray[n
     return factor * np.array(mesh.GetPointsAttr().Get(), dtype=np.float64), faces
 
 
-def _decompose(model: ObjectModel, config: ConvexPieceConfig) -> tuple[ConvexPiece, ...]:
+def _decompose(
+    model: ObjectModel, config: ConvexPieceConfig, stop: threading.Event | None
+) -> tuple[ConvexPiece, ...]:
     if importlib.util.find_spec("coacd") is None:
         raise ImportError(f"Objects that are not convex need CoACD for physics; {install_extra('sim')}")
-    parts = decompose(model, config)
+    parts = decompose(model, config, stop=stop)
     pieces = tuple(_piece(vertices) for vertices in parts if _is_solid(vertices))
     return pieces or (_piece(model.vertices),)
 

@@ -6,7 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +40,8 @@ _SAME_VOLUME = 0.1
 _SIMPLIFY = 0.125
 """Part of the concavity allowed by which the surface may move when flat regions get larger triangles; CoACD's time goes with
 their number."""
+_WATCH = 0.1
+"""Seconds between two looks at whether to stop."""
 _CHILD = Path(__file__).with_name("decomposition_child.py")
 
 
@@ -78,7 +84,11 @@ class DecompositionError(ObjectError):
 
 
 def decompose(
-    model: ObjectModel, config: ConvexPieceConfig, *, time_limit: float = TIME_LIMIT
+    model: ObjectModel,
+    config: ConvexPieceConfig,
+    *,
+    time_limit: float = TIME_LIMIT,
+    stop: threading.Event | None = None,
 ) -> list[NDArray[np.float64]]:
     """Vertices of the convex parts of a mesh, each of shape [V, 3]; the same on every machine.
 
@@ -90,8 +100,10 @@ def decompose(
         model: The object.
         config: Accuracy.
         time_limit: Seconds for each way.
+        stop: Ends the process once another thread has set it.
 
     Raises:
+        CancelledError: ``stop`` was set.
         ObjectError: CoACD crashed or was stopped each time; the sentence names the file and the reason.
     """
     reason = ""
@@ -106,7 +118,7 @@ def decompose(
                 vertex_limit=config.vertex_limit,
                 preprocess=preprocess,
             )
-            reason = _run(folder, time_limit)
+            reason = _run(folder, time_limit, stop or threading.Event())
             if not reason:
                 with np.load(folder / "parts.npz") as parts:
                     return [np.asarray(parts[f"vertices_{i}"], np.float64) for i in range(len(parts.files))]
@@ -129,7 +141,7 @@ def _surfaces(
         yield model.vertices, model.faces, True
 
 
-def _run(folder: Path, time_limit: float) -> str:
+def _run(folder: Path, time_limit: float, stop: threading.Event) -> str:
     """Run the child process; why it did not finish, empty if it did."""
     target = folder / "parts.npz"
     limits = [str(MEMORY_LIMIT), str(CPU_LIMIT)]
@@ -140,9 +152,14 @@ def _run(folder: Path, time_limit: float) -> str:
             command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment
         )
         try:
-            code = process.wait(timeout=time_limit)
-        except subprocess.TimeoutExpired:
-            return f"was stopped after {time_limit:g} s"
+            end = time.monotonic() + time_limit
+            while (code := process.poll()) is None:
+                if stop.is_set():
+                    raise CancelledError
+                if time.monotonic() > end:
+                    return f"was stopped after {time_limit:g} s"
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=_WATCH)
         finally:  # an interrupt of this process ends it too
             process.kill()
             process.wait()
