@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from warpgrasp.hands import HandModel, hand_names, load_hand
+from warpgrasp.hands.usd.visuals import hand_visuals
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "hands" / "models"
 URDF = {
@@ -214,21 +216,32 @@ def our_mesh(hand: HandModel, link: int) -> trimesh.Trimesh:
     return trimesh.util.concatenate([trimesh.Trimesh(p.vertices, p.faces, process=False) for p in pieces])
 
 
+def our_look(hand: HandModel, link: int) -> trimesh.Trimesh:
+    """Visual meshes of a link as one mesh in the link frame."""
+    meshes = [mesh for mesh in hand_visuals(hand) if mesh.link == link]
+    return trimesh.util.concatenate([trimesh.Trimesh(m.vertices, m.faces, process=False) for m in meshes])
+
+
 def _gap(points: FloatArray, surface: cKDTree, ball: RollingBall) -> FloatArray:
     """Distance [m] of points [N, 3] to what can be touched of the other geometry: its surface, or the ball's envelope."""
     distance, sunk = surface.query(points)[0], ball.sunk(points)
     return np.asarray(np.where(sunk > 0.0, np.minimum(distance, sunk), distance))
 
 
-def hand_distances(name: str) -> list[Distance]:
-    """Distances of every link that has a mesh at the vendor, with the hand assembled in its opening pose."""
+def hand_distances(name: str, own: Callable[[HandModel, int], trimesh.Trimesh] = our_mesh) -> list[Distance]:
+    """Distances of every link that has a mesh at the vendor, with the hand assembled in its opening pose.
+
+    Args:
+        name: A shipped hand.
+        own: Our mesh of a link in its frame, of what collides (:func:`our_mesh`) or of what is seen (:func:`our_look`).
+    """
     hand = load_hand(name)
     meshes = {re.sub(r"\W", "_", link): mesh for link, mesh in real_meshes(MODELS / URDF[name]).items()}
     links = [
         k for k, link in enumerate(hand.link_names) if link in meshes and np.any(hand.geometry_link == k)
     ]
     real = [posed(hand, k, meshes[hand.link_names[k]]) for k in links]
-    ours = [posed(hand, k, our_mesh(hand, k)) for k in links]
+    ours = [posed(hand, k, own(hand, k)) for k in links]
     whole_real, whole_ours = trimesh.util.concatenate(real), trimesh.util.concatenate(ours)
     targets = []
     for whole in (whole_ours, whole_real):

@@ -6,7 +6,9 @@ python benchmarks/hand_looks.py [--out docs/images/hand_looks.png]
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,19 +36,36 @@ class Options:
     """Edge of a view [pixels]."""
 
 
-def view(hand: HandModel, size: int, *, seen: bool) -> npt.NDArray[np.uint8]:
-    """One picture, of the collision shapes or of the visual meshes."""
+Part = tuple[int, npt.NDArray[np.float64], npt.NDArray[np.integer[Any]], Any, npt.NDArray[np.float64] | None]
+"""Link, vertices [V, 3] m in its frame, faces [F, 3], linear RGB of the part [3] or of its faces [F, 3], normals [V, 3]."""
+
+
+def look_parts(hand: HandModel) -> list[Part]:
+    """The visual meshes of a hand."""
+    return [(m.link, m.vertices, m.faces, m.color, m.normals) for m in hand_visuals(hand)]
+
+
+def collision_parts(hand: HandModel) -> list[Part]:
+    """The collision shapes of a hand."""
+    shapes = zip(hand.geometry_link, hand.geometry_mesh, strict=True)
+    return [(int(link), m.vertices, m.faces, (0.12, 0.13, 0.15), None) for link, m in shapes]
+
+
+def view(
+    hand: HandModel, parts: Sequence[Part], size: int, framed: Sequence[Part] | None = None
+) -> npt.NDArray[np.uint8]:
+    """One picture of parts of a hand in its opening pose, by a camera that shows ``framed``, or else the parts."""
     position, quaternion = hand.forward_kinematics(np.zeros(3), IDENTITY_QUATERNION, hand.dof_opening)
-    if seen:
-        parts = [(m.link, m.vertices, m.faces, m.color, m.normals) for m in hand_visuals(hand)]
-    else:
-        shapes = zip(hand.geometry_link, hand.geometry_mesh, strict=True)
-        parts = [(link, m.vertices, m.faces, (0.12, 0.13, 0.15), None) for link, m in shapes]
-    points = [position[link] + rotate(quaternion[link], vertices) for link, vertices, *_ in parts]
+
+    def placed(shown: Sequence[Part]) -> list[npt.NDArray[np.float64]]:
+        return [position[link] + rotate(quaternion[link], vertices) for link, vertices, *_ in shown]
+
+    points = placed(parts)
     starts = np.cumsum([0, *(len(own) for own in points)])[:-1]
     faces = np.concatenate([part[2] + start for part, start in zip(parts, starts, strict=True)])
-    colors = np.concatenate([np.tile(part[3], (len(part[2]), 1)) for part in parts])
-    normals = np.concatenate([rotate(quaternion[part[0]], part[4]) for part in parts]) if seen else None
+    colors = np.concatenate([np.broadcast_to(part[3], (len(part[2]), 3)) for part in parts])
+    smooth = [rotate(quaternion[part[0]], part[4]) for part in parts if part[4] is not None]
+    normals = np.concatenate(smooth) if len(smooth) == len(parts) else None
     vertices = np.concatenate(points)
     scene = RaycastScene()
     mesh = raycast_mesh(vertices, faces, colors, "cpu", vertex_normal=normals)
@@ -59,9 +78,10 @@ def view(hand: HandModel, size: int, *, seen: bool) -> npt.NDArray[np.uint8]:
     towards = unit(0.8 * z + 0.75 * x + 0.2 * y)
     right = unit(np.cross(y, towards))
     up = np.cross(towards, right)
+    frame = vertices if framed is None else np.concatenate(placed(framed))
     scene.key_direction = wp.vec3(*unit(towards + 0.6 * up - 0.5 * right))
     scene.fill_direction = wp.vec3(*unit(towards + 0.9 * right))
-    image = launch_image(scene, camera(vertices, towards, right, up), size, "cpu").numpy()
+    image = launch_image(scene, camera(frame, towards, right, up), size, "cpu").numpy()
     return np.round(255.0 * np.clip(image, 0.0, 1.0) ** (1.0 / 2.2)).astype(np.uint8)
 
 
@@ -99,8 +119,8 @@ def main() -> None:
     for index, name in enumerate(names):
         left, top = 2 * size * (index % half), (size + strip) * (index // half)
         hand = load_hand(name)
-        for column, seen in enumerate((False, True)):
-            sheet.paste(Image.fromarray(view(hand, size, seen=seen)), (left + column * size, top + strip))
+        for column, parts in enumerate((collision_parts(hand), look_parts(hand))):
+            sheet.paste(Image.fromarray(view(hand, parts, size)), (left + column * size, top + strip))
         draw.text((left + 8, top + 4), f"{name}: collides, is seen", fill=(40, 42, 46), font=font)
     sheet.quantize(128).save(options.out, optimize=True)
     print(options.out)
