@@ -1,17 +1,19 @@
 """How evenly the lanes of a warp are loaded, counted on the CPU, and what follows for a GPU. Needs no GPU.
 
-    python benchmarks/simt.py [--hands allegro shadow] [--batch 512] [--steps 300]
+    python benchmarks/simt.py [--hands allegro shadow] [--batch 512] [--steps 300] [--lanes 1 32]
 
 A GPU runs 32 threads, a *warp*, in lockstep: what only some of them do, all wait for. The CPU runs the same generated code
 thread by thread, so every thread can be counted. Into the code that Warp generates, this script writes a counter at the
 beginning of every loop's body, of every branch, of every function and of the kernel, runs a part of an annealed run, and
-compares the lanes of each 32 consecutive threads:
+compares the lanes of each 32 consecutive threads. Of the kernels of ``warpgrasp/kernels/lanes.py`` it counts both arrangements:
+one lane per grasp, so that a warp has 32 grasps, and 32, so that it has one.
 
 - *lanes / longest*: iterations of all loops, the mean of the lanes over the sum of the longest of each loop.
 - *efficiency*: the same for all blocks, each weighted by its statements: statements that lanes need, per statement that the
   warp issues at least. It is an upper bound: lanes that enter a block at different times are counted as if they did
   together, and queries of meshes, which are native code, count as one statement.
-- *statements / thread*, and *issued / warp*: those statements, of the mean lane and of the warp.
+- *statements / thread*, and *issued / grasp*: those statements, of the mean lane, and what warps issue for one grasp. Sums and
+  choices over the lanes of a warp count as many statements as ``_COOPERATIVE`` says.
 - *bytes / thread*: what array elements are read and written, caches left aside.
 
 With ``--registers`` and ``ptxas`` on the PATH, registers and spilled bytes stand beside them.
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +39,18 @@ from device_problems import make_run
 from machine import machine_name
 from warp._src import codegen, context, types
 
+from warpgrasp.synthesis import energy_terms
+
 WARP = 32
+# Statements that stand for one call of 32 lanes: instructions of its shuffles and votes, at 0.45 per statement.
+_COOPERATIVE = {
+    "lanes_where": 5,
+    "value_of_lane": 8,
+    "masks_of_lanes": 30,
+    "_sum": 22,
+    "_maximum": 22,
+    "wait_for_lanes": 4,
+}
 _BLOCKS = 4096  # counters of a thread
 
 
@@ -67,7 +81,7 @@ class Counters:
         self.is_loop.append(is_loop)
         self.statements.append(0)
         self.bytes.append(0)
-        return f"++{self.pointer}[{index}];"
+        return f"++{self.pointer}[WP_TILE_THREAD_IDX * {_BLOCKS} + {index}];"
 
     def end(self, adjoint: Any) -> None:
         """End the innermost block."""
@@ -78,19 +92,22 @@ class Counters:
         if self.open[id(adjoint)]:
             values[self.open[id(adjoint)][-1]] += amount
 
-    def count(self, threads: int, launch: Callable[[], Any]) -> np.ndarray:
-        """Counts [threads, blocks] of a launch."""
-        if threads >= len(self.rows):
-            raise RuntimeError(f"{threads} threads are more than {len(self.rows) - 1} rows; lower --batch")
-        self.rows[: threads + 1] = 0
+    def count(self, threads: int, launch: Callable[[], Any], lanes: int = 1) -> np.ndarray:
+        """Counts [threads, blocks] of a launch of blocks of so many lanes."""
+        if threads + lanes > len(self.rows):
+            raise RuntimeError(
+                f"{threads} threads are more than {len(self.rows) - lanes} rows; lower --batch"
+            )
+        self.rows[: threads + lanes] = 0
         self.row[:] = self.rows.ctypes.data, _BLOCKS
         launch()
         self.row[:] = self.rows.ctypes.data, 0
-        return self.rows[1 : threads + 1].astype(np.int64)
+        return self.rows[lanes : threads + lanes].astype(np.int64)
 
     def next_thread(self) -> str:
-        """The statement by which a thread takes its own row."""
-        return f"{self.pointer} += *(unsigned long long*)0x{self.row.ctypes.data + 8:x}ULL;"
+        """The statement by which the lanes of a block take their rows, when the first of them begins."""
+        step = f"*(unsigned long long*)0x{self.row.ctypes.data + 8:x}ULL"
+        return f"if (WP_TILE_THREAD_IDX == 0) {self.pointer} += WP_TILE_BLOCK_DIM * {step};"
 
 
 def instrument(counters: Counters) -> None:
@@ -126,7 +143,7 @@ def instrument(counters: Counters) -> None:
 
     def statement(self: Any, text: str, *args: Any, **kwargs: Any) -> None:
         if not text.startswith("++"):
-            counters.add(self, counters.statements, 1)
+            counters.add(self, counters.statements, _weight(text))
 
     def access(self: Any, name: str, args: Any, *rest: Any, **kwargs: Any) -> None:
         if name in ("load", "array_store"):
@@ -155,6 +172,14 @@ def instrument(counters: Counters) -> None:
     context.ModuleBuilder.build_kernel = build_kernel  # type: ignore[method-assign]
 
 
+def _weight(text: str) -> int:
+    """Statements that one of the generated code stands for."""
+    called = re.search(r"\b(\w+?)_\d+\(", text)
+    if called and codegen.options.get("block_dim", 1) > 1:
+        return _COOPERATIVE.get(called.group(1), 1)
+    return 1
+
+
 class Tally:
     """Sums of one kernel over its launches."""
 
@@ -173,27 +198,38 @@ class Tally:
         self.longest += padded.max(axis=1).sum(axis=0)
 
 
-def count_run(hand: str, batch: int, steps: int, counters: Counters) -> dict[str, Tally]:
-    """Counts of every kernel over the last five of a run's steps."""
+def count_run(hand: str, batch: int, steps: int, lanes: int, counters: Counters) -> dict[str, Tally]:
+    """Counts of every kernel over the last five of a run's steps, so many lanes per grasp in the kernels that can."""
     problem, state, config = make_run(hand, batch, "cpu", step_count=max(2 * steps, 10))
     tallies: dict[str, Tally] = defaultdict(Tally)
-    launch = wp.launch
+    launch, launch_tiled, lane_count = wp.launch, wp.launch_tiled, energy_terms.lane_count
     counting = False
 
-    def counted(kernel: Any, dim: Any, *args: Any, **kwargs: Any) -> Any:
+    def counted(kernel: Any, dim: Any, *args: Any, block_dim: int = 1, **kwargs: Any) -> Any:
+        def run() -> Any:
+            if block_dim == 1:
+                return launch(kernel, dim, *args, **kwargs)
+            return launch_tiled(kernel, *args, dim=dim, block_dim=block_dim, **kwargs)
+
         if not counting:
-            return launch(kernel, dim, *args, **kwargs)
-        rows = counters.count(int(np.prod(dim)), lambda: launch(kernel, dim, *args, **kwargs))
+            return run()
+        rows = counters.count(int(np.prod(dim)) * block_dim, run, lanes=block_dim)
         tallies[kernel.key.lstrip("_").removesuffix("_kernel")].add(rows)
         return None
 
-    wp.launch = counted
+    def counted_tiled(kernel: Any, dim: Any, *args: Any, block_dim: int, **kwargs: Any) -> Any:
+        if block_dim == 1:
+            return counted(kernel, (dim, 1), *args, **kwargs)
+        return counted(kernel, dim, *args, block_dim=block_dim, **kwargs)
+
+    wp.launch, wp.launch_tiled = counted, counted_tiled
+    energy_terms.lane_count = lambda device: lanes if counting else 1
     try:
         for step in range(steps):
             counting = step >= steps - 5
             config.optimizer.step(problem, state)
     finally:
-        wp.launch = launch
+        wp.launch, wp.launch_tiled, energy_terms.lane_count = launch, launch_tiled, lane_count
     return tallies
 
 
@@ -212,37 +248,41 @@ def registers() -> dict[str, tuple[int, int]]:
 
 
 def report(
-    hand: str, batch: int, tallies: dict[str, Tally], counters: Counters, known: dict[str, tuple[int, int]]
+    hand: str,
+    batch: int,
+    lanes: int,
+    tallies: dict[str, Tally],
+    counters: Counters,
+    known: dict[str, tuple[int, int]],
 ) -> None:
-    """Print the table of a hand."""
+    """Print the table of a hand and an arrangement."""
     statements = np.pad(np.array(counters.statements, dtype=float), (0, _BLOCKS - len(counters.statements)))
     sizes = np.pad(np.array(counters.bytes, dtype=float), (0, _BLOCKS - len(counters.bytes)))
     loops = np.pad(np.array(counters.is_loop), (0, _BLOCKS - len(counters.is_loop)))
-    print(f"\n{hand}, batch {batch}\n")
+    print(f"\n{hand}, batch {batch}, {lanes} lanes per grasp where a warp can share one\n")
     print(
         "| kernel | threads / grasp | loop iterations, mean lane / longest | efficiency, % | statements / thread "
-        "| issued / warp | bytes / thread | registers | spills, B |\n" + "|---" * 9 + "|"
+        "| issued / grasp | share of issued, % | bytes / grasp | registers | spills, B |\n"
+        + "|---" * 10
+        + "|"
     )
-    issued_total = needed_total = bytes_total = 0.0
+    grasp_steps = 5 * batch
+    issued_total = sum(float(tally.longest @ statements) for tally in tallies.values())
+    needed_total = sum(float(tally.lanes @ statements) for tally in tallies.values())
+    bytes_total = sum(float(tally.lanes @ sizes) for tally in tallies.values())
     for name, tally in sorted(tallies.items(), key=lambda item: -float(item[1].longest @ statements)):
-        steps = tally.launches
         needed, issued = tally.lanes @ statements, tally.longest @ statements
         iterations = tally.lanes[loops].sum() / tally.threads
         longest = tally.longest[loops].sum() / tally.warps
-        size = tally.lanes @ sizes
-        per_step = steps / 5
-        issued_total += issued / steps * per_step
-        needed_total += needed / steps * per_step
-        bytes_total += size / steps * per_step / batch
         register, spill = known.get(name, ("-", "-"))
         print(
-            f"| {name} | {tally.threads / steps / batch:.2g} | {iterations:.1f} / {longest:.1f} "
-            f"| {100.0 * needed / WARP / issued:.0f} | {needed / tally.threads:.0f} | {issued / tally.warps:.0f} "
-            f"| {size / tally.threads:.0f} | {register} | {spill} |"
+            f"| {name} | {tally.threads / grasp_steps:.2g} | {iterations:.1f} / {longest:.1f} "
+            f"| {100.0 * needed / WARP / issued:.0f} | {needed / tally.threads:.0f} | {issued / grasp_steps:.0f} "
+            f"| {100.0 * issued / issued_total:.1f} | {tally.lanes @ sizes / grasp_steps:.0f} | {register} | {spill} |"
         )
     print(
-        f"\nwhole step: {needed_total / batch:.0f} statements and {bytes_total:.0f} bytes per grasp; "
-        f"{issued_total * WARP / batch:.0f} lane statements issued per grasp; "
+        f"\nwhole step: {needed_total / grasp_steps:.0f} statements and {bytes_total / grasp_steps:.0f} bytes per grasp; "
+        f"warps issue {issued_total / grasp_steps:.0f} statements per grasp; "
         f"efficiency {100.0 * needed_total / WARP / issued_total:.0f} %"
     )
 
@@ -257,6 +297,7 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, default=300, help="steps before the end of the count; the run is twice as long"
     )
+    parser.add_argument("--lanes", nargs="+", type=int, choices=[1, WARP], default=[1, WARP])
     parser.add_argument(
         "--registers", action="store_true", help="compile for sm_90 too and ask ptxas, which takes a minute"
     )
@@ -267,9 +308,11 @@ def main() -> None:
         instrument(counters)
         print(f"machine: {machine_name()}")
         known = registers() if options.registers else {}
+        wp.config.enable_cpu_blocks = True
         for hand in options.hands:
-            tallies = count_run(hand, options.batch, options.steps, counters)
-            report(hand, options.batch, tallies, counters, known)
+            for lanes in options.lanes:
+                tallies = count_run(hand, options.batch, options.steps, lanes, counters)
+                report(hand, options.batch, lanes, tallies, counters, known)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from cases import example_objects, make_problem, only, random_variables, state_o
 from numpy.typing import NDArray
 
 from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
-from warpgrasp.kernels.lanes import LANES, NO_LINK, add_wrenches, lane_count
+from warpgrasp.kernels.lanes import LANES, add_wrenches, lane_count
 from warpgrasp.kernels.spatial import vec6
 from warpgrasp.kernels.targets.deepest_samples import deepest_samples
 from warpgrasp.synthesis import energy_terms
@@ -137,11 +137,11 @@ def test_every_link_gets_the_wrenches_of_its_lanes() -> None:
     random = np.random.default_rng(0)
     batch, links = 5, 9
     link = random.integers(0, links, (batch, LANES)).astype(np.int32)
-    link[0], link[1, 1:] = NO_LINK, NO_LINK
+    link[0], link[1, 1:] = -1, -1
     force, point = random.normal(size=(2, batch, LANES, 3)).astype(np.float32)
     before = random.normal(size=(batch, links, 6)).astype(np.float32)
     expected = before.astype(float)
-    for grasp, lane in np.argwhere(link != NO_LINK):
+    for grasp, lane in np.argwhere(link >= 0):
         f, p = force[grasp, lane].astype(float), point[grasp, lane].astype(float)
         expected[grasp, link[grasp, lane]] += [*f, *np.cross(p, f)]
     found: wp.array = wp.array(before, dtype=vec6, device="cpu")

@@ -20,7 +20,7 @@ from warpgrasp.kernels.hand_shapes import (
     segment_distance_squared,
     to_geometry,
 )
-from warpgrasp.kernels.lanes import LANES, first_bit
+from warpgrasp.kernels.lanes import first_bit, masks_of_lanes
 
 if TYPE_CHECKING:
     pass
@@ -84,7 +84,7 @@ def geometries_near_group(
 ) -> wp.uint64:
     """The bits of the geometries that may touch the group of a lane's cluster.
 
-    Lanes bring successive clusters, so that those of a group stand side by side. They share its tests, and tell each other.
+    Lanes bring successive clusters, so that those of a group stand side by side. They share its tests.
     """
     sharers = wp.min(wp.block_dim(), GROUP_SIZE)  # powers of two
     every = ~wp.uint64(0) / ((wp.uint64(1) << wp.uint64(sharers)) - wp.uint64(1))  # bits 0, sharers, ...
@@ -93,12 +93,7 @@ def geometries_near_group(
         share = geometry.mask & (every << wp.uint64(lane % sharers))
         sphere = samples.group_sphere[object_index, cluster // GROUP_SIZE]
         mask = geometries_near(geometry, poses, grasp, share, sphere)
-    told = wp.tile_empty(shape=LANES, dtype=wp.uint64, storage="shared")
-    wp.tile_scatter_masked(told, lane, mask, True)
-    for k in range(1, sharers):
-        mask = mask | told[lane ^ k]
-    wp.tile_scatter_masked(told, lane, mask, False)  # all have read it, see lanes.py
-    return mask
+    return masks_of_lanes(mask, sharers)
 
 
 @wp.func

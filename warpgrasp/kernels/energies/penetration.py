@@ -22,7 +22,6 @@ from warpgrasp.kernels.hand_shapes import (
 )
 from warpgrasp.kernels.lanes import (
     LANES,
-    NO_LINK,
     add_wrenches,
     first_bit,
     lane_sum,
@@ -103,14 +102,14 @@ def penetration_kernel(
         near = wp.uint64(0)
         if cluster < samples.cluster_sphere.shape[1]:
             near = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
-        left = lanes_where(near != wp.uint64(0), lane)
+        left = lanes_where(near != wp.uint64(0))
         while left != wp.uint64(0):
             k = first_bit(left)
             left = left & (left - wp.uint64(1))
             mask = value_of_lane(near, k)
             end = samples.cluster_start[obj, first + k + 1]
             for begin in range(samples.cluster_start[obj, first + k], end, lanes):
-                link = NO_LINK
+                link = int(-1)
                 point = wp.vec3()
                 force = wp.vec3()
                 if begin + lane < end:

@@ -12,7 +12,14 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
-from warpgrasp.kernels.lanes import LANES, add_wrench_of_lanes, first_bit, lane_sum, lanes_where
+from warpgrasp.kernels.lanes import (
+    LANES,
+    add_wrench_of_lanes,
+    first_bit,
+    lane_sum,
+    lanes_where,
+    wait_for_lanes,
+)
 from warpgrasp.kernels.spatial import vec6
 
 if TYPE_CHECKING:
@@ -75,19 +82,18 @@ def self_penetration_kernel(
         center[grasp, sphere] = wp.transform_point(
             link_pose[grasp, spheres.link[sphere]], spheres.position[sphere]
         )
+    wait_for_lanes()
     total = float(0.0)
     for first in range(0, spheres.group_start.shape[0] - 1, lanes):
         is_near = bool(False)
         if first + lane < spheres.group_start.shape[0] - 1:
             is_near = _is_near(spheres, link_pose, grasp, spheres.group_start[first + lane], margin)
-        left = lanes_where(is_near, lane)  # from here on lanes see the centers of each other
+        left = lanes_where(is_near)
         while left != wp.uint64(0):
             group = first + first_bit(left)
             left = left & (left - wp.uint64(1))
             start = spheres.group_start[group]
             end = spheres.group_start[group + 1]
-            a = spheres.link[spheres.pair[start, 0]]
-            b = spheres.link[spheres.pair[start, 1]]
             for begin in range(start, end, lanes):
                 force = wp.vec3()
                 point_a = wp.vec3()
@@ -106,7 +112,9 @@ def self_penetration_kernel(
                         distance = wp.sqrt(squared)
                         total += reach - distance
                         force = (-weight / wp.max(distance, 1.0e-9)) * offset
-                if lanes_where(overlaps, lane) != wp.uint64(0):
+                if lanes_where(overlaps) != wp.uint64(0):
+                    a = spheres.link[spheres.pair[start, 0]]
+                    b = spheres.link[spheres.pair[start, 1]]
                     add_wrench_of_lanes(link_wrench, grasp, lane, a, force, point_a)
                     add_wrench_of_lanes(link_wrench, grasp, lane, b, -force, point_b)
     total = lane_sum(total)

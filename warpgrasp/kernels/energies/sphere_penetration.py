@@ -10,7 +10,7 @@ import warp as wp
 
 from warpgrasp.kernels.distance_bound import DistanceBound, query_nearer
 from warpgrasp.kernels.energies.self_penetration import HandSpheres
-from warpgrasp.kernels.lanes import LANES, NO_LINK, add_wrenches, lane_sum
+from warpgrasp.kernels.lanes import LANES, add_wrenches, lane_sum
 from warpgrasp.kernels.mesh_distance import UNBOUNDED, MeshSet, query_closest_feature
 from warpgrasp.kernels.spatial import vec6
 
@@ -46,7 +46,7 @@ def sphere_penetration_kernel(
     total = float(0.0)
     for first in range(0, spheres.link.shape[0], wp.block_dim()):
         sphere = first + lane
-        link = NO_LINK
+        link = int(-1)
         center = wp.vec3()
         force = wp.vec3()
         if sphere < spheres.link.shape[0]:

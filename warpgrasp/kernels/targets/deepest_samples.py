@@ -5,7 +5,7 @@ from __future__ import annotations
 import warp as wp
 
 from warpgrasp.kernels.hand_shapes import GeometryPoses, HandGeometry, depth_normal, to_geometry
-from warpgrasp.kernels.lanes import LANES, first_bit, lane_maximum, lanes_where, value_of_lane
+from warpgrasp.kernels.lanes import LANES, first_bit, lane_maximum, lanes_where, value_of_lane, wait_for_lanes
 from warpgrasp.kernels.object_samples import (
     GROUP_SIZE,
     SampleSet,
@@ -51,13 +51,14 @@ def deepest_samples(
         near = wp.uint64(0)
         if cluster < samples.cluster_sphere.shape[1]:
             near = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
-        left = lanes_where(near != wp.uint64(0), lane)
+        left = lanes_where(near != wp.uint64(0))
         while left != wp.uint64(0):
             k = first_bit(left)
             left = left & (left - wp.uint64(1))
             end = samples.cluster_start[obj, first + k + 1]
             for begin in range(samples.cluster_start[obj, first + k], end, lanes):
-                remaining = value_of_lane(near, k)  # and all lanes see the depths that were written before
+                wait_for_lanes()  # they see the depths that were written before
+                remaining = value_of_lane(near, k)
                 while remaining != wp.uint64(0):
                     g = first_bit(remaining)
                     remaining = remaining & (remaining - wp.uint64(1))
@@ -69,7 +70,7 @@ def deepest_samples(
                         point = samples.position[begin + lane]
                         hit = depth_normal(geometry, g, to_geometry(pose, point), deepest)
                     most = lane_maximum(hit[3])
-                    if most > deepest and first_bit(lanes_where(hit[3] == most, lane)) == lane:
+                    if most > deepest and first_bit(lanes_where(hit[3] == most)) == lane:
                         depth[grasp, g] = hit[3]
                         position[grasp, g] = point
                         normal[grasp, g] = wp.transform_vector(pose, wp.vec3(hit[0], hit[1], hit[2]))
