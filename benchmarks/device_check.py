@@ -10,6 +10,11 @@ cut has told what it knew, and the next one begins.
 
 ``kernels`` compiles every kernel side by side; the other stages find them in Warp's cache. Speeds of the loop are those of
 the steps after the first 50, for a whole run of 7,000 steps; those of a command are of the command, files written.
+
+Learning in Isaac Lab does not fit these minutes and has an environment of its own (Python 3.12). It follows by hand:
+
+    python benchmarks/reacting.py --device cuda:0 --num-envs 4096 --iterations 20               # taught
+    python benchmarks/reacting.py --device cuda:0 --num-envs 4096 --iterations 300 --agent ppo  # by trial
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 import warpgrasp.eval.isaaclab as registration
 from warpgrasp.eval.isaaclab import scripted
 from warpgrasp.eval.isaaclab.difficulty import DIFFICULTY
-from warpgrasp.hands import hand_names
+from warpgrasp.hands import hand_names, load_hand
+from warpgrasp.hands.fingertip_force import fingertip_forces
 
 TASK = "WarpGrasp-Approach-Robotiq2f140"
 
@@ -30,7 +31,10 @@ def test_the_hand_starts_afar_and_forces_are_felt_when_it_has_closed(approach):
     assert (distance < 0.25 + 1e-4).all()
     names = [approach.pool.models[index].name for index in approach.world_object.tolist()]
     assert set(names) == {"bottle", "duck"}  # the mug is held out
-    told = set(approach.observation_manager.active_terms["policy"])
+    told = {
+        *approach.observation_manager.active_terms["policy"],
+        *approach.observation_manager.active_terms["points"],
+    }
     assert told.isdisjoint({"object_pose", "object_velocity", "grasp_error", "object_mass", "friction"})
     assert {"object_pose", "object_mass", "friction"} <= set(
         approach.observation_manager.active_terms["critic"]
@@ -52,12 +56,8 @@ def test_points_are_those_of_the_object_relative_to_where_it_was_believed(approa
     from warpgrasp.eval.isaaclab.mdp import object_points
 
     approach.reset()
-    place = next(
-        index
-        for index, name in enumerate(approach.observation_manager.active_terms["policy"])
-        if name == "object_points"
-    )
-    term = approach.observation_manager._group_obs_term_cfgs["policy"][place].func
+    (found,) = approach.observation_manager._group_obs_term_cfgs["points"]
+    term = found.func
     assert isinstance(term, object_points)
     before = term(approach, 64).view(6, 64, 3)
     way = np.array([0.01, -0.02, 0.03])
@@ -158,8 +158,21 @@ def test_every_shipped_hand_has_its_difficulty():
     assert set(DIFFICULTY) == set(hand_names())
     assert make_config("Grasp", "shadow").push_force == DIFFICULTY["shadow"].push_force
     assert make_config("GraspManaged", "leap", push_force=3.0).push_force == 3.0
-    assert make_config("Lift", "allegro").object_mass == DIFFICULTY["allegro"].lift_mass
+    masses = {
+        task: make_config(task, "allegro").object_mass
+        for task in ("Grasp", "Lift", "GraspManaged", "Approach")
+    }
+    assert set(masses.values()) == {DIFFICULTY["allegro"].object_mass}
+    assert make_config("Lift", "allegro", object_mass=0.4).object_mass == 0.4
     assert all(name in registration.environment_ids() for name in [TASK])
+
+
+@pytest.mark.parametrize("hand", hand_names())
+def test_masses_are_what_the_fingertips_can_lift(hand):
+    """All fingertips together press with at least 50 times the weight, and no hand is given a feather."""
+    strength = sum(tip.force for tip in fingertip_forces(load_hand(hand)))
+    mass = DIFFICULTY[hand].object_mass
+    assert 0.04 <= mass <= 1.02 * strength / (50.0 * 9.81)
 
 
 def test_scripted_policies_are_counted_and_printed(capsys):

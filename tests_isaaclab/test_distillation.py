@@ -12,7 +12,7 @@ TASK = "WarpGrasp-Approach-Robotiq2f140"
 
 
 class Toy:
-    """What rsl_rl wants of an environment: the teacher does twice the second number that the student sees."""
+    """What rsl_rl wants of an environment: the teacher does twice what the student sees of the mean of some points."""
 
     num_envs, num_actions, max_episode_length, device = 64, 1, 10, "cpu"
     cfg = SimpleNamespace()
@@ -22,8 +22,10 @@ class Toy:
         self._generator = torch.Generator().manual_seed(3)
 
     def get_observations(self):
-        seen = torch.rand(self.num_envs, 3, generator=self._generator) - 0.5
-        return TensorDict({"policy": seen, "teacher": 2.0 * seen[:, 1:2]}, batch_size=[self.num_envs])
+        seen, points = (torch.rand(self.num_envs, size, generator=self._generator) - 0.5 for size in (2, 6))
+        wanted = points[:, 1:2] + points[:, 4:5]
+        groups = {"policy": seen, "points": points, "teacher": wanted}
+        return TensorDict(groups, batch_size=[self.num_envs])
 
     def step(self, actions):
         zeros = torch.zeros(self.num_envs)
@@ -44,7 +46,7 @@ def test_a_student_learns_what_the_teacher_does_without_a_checkpoint():
     observed = toy.get_observations()
     with torch.inference_mode():
         error = runner.get_inference_policy("cpu")(observed) - observed["teacher"]
-    assert observed["teacher"].std() > 0.5
+    assert observed["teacher"].std() > 0.3
     assert error.abs().mean() < 0.05
 
 

@@ -16,6 +16,7 @@ from isaaclab_rl.rsl_rl import (
 )
 
 from warpgrasp.eval.isaaclab.envs.base import automatic_device
+from warpgrasp.eval.isaaclab.point_net import PointNetModelCfg
 
 __all__ = [
     "RslRlApproach",
@@ -104,12 +105,12 @@ class _RslRlLift(_RslRlGrasp):
 @configclass
 class _RslRlApproach(_RslRlGrasp):
     experiment_name = "warpgrasp_approach"
-    obs_groups = {"actor": ["policy"], "critic": ["critic"]}  # noqa: RUF012
-    actor = RslRlMLPModelCfg(
+    obs_groups = {"actor": ["policy", "points"], "critic": ["critic"]}  # noqa: RUF012
+    actor = PointNetModelCfg(
         hidden_dims=[256, 128],
         activation="elu",
         obs_normalization=True,
-        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.3),
+        distribution_cfg=PointNetModelCfg.GaussianDistributionCfg(init_std=0.3),
     )
     critic = RslRlMLPModelCfg(hidden_dims=[256, 128], activation="elu", obs_normalization=True)
 
@@ -137,12 +138,12 @@ class _RslRlApproachDistillation(RslRlDistillationRunnerCfg):
     save_interval = 50
     experiment_name = "warpgrasp_approach_distillation"
     clip_actions = 1.0
-    obs_groups = {"student": ["policy"], "teacher": ["teacher"]}  # noqa: RUF012
-    student = RslRlMLPModelCfg(
+    obs_groups = {"student": ["policy", "points"], "teacher": ["teacher"]}  # noqa: RUF012
+    student = PointNetModelCfg(
         hidden_dims=[256, 128],
         activation="elu",
         obs_normalization=True,
-        distribution_cfg=RslRlMLPModelCfg.GaussianDistributionCfg(init_std=0.1),
+        distribution_cfg=PointNetModelCfg.GaussianDistributionCfg(init_std=0.1),
     )
     teacher = RslRlMLPModelCfg(
         class_name=f"{_DISTILLATION}:TeacherInObservations", hidden_dims=[1], activation="elu"
@@ -165,11 +166,11 @@ class RslRlLift(_RunsWhereTheSimulationRuns, _RslRlLift):
 
 
 class RslRlApproach(_RunsWhereTheSimulationRuns, _RslRlApproach):
-    """An asymmetric critic: it sees pose, friction and mass, which the policy does not."""
+    """A policy that sees points as a set, and a critic that sees pose, friction and mass, which the policy does not."""
 
 
 class RslRlApproachDepth(_RunsWhereTheSimulationRuns, _RslRlApproachDepth):
-    """The same with a convolutional network for the image."""
+    """The same with an image in place of the points, and a convolutional network for it."""
 
 
 class RslRlApproachDistillation(_RunsWhereTheSimulationRuns, _RslRlApproachDistillation):

@@ -45,6 +45,7 @@ __all__ = [
     "ApproachObservationsCfg",
     "ApproachTask",
     "CriticObservationsCfg",
+    "PointObservationsCfg",
     "SensedObservationsCfg",
     "TeacherObservationsCfg",
 ]
@@ -54,13 +55,12 @@ _TILT = 0.3  # of the way the hand comes from, against the direction away from t
 
 @configclass
 class SensedObservationsCfg(ObservationGroupCfg):
-    """What a robot can sense: joints, wrist, fingertip forces over five steps, and points on the object."""
+    """What a robot can sense but for the object: joints, wrist and fingertip forces over five steps."""
 
     joint_position = observed(mdp.joint_position, history_length=5)
     joint_velocity = observed(mdp.joint_velocity)
     joint_targets = observed(mdp.joint_targets)
     fingertip_forces = observed(mdp.fingertip_forces, history_length=5)
-    object_points = observed(mdp.object_points, params={"count": 64}, noise=GaussianNoiseCfg(std=0.04))
     wrist_position = observed(mdp.wrist_position, history_length=5)
     action_of_joints = observed(mdp.action_of_joints)
     action_of_wrist = observed(mdp.action_of_wrist)
@@ -71,8 +71,18 @@ class SensedObservationsCfg(ObservationGroupCfg):
 
 
 @configclass
+class PointObservationsCfg(ObservationGroupCfg):
+    """Points on the object, apart from the rest for networks that treat them as a set."""
+
+    object_points = observed(mdp.object_points, params={"count": 64}, noise=GaussianNoiseCfg(std=0.04))
+
+    def __post_init__(self) -> None:
+        self.enable_corruption = True
+
+
+@configclass
 class CriticObservationsCfg(SensedObservationsCfg):
-    """The same without noise, and what only a simulation knows."""
+    """The same without noise, and what only a simulation knows; the pose stands for the points."""
 
     object_pose = observed(mdp.object_pose)
     object_velocity = observed(mdp.object_velocity)
@@ -98,6 +108,7 @@ class ApproachObservationsCfg:
     """Groups of observations; Isaac Lab's asymmetric training gives each network its own."""
 
     policy: Any = SensedObservationsCfg()
+    points: Any = PointObservationsCfg()
     critic: Any = CriticObservationsCfg()
     teacher: Any = TeacherObservationsCfg()
 

@@ -16,7 +16,6 @@ from warpgrasp.eval.isaaclab.envs.approach import (
     ApproachEnv,
     ApproachEnvCfg,
     ApproachObservationsCfg,
-    SensedObservationsCfg,
 )
 
 __all__ = ["ApproachDepthEnv", "ApproachDepthEnvCfg", "CameraObservationsCfg", "DepthObservationsCfg"]
@@ -32,17 +31,10 @@ class CameraObservationsCfg(ObservationGroupCfg):
 
 
 @configclass
-class BlindObservationsCfg(SensedObservationsCfg):
-    """What is sensed without the points."""
-
-    object_points = None
-
-
-@configclass
 class DepthObservationsCfg(ApproachObservationsCfg):
-    """Groups of observations."""
+    """Groups of observations; the image instead of the points."""
 
-    policy: Any = BlindObservationsCfg()
+    points: Any = None
     camera: Any = CameraObservationsCfg()
 
 

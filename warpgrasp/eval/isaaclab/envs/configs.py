@@ -67,12 +67,12 @@ def make_config(task: str, hand: str = "allegro", **options: Any) -> HandSceneOp
 def _set_difficulty(cfg: Any, task: str, hand: str) -> None:
     """Pushes and masses of the hand; options that are given count more."""
     numbers = difficulty_of(hand)
+    if task != "Evaluate":
+        cfg.object_mass = numbers.object_mass
     if task in ("Grasp", "GraspManaged"):
         cfg.push_force = numbers.push_force
     elif task in ("Approach", "ApproachDepth"):
         cfg.push_force, cfg.position_noise = numbers.approach_force, numbers.approach_noise
-    elif task in ("Lift", "LiftManaged"):
-        cfg.object_mass = numbers.lift_mass
 
 
 def make_environment(
