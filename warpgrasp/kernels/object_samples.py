@@ -144,9 +144,9 @@ def geometries_near_cluster(
 
     Its bounding capsule reaches the cluster's sphere, and no plane separates it from the cluster's disc.
     """
-    mask = wp.uint64(0)
     sphere = samples.cluster_sphere[object_index, cluster]
     center = wp.vec3(sphere[0], sphere[1], sphere[2])
+    reached = wp.uint64(0)
     remaining = candidates
     while remaining != wp.uint64(0):
         g = first_bit(remaining)
@@ -156,8 +156,14 @@ def geometries_near_cluster(
             segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
             < reach * reach
         ):
-            disc = samples.cluster_disc[object_index, cluster]
-            axis = samples.cluster_axis[object_index, cluster]
-            if not _is_apart(geometry, poses, grasp, g, disc, axis):
-                mask = mask | (wp.uint64(1) << wp.uint64(g))
+            reached = reached | (wp.uint64(1) << wp.uint64(g))
+    # In a loop of its own: there the lanes of a warp look at planes at the same time.
+    mask = wp.uint64(0)
+    while reached != wp.uint64(0):
+        g = first_bit(reached)
+        reached = reached & (reached - wp.uint64(1))
+        disc = samples.cluster_disc[object_index, cluster]
+        axis = samples.cluster_axis[object_index, cluster]
+        if not _is_apart(geometry, poses, grasp, g, disc, axis):
+            mask = mask | (wp.uint64(1) << wp.uint64(g))
     return mask
