@@ -41,6 +41,7 @@ SHARES = {
     "loop": 0.2,
     "command": 0.16,
     "by_kernel": 0.05,
+    "lanes": 0.04,
     "qp": 0.03,
     "newton": 0.2,  # MuJoCo Warp compiles its kernels there
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import warp as wp
+from device_lanes import compare_lanes
 from device_problems import STEPS, make_problem, make_run, write_meshes
 from qp import reference
 from speed import kernel_shares
@@ -291,6 +292,21 @@ def by_kernel(check: Check) -> None:
         total = sum(spent.values())
         for kernel, value in sorted(spent.items(), key=lambda item: -item[1]):
             check.row(kernel, f"{value:.1f}", f"{100.0 * value / total:.1f}")
+
+
+def lanes(check: Check) -> None:
+    """Kernels in which the lanes of a warp share a grasp: with one lane, as on the CPU, and with 32, which run twice.
+
+    On a GPU one lane leaves the other 31 of its warp idle. Energies and forces on links are compared with those of one lane,
+    relative to the largest of a grasp.
+    """
+    check.head(
+        "hand", "batch", "term", "lanes", "us / launch", "us / grasp", "apart, worst", "same bits twice"
+    )
+    batch = check.sizes.batches[len(check.sizes.batches) // 2]
+    for name in check.sizes.fast_hands:
+        for row in compare_lanes(name, batch, check.device, check.sizes.timed_steps):
+            check.row(name, batch, *row)
 
 
 def qp(check: Check) -> None:

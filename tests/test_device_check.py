@@ -48,6 +48,10 @@ def test_every_stage_of_the_rehearsal_gives_its_table(
     assert "| 0.0e+00 | 0.0e+00 | 0.0e+00 |" in rows[0], "the CPU agrees with itself"
     assert "| 17 of 17 | - | True |" in rows[1] or " | - | True |" in rows[1]
     assert "| True |" in rows[2]
+    lanes = [row for row in rows if "Penetration" in row]
+    assert len(lanes) == 6
+    assert all(row.endswith("| True |") for row in lanes)
+    assert all(float(row.split("|")[7]) < 2.0e-6 for row in lanes), "32 lanes add what one adds"
     assert text.rstrip().splitlines()[-3].endswith("| 100.0 |"), "one engine agrees with itself"
 
 

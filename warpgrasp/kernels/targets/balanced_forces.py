@@ -127,24 +127,33 @@ def _contact_force(contact: _Contact, pulls: vec8d, lack: wp.float64, ridge: wp.
 
 
 @wp.func
-def _contact_curvature(contact: _Contact, pulls: vec8d, lack: wp.float64, ridge: wp.float64) -> mat66d:
-    """``G_c H_c^-1 G_c^T`` over the pushing edges, ``H_c = ridge I + 1 1^T``."""
+def _add_contact_curvature(
+    curvature: mat66d, contact: _Contact, pulls: vec8d, lack: wp.float64, ridge: wp.float64
+) -> mat66d:
+    """Add ``G_c H_c^-1 G_c^T`` over the pushing edges, ``H_c = ridge I + 1 1^T``, to the lower triangle."""
     total = vec6d()
     count = wp.float64(0.0)
-    result = mat66d()
+    own = mat66d()
     for k in range(_EDGES):
         if pulls[k] + lack > wp.float64(0.0):
             column = _wrench(contact, _edge(contact, k))
             total += column
             count += wp.float64(1.0)
-            result += wp.outer(column, column)
-    result -= wp.outer(total, total) / (ridge + count)
-    return result / ridge
+            for i in range(6):
+                for j in range(6):
+                    if j <= i:
+                        own[i, j] = own[i, j] + column[i] * column[j]
+    result = curvature
+    for i in range(6):
+        for j in range(6):
+            if j <= i:
+                result[i, j] = result[i, j] + (own[i, j] - total[i] * total[j] / (ridge + count)) / ridge
+    return result
 
 
 @wp.func
 def _solve(matrix: mat66d, right: vec6d) -> vec6d:
-    """Solution of a positive definite system by ``L D L^T``."""
+    """Solution of a positive definite system by ``L D L^T``; only the lower triangle is read."""
     lower = matrix
     for j in range(6):
         for i in range(j + 1, 6):
@@ -210,7 +219,7 @@ def _balanced_forces(
                 pulls = _pulls(contact, dual)
                 lack = _lack(pulls, eps)
                 wrench += _wrench(contact, _contact_force(contact, pulls, lack, eps))
-                curvature += _contact_curvature(contact, pulls, lack, eps)
+                curvature = _add_contact_curvature(curvature, contact, pulls, lack, eps)
                 value -= _contact_minimum(pulls, lack, eps)
         gradient = dual / rho + wrench
         steps += 1
