@@ -3,7 +3,9 @@
 Clocks ``python -m warpgrasp.generate`` from process start to exit, in a process of its own, with all its files written, and
 then ``python -m warpgrasp.evaluate`` on what it wrote, under both protocols. Objects are the shipped ones in slightly
 different sizes, so that no two are the same. CPU seconds are those of the command and all its children, and so of all cores;
-valid grasps per second and core are those per CPU second. A cache of objects is empty in the first run of a row (``cold``).
+valid grasps per second and core are those per CPU second. A cache of objects is empty in the first run of a row (``cold``), the
+cache of convex pieces in the first of two evaluations. ``--valid-only 32`` also runs ``generate --valid-only 32`` under each
+protocol, without and with convex pieces in the cache.
 
 ``--memory 500`` measures something else: the resident memory of one process that works through so many boxes, cylinders
 and spheres, two grasps of two steps each, stages and all, as it goes. It should not grow.
@@ -15,6 +17,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,14 +101,48 @@ def measure(count: int, options: argparse.Namespace, folder: Path, environment: 
         ok = float(np.mean([np.mean(GraspSet.load(file).status == 0) for file in out.glob("*.npz")]))
         print(row(f"generate, {count} objects, {state}, status OK", grasps, ok, wall, cpu), flush=True)
     for protocol in options.protocols:
-        verify_wall, verify_cpu = run(
-            "warpgrasp.evaluate", str(out), "--protocol", protocol, environment=environment
-        )
-        valid = share_valid(out, protocol)
-        title = f"generate + verify, {count} objects, {protocol}"
-        print(row(title, grasps, valid, wall + verify_wall, cpu + verify_cpu), flush=True)
+        for state in ("cold", "warm"):
+            forget_pieces(state, environment)
+            verify = ["warpgrasp.evaluate", str(out), "--protocol", protocol, "--no-resume"]
+            verify_wall, verify_cpu = run(*verify, environment=environment)
+            valid = share_valid(out, protocol)
+            title = f"{count} objects, {protocol}, pieces {state}"
+            print(row(f"verify alone, {title}", grasps, None, verify_wall, verify_cpu), flush=True)
+            print(
+                row(f"generate + verify, {title}", grasps, valid, wall + verify_wall, cpu + verify_cpu),
+                flush=True,
+            )
     print("\n| stage | CPU s | CPU ms / grasp |\n|---|---|---|")
     print("\n".join(stage_rows(out, grasps)), end="\n\n", flush=True)
+
+
+def forget_pieces(state: str, environment: dict[str, str]) -> None:
+    """Empty the cache of convex pieces for a ``cold`` run."""
+    if state == "cold":
+        shutil.rmtree(Path(environment["XDG_CACHE_HOME"]) / "warpgrasp" / "convex", ignore_errors=True)
+
+
+def measure_valid_only(
+    count: int, options: argparse.Namespace, folder: Path, environment: dict[str, str]
+) -> None:
+    """Print the rows of ``generate --valid-only``."""
+    meshes = sorted(str(path) for path in (folder / f"meshes_{count}").iterdir())
+    stages: list[str] = []
+    for protocol in options.protocols:
+        for state in ("cold", "warm"):
+            forget_pieces(state, environment)
+            out = folder / f"valid_{count}_{protocol}_{state}"
+            command = ["warpgrasp.generate", *meshes, "--hand", options.hand, "--out", str(out)]
+            command += ["--grasps", str(options.grasps), "--steps", str(options.steps)]
+            command += ["--valid-only", str(options.valid_only), "--protocol", protocol, *options.generate]
+            wall, cpu = run(*command, environment=environment)
+            sets = [GraspSet.load(file) for file in out.glob("*.npz")]
+            title = f"generate --valid-only {options.valid_only}, {count} objects, {protocol}, pieces {state}"
+            print(row(title, sum(len(grasps) for grasps in sets), None, wall, cpu), flush=True)
+            made = sum(grasps.metadata["valid_only"]["made"] for grasps in sets)
+            stages += [f"\n| {title}; per grasp made | CPU s | CPU ms / grasp |", "|---|---|---|"]
+            stages += stage_rows(out, made)
+    print("\n".join(stages), end="\n\n", flush=True)
 
 
 def resident(process: int) -> float:
@@ -147,6 +184,7 @@ def main() -> None:
     parser.add_argument("--grasps", type=int, default=32)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--protocols", nargs="*", default=list(PROTOCOLS))
+    parser.add_argument("--valid-only", type=int, default=0, help="also clock generate --valid-only N")
     parser.add_argument("--memory", type=int, default=0, help="objects of the run whose memory is watched")
     parser.add_argument("generate", nargs="*", help="options for warpgrasp.generate, after --")
     options = parser.parse_args()
@@ -167,6 +205,9 @@ def main() -> None:
         for count in options.objects:
             print(f"{header}\n|---|---|---|---|---|---|---|---|")
             measure(count, options, folder, environment)
+            if options.valid_only:
+                print(f"{header}\n|---|---|---|---|---|---|---|---|")
+                measure_valid_only(count, options, folder, environment)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,8 @@ def test_a_child_ends_with_the_context_that_began_it(tmp_path: Path, monkeypatch
             time.sleep(0.01)
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
-    assert not list(
-        (tmp_path / "cache" / "warpgrasp" / "convex").glob("*")
-    )  # neither pieces nor a failure to be remembered
+    convex = tmp_path / "cache" / "warpgrasp" / "convex"
+    assert not list(convex.glob("*"))  # neither pieces nor a failure to be remembered
 
 
 def test_a_mesh_is_cut_once_and_a_failure_is_told_where_it_is_asked_for(

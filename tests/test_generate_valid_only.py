@@ -90,6 +90,57 @@ def test_rounds_go_on_for_objects_that_lack_grasps_and_duplicates_count_once(tmp
     assert np.shape(said["displacement"]) == (3, 3)
 
 
+def test_later_rounds_make_what_the_share_so_far_asks_for(tmp_path: Path) -> None:
+    """Of 32, all hold and two bins are met twice for ``a``; a quarter holds for ``b``; none in its second round."""
+    easy, hard = (dataclasses.replace(offset_box(tmp_path, HALF), name=name) for name in "ab")
+    asked: list[tuple[int, list[str], int]] = []
+
+    def one_round(number: int, models: list[ObjectModel], config: SynthesisConfig) -> list[GraspSet]:
+        count = config.grasp_count
+        asked.append((number, [model.name for model in models], count))
+        start = 40 * 100 * number
+        sets = []
+        for model in models:
+            values = [start + 40 * index for index in range(count)]
+            if model.name == "a" and number == 0:
+                values[:2] = values[2:4]
+            if model.name == "b":
+                values = [value + (index % 4 > 0 or number == 1) for index, value in enumerate(values)]
+            sets.append(millimetres(model, values))
+        return sets
+
+    found = judge(EveryOther(), 32, budget=4).valid_grasps(
+        one_round, pad_hand(), [easy, hard], SynthesisConfig(grasp_count=32)
+    )
+    # a lacks 2 at 30 of 32, which makes 4. b lacks 24 at 8 of 32: whole rounds to its end at 128.
+    assert asked == [(0, ["a", "b"], 32), (1, ["a"], 4), (1, ["b"], 32), (2, ["b"], 32), (3, ["b"], 32)]
+    assert [len(grasps) for grasps in found] == [32, 24]
+    assert [grasps.metadata["valid_only"]["made"] for grasps in found] == [36, 128]
+
+
+def test_a_round_that_is_ended_marks_the_objects_of_all_its_calls(tmp_path: Path) -> None:
+    """Of ``a`` four grasps are made in the second round, which slip; then the round of ``b`` is ended."""
+    easy, hard, done = (dataclasses.replace(offset_box(tmp_path, HALF), name=name) for name in "abc")
+
+    def one_round(number: int, models: list[ObjectModel], config: SynthesisConfig) -> list[GraspSet]:
+        sets = []
+        for model in models:
+            odd = {"a": lambda index: index < 2, "b": lambda index: index % 4 > 0, "c": lambda index: False}
+            values = [
+                40 * index + (number > 0 or odd[model.name](index)) for index in range(config.grasp_count)
+            ]
+            grasps = millimetres(model, values)
+            ended = {"stopped_at_step": 3} if (number, model.name) == (1, "b") else {}
+            sets.append(dataclasses.replace(grasps, metadata={**grasps.metadata, **ended}))
+        return sets
+
+    found = judge(EveryOther(), 32).valid_grasps(
+        one_round, pad_hand(), [easy, hard, done], SynthesisConfig(grasp_count=32)
+    )
+    assert [grasps.metadata.get("stopped_at_step") for grasps in found] == [3, 3, None]
+    assert [len(grasps) for grasps in found] == [30, 8, 32]
+
+
 class Stopping(EveryOther):
     """The same, of the kind that stops at failures."""
 

@@ -86,13 +86,13 @@ class GenerateOptions:
     out: Path | None = None
     """Output folder (default: grasps/demo, or grasps/HAND_GRASP-TYPE when objects are named, with the hand's own name)."""
     valid_only: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Write N grasps per object that hold in simulation and differ from each other, and no others (extra sim): rounds of
-    --grasps grasps are made and judged until there are enough; 0 writes all grasps unjudged."""
+    """Write N grasps per object that hold in simulation and differ from each other, and no others (extra sim): --grasps
+    are made and judged, then as many more as the share that holds asks for, until there are enough; 0 writes all unjudged."""
     protocol: Annotated[str, tyro.conf.arg(metavar="NAME")] = "graspqp"
     """With --valid-only: how grasps are judged, as in warpgrasp.evaluate: graspqp, dexgraspbench, bodex-paper, or
     my_module:MY_PROTOCOL."""
     budget: int = 8
-    """With --valid-only: rounds at most; an object that needs more keeps the valid grasps it has."""
+    """With --valid-only: at most so many times --grasps are made per object; others keep the valid ones they have."""
     scale: float = 1.0
     """Factor from the file's lengths to metres, for example 0.001 for millimetres."""
     target_size: bool = False

@@ -8,6 +8,8 @@ unique grasp rate (``warpgrasp.eval.metrics.diversity``); of several in one bin 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +43,8 @@ __all__ = ["Judge", "round_seed"]
 _STOPPED = "stopped_at_step"  # entry of the metadata of a synthesis that was asked to end
 _NOT_JUDGED = "not needed"
 _AT_ONCE = 8  # grasps; whatever the number of threads, so that results do not depend on it
+_SPARE = 1.1  # of the grasps that the yield so far says are needed; rounding up spares more
+_FEWEST = 4  # grasps of a round; a step costs something for any number
 _SEED_STRIDE = (
     0x61C8864680B583EB  # odd and large: the rounds of a run never meet those of a run with a near seed
 )
@@ -57,6 +61,10 @@ class _Found:
     """No grasp, with the metadata of the first round."""
     scene: Scene | None = None
     rounds: int = 0
+    asked: int = 0
+    """Grasps asked of the synthesis."""
+    gained: int = 0
+    """Valid, different grasps of the last round."""
     made: int = 0
     """Grasps synthesised."""
     held: int = 0
@@ -78,6 +86,7 @@ class _Found:
             self.empty = grasps.select(np.zeros(0, dtype=np.int64))
         self.rounds += 1
         self.made += len(grasps)
+        self.gained = 0
         self.lost.update(_words(GraspStatus(int(status)).name) for status in refused)
 
     def add(self, grasps: GraspSet, verdict: Verdict) -> None:
@@ -96,6 +105,25 @@ class _Found:
         if len(index):
             own = {item.name: getattr(verdict, item.name)[index] for item in dataclasses.fields(Verdict)}
             self.kept.append((grasps.select(index), Verdict(**own)))
+            self.gained += len(index)
+
+    def next_count(self, wanted: int, whole: int, most: int) -> int:
+        """Grasps to ask for next.
+
+        Those that the yield so far says are needed and a tenth more, rounded up to a power of two so that objects go
+        together; a whole round first, and after one that brought nothing. It depends on this object alone.
+
+        Args:
+            wanted: Valid, different grasps wanted.
+            whole: Grasps of a whole round.
+            most: Grasps that may be asked for in all.
+        """
+        count = whole
+        if self.gained:
+            share = len(self) / (self.made - self.lost[_NOT_JUDGED])
+            needed = max(_SPARE * (wanted - len(self)) / share, _FEWEST)
+            count = min(whole, 2 ** math.ceil(math.log2(needed)))
+        return min(count, most - self.asked)
 
     def __len__(self) -> int:
         """Number of valid, different grasps."""
@@ -124,7 +152,7 @@ class Judge:
     count: int
     """Valid, different grasps wanted per object."""
     budget: int
-    """Rounds of the synthesis at most."""
+    """Whole rounds of the synthesis at most; a smaller one counts as the part of a round that it is."""
     config: EvaluationConfig
     """Protocol and squeeze."""
     engine: Engine
@@ -152,7 +180,7 @@ class Judge:
     def sentence(self, hand: HandModel) -> str:
         """What is asked for, before it begins."""
         return (
-            f"{self.count} valid grasps per object, in at most {self.budget} rounds; "
+            f"{self.count} valid grasps per object, in at most {self.budget} whole rounds; "
             f"{protocol_sentence(self.config.protocol, hand=hand.name)}; engine {self.engine.name}"
         )
 
@@ -168,10 +196,11 @@ class Judge:
         """Rounds of synthesis over the objects that lack grasps, each judged, until all have enough or the budget is spent.
 
         Args:
-            one_round: Makes the grasps of a round, one set per object, of its number, its objects and its configuration.
+            one_round: Makes the grasps of a round, one set per object, of its number, its objects and its configuration;
+                objects that lack very different numbers of grasps come in several calls of the same number.
             hand: The hand.
             models: The objects.
-            config: Of one round; the first has its seed, the others seeds that follow from it.
+            config: Of a whole round; the first has its seed, the others seeds that follow from it.
             clock: Counts the stage ``judging``.
 
         Returns:
@@ -201,19 +230,28 @@ class Judge:
         pieces: BackgroundPieces,
     ) -> None:
         """Synthesise and judge until all have enough or the budget is spent."""
-        for number in range(self.budget):
-            lacking = [entry for entry in found if len(entry) < self.count]
-            if not lacking:
-                break
-            own = dataclasses.replace(config, seed=round_seed(config.seed, number))
-            sets = one_round(number, [entry.model for entry in lacking], own)
-            if any(_STOPPED in grasps.metadata for grasps in sets):
-                for entry, grasps in zip(lacking, sets, strict=True):
-                    entry.stop(grasps)
-                break
-            with clock.stage("judging"):
-                for entry, grasps in zip(lacking, sets, strict=True):
-                    self._judge_round(entry, hand, grasps, pieces)
+        whole, most = config.grasp_count, self.budget * config.grasp_count
+        for number in itertools.count():
+            by_count: dict[int, list[_Found]] = {}
+            for entry in found:
+                if len(entry) < self.count and entry.asked < most:
+                    by_count.setdefault(entry.next_count(self.count, whole, most), []).append(entry)
+            if not by_count:
+                return
+            for count, lacking in sorted(by_count.items()):
+                own = dataclasses.replace(config, seed=round_seed(config.seed, number), grasp_count=count)
+                sets = one_round(number, [entry.model for entry in lacking], own)
+                if any(_STOPPED in grasps.metadata for grasps in sets):
+                    for entry, grasps in zip(lacking, sets, strict=True):
+                        entry.stop(grasps)
+                    for entry in found:  # those of other calls have not got what they were to have either
+                        if len(entry) < self.count and entry.asked < most:
+                            entry.stopped = entry.stopped or dict(lacking[0].stopped)
+                    return
+                with clock.stage("judging"):
+                    for entry, grasps in zip(lacking, sets, strict=True):
+                        entry.asked += count
+                        self._judge_round(entry, hand, grasps, pieces)
 
     def _judge_round(
         self, entry: _Found, hand: HandModel, grasps: GraspSet, pieces: BackgroundPieces
