@@ -1,6 +1,6 @@
 """Does a policy that looks hold more than its own mean actions played blind? The task Approach and its replay ablation.
 
-    python benchmarks/reacting.py --device cpu                  # three seeds, 96 worlds, taught: about 20 minutes of two cores
+    python benchmarks/reacting.py --device cpu                  # three seeds, 96 worlds, taught: about 10 minutes of one core
     python benchmarks/reacting.py --device cuda:0 --num-envs 4096 --iterations 20               # the same for a GPU
     python benchmarks/reacting.py --device cuda:0 --num-envs 4096 --iterations 300 --agent ppo  # learned by trial
 
