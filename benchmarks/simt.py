@@ -16,7 +16,8 @@ one lane per grasp, so that a warp has 32 grasps, and 32, so that it has one.
   choices over the lanes of a warp count as many statements as ``_COOPERATIVE`` says.
 - *bytes / thread*: what array elements are read and written, caches left aside.
 
-With ``--registers`` and ``ptxas`` on the PATH, registers and spilled bytes stand beside them.
+With ``--registers`` and ``ptxas`` on the PATH, registers and spilled bytes stand beside them. What follows for an H100 is
+estimated by ``simt_estimate.py``.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ import numpy as np
 import warp as wp
 from device_problems import make_run
 from machine import machine_name
+from simt_estimate import BATCHES, STEPS, grasps_per_second, microseconds
 from warp._src import codegen, context, types
 
 from warpgrasp.synthesis import energy_terms
@@ -285,6 +287,17 @@ def report(
         f"warps issue {issued_total / grasp_steps:.0f} statements per grasp; "
         f"efficiency {100.0 * needed_total / WARP / issued_total:.0f} %"
     )
+    parts = {
+        name: (float(tally.longest @ statements) / grasp_steps, tally.threads / grasp_steps)
+        for name, tally in tallies.items()
+    }
+    for size in BATCHES:
+        quick, slow = microseconds(parts, size)
+        rates = grasps_per_second(slow, size), grasps_per_second(quick, size)
+        print(
+            f"H100, batch {size}: a step of {quick:.0f} to {slow:.0f} us, {rates[0]:.0f} to {rates[1]:.0f} grasps/s "
+            f"that are kept, after {STEPS} steps of two candidates each"
+        )
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import warp as wp
@@ -66,20 +67,23 @@ def kernel_shares(hand_name: str, batch: int, config: SynthesisConfig) -> dict[s
     problem, state = prepare(hand_name, batch, config, "cpu")
     config.optimizer.step(problem, state)
     spent: dict[str, float] = defaultdict(float)
-    launch = wp.launch
+    launch, launch_tiled = wp.launch, wp.launch_tiled
 
-    def timed(kernel: Any, *args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = launch(kernel, *args, **kwargs)
-        spent[kernel.key.lstrip("_").removesuffix("_kernel")] += time.perf_counter() - start
-        return result
+    def timed(start_kernel: Callable[..., Any]) -> Callable[..., Any]:
+        def run(kernel: Any, *args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = start_kernel(kernel, *args, **kwargs)
+            spent[kernel.key.lstrip("_").removesuffix("_kernel")] += time.perf_counter() - start
+            return result
 
-    wp.launch = timed
+        return run
+
+    wp.launch, wp.launch_tiled = timed(launch), timed(launch_tiled)
     try:
         for _ in range(config.step_count - 1):
             config.optimizer.step(problem, state)
     finally:
-        wp.launch = launch
+        wp.launch, wp.launch_tiled = launch, launch_tiled
     return {name: 1e6 * value / batch / (config.step_count - 1) for name, value in spent.items()}
 
 

@@ -48,6 +48,8 @@ def test_every_stage_of_the_rehearsal_gives_its_table(
     assert "| 0.0e+00 | 0.0e+00 | 0.0e+00 |" in rows[0], "the CPU agrees with itself"
     assert "| 17 of 17 | - | True |" in rows[1] or " | - | True |" in rows[1]
     assert "| True |" in rows[2]
+    kernels = {line.split(" | ")[0].removeprefix("| ") for line in text.splitlines()}
+    assert {"penetration", "closest_features", "weighted_sum"} <= kernels, "whatever launches them"
     lanes = [row for row in rows if "Penetration" in row]
     assert len(lanes) == 6
     assert all(row.endswith("| True |") for row in lanes)
