@@ -1,4 +1,4 @@
-"""What the counts of ``simt.py`` let one expect of an H100: microseconds of a step and grasps per second, by stated assumptions.
+"""What the counts of ``simt.py`` let one expect of an H100: microseconds of a step, grasps per second, by stated assumptions.
 
 A kernel's warps are spread over the schedulers. The instructions that a scheduler issues per cycle depend on how many warps it
 has, because an instruction of a warp waits for the one before it: a pessimistic and an optimistic figure are carried along. The
