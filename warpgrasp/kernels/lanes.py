@@ -64,11 +64,11 @@ def wait_for_lanes():
 
 
 @wp.func_native("""
-#if defined(__CUDA_ARCH__)
+#if WP_TILE_BLOCK_DIM == 1
+return condition ? 1 : 0;
+#elif defined(__CUDA_ARCH__)
 return __ballot_sync(0xffffffffu, condition);
 #else
-if (WP_TILE_BLOCK_DIM == 1)
-    return condition ? 1 : 0;
 static volatile bool told[WP_TILE_BLOCK_DIM];
 told[WP_TILE_THREAD_IDX] = condition;
 WP_TILE_SYNC();
@@ -84,11 +84,11 @@ def lanes_where(condition: bool) -> wp.uint64:
 
 
 @wp.func_native("""
-#if defined(__CUDA_ARCH__)
+#if WP_TILE_BLOCK_DIM == 1
+return value;
+#elif defined(__CUDA_ARCH__)
 return __shfl_sync(0xffffffffu, static_cast<unsigned long long>(value), lane);
 #else
-if (WP_TILE_BLOCK_DIM == 1)
-    return value;
 static volatile unsigned long long told[WP_TILE_BLOCK_DIM];
 told[WP_TILE_THREAD_IDX] = value;
 WP_TILE_SYNC();
