@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -107,6 +108,17 @@ def test_a_process_that_is_killed_fails_alone_and_an_interrupt_ends_all(tmp_path
     assert process.returncode == 130
     assert "interrupted" in output
     assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_process_whose_command_is_killed_in_the_middle_of_a_job_ends_without_a_word() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "warpgrasp.generate.worker"],
+        input=pickle.dumps((sys.path, ["mug"] * 100))[:-50],
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (process.returncode, process.stderr) == (0, b"")
 
 
 def test_a_pool_without_jobs_starts_no_process() -> None:

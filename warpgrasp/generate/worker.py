@@ -44,6 +44,16 @@ class _Pipe:
         self.send("step", progress)
 
 
+def _receive(jobs: IO[bytes]) -> Any:
+    """What the command sent next. The process ends where the command has ended, in the middle of a job too."""
+    try:
+        return pickle.load(jobs)
+    except (EOFError, pickle.UnpicklingError):
+        if jobs.read(1):
+            raise
+        os._exit(0)
+
+
 def main() -> None:
     """Work until stdin ends."""
     started = time.perf_counter()
@@ -51,7 +61,7 @@ def main() -> None:
     jobs = os.fdopen(os.dup(0), "rb")
     pipe = _Pipe(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # what else is printed must not come between the answers
-    sys.path[:], arguments = pickle.load(jobs)
+    sys.path[:], arguments = _receive(jobs)
 
     from warpgrasp.base.command import Terminated, answer_requests, stop_requested
     from warpgrasp.base.stage_clock import StageClock
@@ -72,7 +82,7 @@ def main() -> None:
         judge = Judge.of(options, workers=1) if options.valid_only else None
         maker = BatchMaker(hand, options.synthesis_config(), judge, pipe, clock)
         while True:
-            models, title = pickle.load(jobs)
+            models, title = _receive(jobs)
             with stop_requested() as stop:
                 try:
                     sets = maker.make(models, title, stop)
@@ -81,7 +91,7 @@ def main() -> None:
                     raise
                 except Exception as error:  # whatever it is, the other objects finish
                     pipe.send("failed", reason_of(error), clock.take())
-    except (EOFError, BrokenPipeError, Terminated):
+    except (BrokenPipeError, Terminated):
         os._exit(0)  # the command has ended, or asked for it: nothing is left to be written
 
 
