@@ -1,5 +1,7 @@
 """Frames, assets and pools: what is made from a hand, an object and a grasp file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -119,6 +121,14 @@ def test_starts_on_the_table_are_clear_of_it(name):
         turn = torch.as_tensor(starts.quaternion[row])
         root = torch.as_tensor(pool.targets.grasp_position[grasp])
         assert rotate(turn, root)[2] + starts.height[row] > 0.0
+
+
+def test_shipped_grasps_are_of_shipped_objects_wherever_they_are_used(tmp_path, monkeypatch):
+    """The README's example, for one, leaves a ``mug.usda`` in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    paths = [path for path in shipped_grasps("robotiq_2f140") if path.stem == "mug"]
+    Path("mug.usda").write_text("no shipped mug")
+    assert len(load_pool(load_hand("robotiq_2f140"), paths, device="cpu")) > 0
 
 
 def test_missing_grasps_are_named():

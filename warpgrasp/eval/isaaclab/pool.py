@@ -15,7 +15,7 @@ from warpgrasp.base.status import GraspStatus
 from warpgrasp.eval.protocol.squeeze_rules import HandTargets, SqueezeRule, hand_targets
 from warpgrasp.grasps.case import load_recorded_object
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.objects import ObjectModel, example_object_names, example_object_path
+from warpgrasp.objects import ObjectModel, example_object_names, example_object_path, load_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def shipped_grasps(hand_name: str) -> tuple[Path, ...]:
 
 
 def grasped_object(grasps: GraspSet, name: str = "the grasps") -> ObjectModel:
-    """The object of a grasp set, by its metadata: the shipped one of that name, or the file it was made with.
+    """The object of a grasp set, by its metadata: the shipped one of that name and content, or the file it was made with.
 
     Raises:
         ValueError: The metadata names no object, or the mesh has changed since.
@@ -89,8 +89,12 @@ def grasped_object(grasps: GraspSet, name: str = "the grasps") -> ObjectModel:
     if not isinstance(entry, dict) or "path" not in entry:
         raise ValueError(f"{name}: the metadata names no object; generate the grasps with warpgrasp")
     path = Path(entry["path"])
-    if not path.exists() and path.stem in example_object_names():
-        path = example_object_path(path.stem)
+    if path.stem in example_object_names():
+        shipped = load_object(example_object_path(path.stem))
+        if shipped.mesh_hash == entry.get("mesh_hash"):
+            return shipped  # whatever file of that name lies in the working directory
+        if not path.exists():
+            path = shipped.path
     model = load_recorded_object(path, entry)
     if entry.get("mesh_hash", model.mesh_hash) != model.mesh_hash:
         raise ValueError(f"{name}: object {path} has changed since the grasps were made; generate them again")
