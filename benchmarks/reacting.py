@@ -57,6 +57,8 @@ class Options:
     """Objects of the comparison: those of the training, and others."""
     options: dict[str, float] = field(default_factory=dict)
     """Further options of the environment, in training and comparison."""
+    play_options: dict[str, float] = field(default_factory=dict)
+    """Options of the environment in the comparison alone, such as position_noise 0.04; they have results of their own."""
     overrides: tuple[str, ...] = ()
     """Hydra overrides of the training alone, such as env.curriculum.difficulty.params.low=0.6."""
 
@@ -127,7 +129,8 @@ def _train(options: Options, seed: int) -> None:
 
 def _compared(options: Options, split: str) -> dict[str, Any]:
     """The ablation of every policy on one split of the objects, by name."""
-    path = options.place / f"{split}.json"
+    changed = "".join(f"_{name}_{value:g}" for name, value in options.play_options.items())
+    path = options.place / f"{split}{changed}.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     names = ["track", *(f"seed {seed}" for seed in options.seeds)]
     if all(name in results for name in names):
@@ -149,7 +152,7 @@ def _compared(options: Options, split: str) -> dict[str, Any]:
         device=options.device,
         objects=split,
         curriculum=None,
-        **options.options,
+        **{**options.options, **options.play_options},
     )
     chosen = {"episodes": options.episodes, "seed": options.evaluation_seed}
     zero = successes(environment, None, **chosen)

@@ -31,11 +31,11 @@ DIFFICULTY: dict[str, Difficulty] = {
     "ability_hand": Difficulty(object_mass=0.06, push_force=1.8, approach_force=1.0),
     "allegro": Difficulty(object_mass=0.13, push_force=16.0, approach_force=3.0),
     "barrett": Difficulty(object_mass=0.12, push_force=15.0, approach_force=3.0),
-    "leap": Difficulty(object_mass=0.074, push_force=6.5, approach_force=3.0),
+    "leap": Difficulty(object_mass=0.074, push_force=6.5, approach_force=2.0, approach_noise=0.04),
     "robotiq_2f140": Difficulty(object_mass=0.067, push_force=0.7, approach_force=0.6),
-    "robotiq_3f": Difficulty(object_mass=0.19, push_force=32.0, approach_force=6.0),
-    "shadow": Difficulty(object_mass=0.06, push_force=1.0, approach_force=0.3, approach_noise=0.02),
-    "shadow_wristless": Difficulty(object_mass=0.06, push_force=3.0, approach_force=0.5, approach_noise=0.02),
+    "robotiq_3f": Difficulty(object_mass=0.19, push_force=32.0, approach_force=6.0, approach_noise=0.04),
+    "shadow": Difficulty(object_mass=0.06, push_force=1.0, approach_force=0.3),
+    "shadow_wristless": Difficulty(object_mass=0.06, push_force=3.0, approach_force=0.5),
 }
 """By the name of the hand."""
 
