@@ -39,7 +39,7 @@ def test_unknown_tasks_are_named(capsys):
 
 def test_a_replay_is_not_trained(capsys):
     assert train.main(["WarpGrasp-Evaluate-Allegro"]) == 2
-    assert "has nothing to learn; take a Grasp or Lift task" in capsys.readouterr().err
+    assert "has nothing to learn; take a Grasp, Lift or Approach task" in capsys.readouterr().err
 
 
 def test_all_policies_play_the_same_episodes(make):

@@ -68,7 +68,7 @@ class TrainOptions:
         task, hand = registration.task_and_hand(self.task)
         if task == "Evaluate":
             raise ValueError(
-                f"{self.task} replays grasps and has nothing to learn; take a Grasp or Lift task"
+                f"{self.task} replays grasps and has nothing to learn; take a Grasp, Lift or Approach task"
             )
         if self.library == "skrl" and task in registration.WITH_CURRICULUM:
             raise ValueError(f"{self.task} has an agent for rsl_rl only; leave --library out")
