@@ -187,3 +187,5 @@ def test_the_command_writes_grasps_that_the_evaluation_loads(
     assert case.model.mesh_hash == box.mesh_hash
     assert main([*arguments, "--gripper-link", "nose"]) == 2
     assert "has no link 'nose'" in capsys.readouterr().err
+    assert main(["nothing.yaml", *arguments[1:]]) == 2
+    assert "error: 'nothing.yaml' does not exist; give the path of" in capsys.readouterr().err

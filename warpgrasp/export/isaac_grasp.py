@@ -157,6 +157,8 @@ def read_isaac_grasps(
 
 
 def _content(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"'{path}' does not exist; give the path of an isaac_grasp file (YAML)")
     content = load_small_yaml(path, largest_file=_LARGEST_FILE, most_values=_MOST_VALUES, what="a grasp file")
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} is not an isaac_grasp file: its key 'format' must be {_FORMAT!r}")
