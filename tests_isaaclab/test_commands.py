@@ -28,6 +28,8 @@ def _command(arguments, folder):
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
+        # Tests that a shell runs in the background ignore interrupts, and what they start would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
