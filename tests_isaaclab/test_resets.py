@@ -1,5 +1,7 @@
 """The event term that puts a hand and an object of anybody's task into a grasp, and maps to other assets of a hand."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -169,3 +171,58 @@ def test_worlds_without_a_clear_grasp_keep_what_other_terms_did(scene):
 def test_unknown_stages_are_named(scene):
     with pytest.raises(ValueError, match="stage must be one of pregrasp, grasp, lifted"):
         scene(stage="thrown")
+
+
+def test_the_simulation_tells_where_links_are(scene):
+    """Against the forward kinematics of the hand model, of which the base and the link of the driven joint are compared."""
+    from warpgrasp.eval.isaaclab.assets import driven_joint_names
+    from warpgrasp.eval.isaaclab.resets import simulated_poses
+
+    environment, _ = scene()
+    hand = load_hand("robotiq_2f140")
+    moved = int(
+        np.flatnonzero((hand.joint_dof == 0) & (hand.joint_multiplier == 1.0) & (hand.joint_offset == 0.0))[0]
+    )
+    names = [path.rsplit("/", 1)[-1] for path in hand.link_paths]
+    joints = [driven_joint_names(hand)[0]]
+    poses = simulated_poses(environment, "hand", joints, names[0], [names[0], names[moved]])
+    for value in (0.0, 0.2, 0.5):
+        position, quaternion = hand.forward_kinematics(
+            np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0]), np.array([value])
+        )
+        seen = poses(np.array([value]))
+        np.testing.assert_allclose(seen[:, :3], position[[0, moved]], atol=1e-5)  # single precision at 1 m
+        turned = Rotation.from_quat(seen[:, 3:]) * Rotation.from_quat(quaternion[[0, moved]]).inv()
+        assert turned.magnitude().max() < 1e-3
+    with pytest.raises(ValueError, match="'hand' lacks elbow; it has"):
+        simulated_poses(environment, "hand", ["elbow"], names[0], names[:1])
+
+
+def test_the_core_lift_task_takes_the_term():
+    """As the page shows it; its assets are not at hand, so that it is configured and not run."""
+    from isaaclab.managers import EventTermCfg, SceneEntityCfg
+    from isaaclab.sim import UsdFileCfg
+    from isaaclab_tasks.core.lift.config.kuka_allegro.kuka_allegro_env_cfg import KukaAllegroLiftEnvCfg
+
+    from warpgrasp.eval.isaaclab.resets import reset_to_grasp
+
+    cfg = KukaAllegroLiftEnvCfg()
+    mesh = next(path for path in shipped_grasps("allegro") if path.stem == "mug")
+    cfg.scene.object.spawn = UsdFileCfg(usd_path=str(mesh))
+    params = {
+        "asset_cfg": SceneEntityCfg("robot"),
+        "object_cfg": SceneEntityCfg("object"),
+        "hand": "allegro",
+        "grasps": [mesh],
+    }
+    cfg.events.grasp = EventTermCfg(func=reset_to_grasp, mode="reset", params=params)
+    resets = [name for name, term in vars(cfg.events).items() if getattr(term, "mode", "") == "reset"]
+    assert resets.index("grasp") > resets.index("conditional_reset")
+    names = [
+        f"{finger}_joint_{number}" for finger in ("index", "middle", "ring", "thumb") for number in range(4)
+    ]
+    patterns = [name for actuator in cfg.scene.robot.actuators.values() for name in actuator.joint_names_expr]
+    for name in names:
+        assert any(re.fullmatch(pattern, name) for pattern in patterns), name
+    links = {f"link_{number}_0" for number in range(16)}
+    assert links <= set(load_hand("allegro").link_names)

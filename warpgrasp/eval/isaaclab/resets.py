@@ -21,12 +21,13 @@ keep what the other terms did.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from isaaclab.managers import EventTermCfg, ManagerTermBase, SceneEntityCfg
+from numpy.typing import NDArray
 
 from warpgrasp.eval.isaaclab.adapter import from_engine_pose, rotate, to_engine_pose
 from warpgrasp.eval.isaaclab.assets import moving_joint_names
@@ -35,7 +36,7 @@ from warpgrasp.eval.isaaclab.hand_map import HandMap, map_by_name
 from warpgrasp.eval.isaaclab.pool import load_pool, shipped_grasps
 from warpgrasp.hands import load_hand
 
-__all__ = ["STAGES", "reset_to_grasp"]
+__all__ = ["STAGES", "reset_to_grasp", "simulated_poses"]
 
 STAGES: tuple[str, ...] = ("pregrasp", "grasp", "lifted")
 """Opened before the object; closed on it, the drives pressing; the same, raised."""
@@ -244,6 +245,47 @@ class reset_to_grasp(ManagerTermBase):  # noqa: N801  (Isaac Lab names its terms
 
     def _tensor(self, values: Any, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return torch.tensor(values, dtype=dtype, device=self.device)
+
+
+def simulated_poses(
+    env: Any, asset: str, joint_names: Sequence[str], link: str, links: Sequence[str]
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Forward kinematics of an asset by the simulation itself, for ``fit_hand_map``.
+
+    Args:
+        env: An environment with the asset; its first world is posed, and has to be reset afterwards.
+        asset: Name of the articulation in the scene.
+        joint_names: Its joints in the order of the values [J].
+        link: Body in whose frame poses are told.
+        links: Bodies whose poses are told.
+
+    Returns:
+        Joints [J] (rad or m) -> position [m] and quaternion xyzw of the K bodies in the frame of ``link``, shape [K, 7].
+
+    Raises:
+        ValueError: The asset lacks a joint or a body; the sentence names what it has.
+    """
+    robot = env.scene[asset]
+    joints, bodies = list(robot.joint_names), list(robot.body_names)
+    for wanted, available in ((joint_names, joints), ([link, *links], bodies)):
+        missing = [name for name in wanted if name not in available]
+        if missing:
+            raise ValueError(f"{asset!r} lacks {', '.join(missing)}; it has {', '.join(available)}")
+    index = torch.tensor([joints.index(name) for name in joint_names], device=env.device)
+    first = torch.zeros(1, dtype=torch.int32, device=env.device)
+    shown = [bodies.index(name) for name in links]
+
+    def poses(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        position = torch.as_tensor(values, dtype=torch.float32, device=env.device)[None]
+        robot.write_joint_position_to_sim_index(position=position, joint_ids=index, env_ids=first)
+        env.sim.forward()
+        data = robot.data
+        pose = torch.cat([data.body_link_pos_w.torch[0], data.body_link_quat_w.torch[0]], dim=-1)
+        pose = from_engine_pose(pose)
+        own = compose(inverse(pose[bodies.index(link)])[None].expand(len(shown), -1), pose[shown])
+        return np.asarray(own.cpu().numpy(), dtype=np.float64)
+
+    return poses
 
 
 def _check(options: dict[str, Any]) -> None:
