@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from case_problem import problem_of, state_of
 from machine import machine_name
 
 from warpgrasp.base.warp_messages import quiet_warp
@@ -19,8 +20,6 @@ from warpgrasp.eval.metrics.geometry import penetration_depth
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
 from warpgrasp.synthesis.closing import close_gaps
 from warpgrasp.synthesis.closing_config import ClosingConfig
-from warpgrasp.synthesis.energy_config import EnergyConfig
-from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.state import GraspState
 
 FRICTION = 0.2
@@ -30,21 +29,7 @@ CONFIG = ClosingConfig()
 def measure(case: GraspCase) -> tuple[list[float], list[float], float]:
     """Share closed, mean distance [mm], share within 1 mm and penetration [mm], before and after; CPU ms per grasp."""
     grasps = case.grasps
-    problem = GraspProblem(
-        case.hand,
-        [case.model],
-        grasp_count=len(grasps),
-        contact_count=grasps.contact_index.shape[1],
-        grasp_type=case.grasp_type,
-        terms=EnergyConfig().active_terms(),
-        device="cpu",
-    )
-
-    def fresh() -> GraspState:
-        state = problem.create_state()
-        pose = np.concatenate([grasps.root_position, grasps.root_quaternion], axis=1)
-        problem.set_variables(state, pose, grasps.joint_position, grasps.contact_index)
-        return state
+    problem = problem_of(case)
 
     def numbers(state: GraspState, closed: np.ndarray) -> list[float]:
         distance = np.abs(state.contact_distance.numpy())
@@ -61,10 +46,12 @@ def measure(case: GraspCase) -> tuple[list[float], list[float], float]:
             1e3 * float(np.mean(depth)),
         ]
 
-    state = fresh()
+    state = state_of(problem, case)
     before = numbers(state, close_gaps(problem, state, ClosingConfig(steps=0), friction=FRICTION))
-    close_gaps(problem, fresh(), CONFIG, friction=FRICTION)  # kernels are loaded before the clock starts
-    state = fresh()
+    close_gaps(
+        problem, state_of(problem, case), CONFIG, friction=FRICTION
+    )  # kernels are loaded before the clock starts
+    state = state_of(problem, case)
     started = time.process_time()
     closed = close_gaps(problem, state, CONFIG, friction=FRICTION)
     seconds = time.process_time() - started

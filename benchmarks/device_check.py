@@ -29,6 +29,7 @@ from pathlib import Path
 
 import device_stages
 import warp as wp
+from device_sizes import FULL, SMALL, Check
 from machine import machine_name
 
 from warpgrasp.base.warp_messages import quiet_warp
@@ -69,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.device.startswith("cuda") and not wp.is_cuda_available():
         print(f"no CUDA device is here; rehearse with --device cpu --small (got --device {options.device})")
         return 2
-    sizes = device_stages.SMALL if options.small else device_stages.FULL
+    sizes = SMALL if options.small else FULL
     if options.one:
-        getattr(device_stages, options.one)(device_stages.Check(options.device, sizes, print_line))
+        getattr(device_stages, options.one)(Check(options.device, sizes, print_line))
         return 0
     say = Tee(options.out)
     say(f"machine: {machine_name(options.device)}")
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"\n## {name} (limit {limit:.0f} s)")
         say(" ".join(str(getattr(device_stages, name).__doc__).split()) + "\n")
         if options.small:
-            getattr(device_stages, name)(device_stages.Check(options.device, sizes, say))
+            getattr(device_stages, name)(Check(options.device, sizes, say))
             ended = "done"
         else:
             ended = run_stage(name, options, limit, say)

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import warp as wp
 from device_lanes import compare_lanes
 from device_problems import STEPS, make_problem, make_run, write_meshes
+from device_sizes import Check
 from qp import reference
 from speed import kernel_shares
 
@@ -28,7 +28,7 @@ from warpgrasp.eval.engines.registry import load_engine
 from warpgrasp.eval.protocol.protocols import PROTOCOLS
 from warpgrasp.eval.protocol.squeeze_rules import hand_targets
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.hands import hand_names, load_hand
+from warpgrasp.hands import load_hand
 from warpgrasp.kernels.qp.dual_newton import QpConfig
 from warpgrasp.kernels.qp.launch import QpArrays, launch_qp
 from warpgrasp.kernels.spatial import vec6
@@ -37,75 +37,6 @@ from warpgrasp.objects.convex_pieces import convex_pieces
 from warpgrasp.synthesis.synthesize import SynthesisConfig, run_steps, synthesize
 
 _GRASPS = Path(warpgrasp.__file__).parent / "eval" / "isaaclab" / "grasps"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How much is done."""
-
-    hands: tuple[str, ...]
-    """Of the agreement."""
-    fast_hands: tuple[str, ...]
-    """Of the speeds."""
-    batches: tuple[int, ...]
-    command_objects: tuple[int, ...]
-    """Objects of whole commands, 32 grasps each."""
-    command_grasps: int
-    command_steps: int
-    steps: int
-    """Of comparisons."""
-    timed_steps: int
-    matrices: int
-    worlds: int
-
-
-FULL = Sizes(
-    hands=hand_names(),
-    fast_hands=("allegro", "shadow"),
-    batches=(1024, 8192, 65536),
-    command_objects=(32, 256),
-    command_grasps=32,
-    command_steps=STEPS,
-    steps=200,
-    timed_steps=200,
-    matrices=10_000,
-    worlds=4096,
-)
-SMALL = Sizes(
-    hands=("robotiq_2f140",),
-    fast_hands=("robotiq_2f140",),
-    batches=(6,),
-    command_objects=(1,),
-    command_grasps=2,
-    command_steps=5,
-    steps=5,
-    timed_steps=5,
-    matrices=20,
-    worlds=6,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """What a stage needs."""
-
-    device: str
-    sizes: Sizes
-    say: Callable[[str], None]
-
-    def head(self, *names: str) -> None:
-        """Begin a table."""
-        self.row(*names)
-        self.say("|" + "---|" * len(names))
-
-    def row(self, *values: object) -> None:
-        """One row of it."""
-        self.say(f"| {' | '.join(str(value) for value in values)} |")
-
-    @property
-    def is_cuda(self) -> bool:
-        """Whether the device is a GPU."""
-        return bool(wp.get_device(self.device).is_cuda)
 
 
 def kernels(check: Check) -> None:

@@ -25,28 +25,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import trimesh
 import warp as wp
+from device_problems import write_meshes
 from machine import machine_name
 
 from warpgrasp.dataset.primitives import write_primitives
 from warpgrasp.grasps.grasp_set import GraspSet
-from warpgrasp.objects import example_object_names, example_object_path, load_object
 
 PROTOCOLS = ("graspqp", "dexgraspbench")
-
-
-def write_objects(folder: Path, count: int) -> list[Path]:
-    """``count`` meshes: the shipped objects in sizes from 90 to 110 %."""
-    folder.mkdir()
-    models = [load_object(example_object_path(name)) for name in example_object_names()]
-    paths = []
-    for index, scale in enumerate(np.linspace(0.9, 1.1, count)):
-        model = models[index % len(models)]
-        path = folder / f"{model.name}_{index:03d}.obj"
-        trimesh.Trimesh(scale * model.vertices, model.faces, process=False).export(path)
-        paths.append(path)
-    return paths
 
 
 def run(*command: str, environment: dict[str, str]) -> tuple[float, float]:
@@ -91,7 +77,8 @@ def stage_rows(folder: Path, grasps: int) -> list[str]:
 
 def measure(count: int, options: argparse.Namespace, folder: Path, environment: dict[str, str]) -> None:
     """Print the rows of one number of objects."""
-    meshes = [str(path) for path in write_objects(folder / f"meshes_{count}", count)]
+    (folder / f"meshes_{count}").mkdir()
+    meshes = [str(path) for path in write_meshes(folder / f"meshes_{count}", count)]
     for state in ("cold", "warm"):
         out = folder / f"run_{count}_{state}"
         command = ["warpgrasp.generate", *meshes, "--hand", options.hand, "--out", str(out)]

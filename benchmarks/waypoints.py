@@ -19,15 +19,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from case_problem import problem_of, state_of
 from numpy.typing import NDArray
 
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.export import export_grasps
 from warpgrasp.grasps.case import GraspCase, grasp_files, load_case
 from warpgrasp.synthesis.closing_path import EARLY_DEPTH, early_depth
-from warpgrasp.synthesis.energy_config import EnergyConfig
 from warpgrasp.synthesis.pregrasp import pregrasp
-from warpgrasp.synthesis.problem import GraspProblem
 from warpgrasp.synthesis.retarget import retarget
 from warpgrasp.synthesis.target_config import TargetConfig
 
@@ -38,18 +37,8 @@ _PLACES = 5  # on each leg
 def counts(case: GraspCase, config: TargetConfig) -> NDArray[np.int64]:
     """Grasps, clear pregrasps, those that get far, those that do so clear of the object, and straight ways of ``approach``."""
     grasps = case.grasps
-    problem = GraspProblem(
-        case.hand,
-        [case.model],
-        grasp_count=len(grasps),
-        contact_count=grasps.contact_index.shape[1],
-        grasp_type=case.grasp_type,
-        terms=EnergyConfig().active_terms(),
-        device="cpu",
-    )
-    state = problem.create_state()
-    pose = np.concatenate([grasps.root_position, grasps.root_quaternion], axis=1)
-    problem.set_variables(state, pose, grasps.joint_position, grasps.contact_index)
+    problem = problem_of(case)
+    state = state_of(problem, case)
     problem.evaluate(state)
     clear = pregrasp(problem, state, config).clear
     drawn_back = pregrasp(problem, state, TargetConfig(pregrasp="approach"))

@@ -15,6 +15,7 @@ from generate_shell import SMALL, Shell, make_shell
 
 import warpgrasp.generate.__main__ as generate
 import warpgrasp.generate.batch as batch
+import warpgrasp.generate.batch_size as batch_size
 from warpgrasp.base.status import GraspStatus
 from warpgrasp.grasps.grasp_set import GraspSet
 from warpgrasp.grasps.usd import read_grasp_usd
@@ -81,15 +82,15 @@ def test_batches_are_sized_by_memory_and_an_object_too_large_is_refused(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meshes = [shell.mesh(f"m{i}.stl", 0.02 + 0.001 * i) for i in range(5)]
-    monkeypatch.setattr(generate, "_free_memory", lambda device: None)
+    monkeypatch.setattr(generate, "bytes_for_batch", lambda device: None)
     assert shell(*meshes, "--grasps", "5", "--steps", "2", "--out", "by-count") == 0
     assert [len(batch) for batch in shell.synthesis.batches] == [3, 2]
     shell.synthesis.batches.clear()
-    monkeypatch.setattr(generate, "bytes_per_grasp", lambda hand, config: 10**6)
-    monkeypatch.setattr(generate, "_free_memory", lambda device: 25 * 10**6)
+    monkeypatch.setattr(batch_size, "bytes_per_grasp", lambda hand, config: 10**6)
+    monkeypatch.setattr(generate, "bytes_for_batch", lambda device: 25 * 10**6)
     assert shell(*meshes, "--grasps", "5", "--steps", "2", "--out", "by-memory") == 0
     assert [len(batch) for batch in shell.synthesis.batches] == [2, 2, 1]
-    monkeypatch.setattr(generate, "_free_memory", lambda device: 5 * 10**6)
+    monkeypatch.setattr(generate, "bytes_for_batch", lambda device: 5 * 10**6)
     assert shell(meshes[0], "--grasps", "5", "--steps", "2", "--out", "too-large") == 1
     assert "m0.stl: 5 grasps of 10 candidates need about" in shell.output
     assert "pass --grasps 2 or less" in shell.output

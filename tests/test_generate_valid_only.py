@@ -297,3 +297,21 @@ def test_a_round_that_was_ended_counts_for_nothing_and_marks_its_objects(tmp_pat
         )
         assert len(grasps) == count
         assert grasps.metadata["stopped_at_step"] == 3
+
+
+def test_the_budget_counts_grasps_and_ends_in_the_middle_of_a_round(tmp_path: Path) -> None:
+    """Eight of nine come at once; four more are asked for, which bring nothing, then what is left of two rounds of 16."""
+    model = offset_box(tmp_path, HALF)
+    asked = []
+
+    def one_round(number: int, models: list[ObjectModel], config: SynthesisConfig) -> list[GraspSet]:
+        asked.append(config.grasp_count)
+        values = [1] * config.grasp_count  # slips
+        if number == 0:
+            values[:8] = [40 * i for i in range(8)]
+        return [millimetres(model, values)]
+
+    config = SynthesisConfig(grasp_count=16)
+    found = judge(EveryOther(), 9, budget=2).valid_grasps(one_round, pad_hand(), [model], config)
+    assert asked == [16, 4, 12]
+    assert len(found[0]) == 8

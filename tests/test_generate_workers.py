@@ -15,7 +15,8 @@ import pytest
 import trimesh
 
 import warpgrasp.generate.__main__ as generate
-from warpgrasp.generate.pool import WorkerPool, core_count
+from warpgrasp.base.cores import core_count
+from warpgrasp.generate.pool import WorkerPool
 
 ROOT = Path(generate.__file__).parents[2]
 OPTIONS = ["--hand", "robotiq_2f140", "--contacts", "4", "--device", "cpu"]

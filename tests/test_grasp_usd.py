@@ -102,6 +102,12 @@ def test_each_variant_poses_the_hand_as_its_kinematics_do(tmp_path: Path, hand_n
             np.testing.assert_allclose(np.array(drawn.GetExtentAttr().Get()), np.array(expected), atol=1e-6)
         shown = UsdGeom.Points(stage.GetPrimAtPath("/World/Contacts")).GetPointsAttr().Get()
         np.testing.assert_array_equal(np.array(shown), grasps.contact_position[index])
+        # A force ends at its contact, and the largest one is 3 cm long.
+        lines = UsdGeom.BasisCurves(stage.GetPrimAtPath("/World/Forces")).GetPointsAttr().Get()
+        tail, tip = np.array(lines).reshape(-1, 2, 3).transpose(1, 0, 2)
+        force = grasps.contact_force[index]
+        np.testing.assert_array_equal(tip, grasps.contact_position[index])
+        np.testing.assert_allclose(tip - tail, 0.03 * force / np.linalg.norm(force, axis=1).max(), atol=1e-7)
 
 
 def test_joint_states_and_drive_targets_are_grasp_and_squeeze_in_degrees(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
+from object_asset_cases import no_decomposition, write_l
 from pxr import Gf, Usd, UsdGeom, UsdPhysics, UsdShade
 
 from warpgrasp.grasps.usd_assets import object_asset
@@ -19,44 +20,10 @@ from warpgrasp.objects import ObjectError, ObjectModel, load_object, target_scal
 from warpgrasp.objects import convex_pieces as pieces_module
 from warpgrasp.objects.__main__ import main
 from warpgrasp.objects.assets import AssetConfig, asset_names, make_object_asset, mesh_files
-from warpgrasp.objects.convex_pieces import ConvexPiece, convex_pieces
-from warpgrasp.objects.usd_write import DEFAULT_COLOR, gf_quatf_wxyz_of_axes
+from warpgrasp.objects.convex_pieces import convex_pieces
+from warpgrasp.objects.usd_write import gf_quatf_wxyz_of_axes
 
-
-@pytest.fixture(autouse=True)
-def _no_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CoACD takes many seconds per object: an L falls into its two boxes."""
-
-    def two_boxes(model: ObjectModel, config: Any, stop: Any) -> tuple[ConvexPiece, ...]:
-        low, high = model.vertices.min(axis=0), model.vertices.max(axis=0)
-        split = low[0] + (high[0] - low[0]) / 3.0
-        return tuple(
-            pieces_module._piece(np.array(trimesh.creation.box(bounds=[a, b]).vertices))
-            for a, b in (
-                (low, [split, high[1], high[2]]),
-                ([split, low[1], low[2]], [high[0], low[1] + 0.02, high[2]]),
-            )
-        )
-
-    monkeypatch.setattr(pieces_module, "_decompose", two_boxes)
-    monkeypatch.setattr(pieces_module, "_read", lambda path: None)
-    monkeypatch.setattr(pieces_module, "_write", lambda path, pieces: None)
-
-
-def write_l(folder: Path, name: str = "angle.stl", scale: float = 1.0) -> Path:
-    """An L of 60 x 50 x 40 mm, off the origin and turned, so that nothing is symmetric."""
-    outline = np.array([(0, 0), (0.06, 0), (0.06, 0.02), (0.02, 0.02), (0.02, 0.05), (0, 0.05)])
-    faces = [(0, 1, 2), (0, 2, 3), (0, 3, 4), (0, 4, 5)]
-    count = len(outline)
-    vertices = np.concatenate([np.c_[outline, np.zeros(count)], np.c_[outline, np.full(count, 0.04)]])
-    triangles = [f[::-1] for f in faces] + [tuple(i + count for i in f) for f in faces]
-    for i in range(count):
-        j = (i + 1) % count
-        triangles += [(i, j, j + count), (i, j + count, i + count)]
-    mesh = trimesh.Trimesh(scale * (vertices + np.array([0.01, -0.02, 0.005])), triangles, process=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    mesh.export(folder / name)
-    return folder / name
+autouse = pytest.fixture(autouse=True)(no_decomposition)
 
 
 def test_axes_border_puts_the_real_part_first() -> None:
@@ -184,72 +151,6 @@ def test_stage_has_physics_and_opens_with_the_mesh_in_view(tmp_path: Path) -> No
     metadata = stage.GetRootLayer().customLayerData["warpgrasp"]
     assert metadata["source"] == "angle.stl"
     assert metadata["source_hash"] == model.file_hash
-
-
-def _two_references(path: str, **selection: str) -> Any:
-    """A stage with two objects of one file."""
-    stage = Usd.Stage.CreateInMemory()
-    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
-    UsdGeom.SetStageMetersPerUnit(stage, 1.0)
-    for number in range(2):
-        shape = UsdGeom.Xform.Define(stage, f"/World/object_{number}")
-        shape.AddTranslateOp().Set(Gf.Vec3d(number, 0.0, 0.0))
-        shape.GetPrim().GetReferences().AddReference(path)
-        for name, value in selection.items():
-            assert shape.GetPrim().GetVariantSet(name).SetVariantSelection(value)
-    return stage
-
-
-def test_references_to_an_asset_share_what_is_seen(tmp_path: Path) -> None:
-    report = make_object_asset(write_l(tmp_path), tmp_path / "out")
-    stage = _two_references(report.path)
-    assert len(stage.GetPrototypes()) == 1
-    for number in range(2):
-        mesh = stage.GetPrimAtPath(f"/World/object_{number}/mesh/surface")
-        assert mesh.IsInstanceProxy()
-        color = UsdGeom.PrimvarsAPI(mesh).FindPrimvarWithInheritance("displayColor").Get()
-        np.testing.assert_allclose(color, [DEFAULT_COLOR], rtol=1e-6)
-        material = UsdShade.MaterialBindingAPI(mesh).ComputeBoundMaterial()[0]
-        assert material.GetPath() == f"/World/object_{number}/material"
-
-
-def test_variants_switch_physics_off_and_fix_the_body(tmp_path: Path) -> None:
-    """The defaults are a free body; switched off nothing of physics is left; fixed, the body is kinematic."""
-    report = make_object_asset(write_l(tmp_path), tmp_path / "out")
-    for selection, body, collider_count, fixed in (
-        ({}, True, 2, False),
-        ({"root": "fixed"}, True, 2, True),
-        ({"physics": "off"}, False, 0, False),
-    ):
-        stage = _two_references(report.path, **selection)
-        prim = stage.GetPrimAtPath("/World/object_1")
-        assert prim.HasAPI(UsdPhysics.RigidBodyAPI) == prim.HasAPI(UsdPhysics.MassAPI) == body
-        colliders = [each for each in Usd.PrimRange(prim) if each.HasAPI(UsdPhysics.CollisionAPI)]
-        assert len(colliders) == collider_count
-        assert bool(UsdPhysics.RigidBodyAPI(prim).GetKinematicEnabledAttr().Get()) == fixed
-
-
-@pytest.mark.parametrize("instanceable", [False, True])
-def test_newton_reads_clones_and_variants(tmp_path: Path, instanceable: bool) -> None:
-    newton = pytest.importorskip("newton", reason="Newton is not installed (extra 'sim')")
-    report = make_object_asset(write_l(tmp_path), tmp_path / "out", config=AssetConfig(mass=0.2))
-    kinematic = int(newton.BodyFlags.KINEMATIC)
-    for selection, body_count, fixed in (
-        ({}, 2, False),
-        ({"root": "fixed"}, 2, True),
-        ({"physics": "off"}, 0, False),
-    ):
-        stage = _two_references(report.path, **selection)
-        for number in range(2):  # the whole object as an instance, pieces included
-            stage.GetPrimAtPath(f"/World/object_{number}").SetInstanceable(instanceable)
-        builder = newton.ModelBuilder()
-        builder.add_usd(stage)
-        assert builder.body_count == body_count
-        np.testing.assert_allclose(builder.body_mass, 0.2, rtol=1e-5)
-        assert all(bool(flags & kinematic) == fixed for flags in builder.body_flags)
-        flags = np.array(builder.shape_flags)
-        assert ((flags & int(newton.ShapeFlags.COLLIDE_SHAPES)) != 0).sum() == 2 * body_count
-        assert ((flags & int(newton.ShapeFlags.VISIBLE)) != 0).sum() == 2
 
 
 def test_newton_reads_mass_center_inertia_friction_and_collision_shapes(tmp_path: Path) -> None:

@@ -12,24 +12,29 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from warpgrasp.base.atomic_file import OutputError, write_text
 from warpgrasp.base.command import end_of, run_command, stop_requested
+from warpgrasp.base.cores import core_count
 from warpgrasp.base.json_text import json_text
-from warpgrasp.base.memory import free_memory
 from warpgrasp.base.output_text import print_any_text
 from warpgrasp.base.stage_clock import StageClock
 from warpgrasp.base.warp_device import choose_device
 from warpgrasp.base.warp_messages import quiet_warp
 from warpgrasp.generate import STARTED
 from warpgrasp.generate.batch import BatchMaker, reason_of
+from warpgrasp.generate.batch_size import (
+    bytes_for_batch,
+    bytes_of_batch,
+    largest_batch,
+    memory_sentence,
+)
 from warpgrasp.generate.diagnosis import diagnosis
 from warpgrasp.generate.entries import Entry, entries_of, entry_key
 from warpgrasp.generate.object_paths import content_hash, object_paths
 from warpgrasp.generate.object_rows import ObjectRow
 from warpgrasp.generate.options import GenerateOptions, parse_options
-from warpgrasp.generate.pool import WorkerPool, core_count
+from warpgrasp.generate.pool import WorkerPool
 from warpgrasp.generate.run_folder import RunFolder
 from warpgrasp.generate.settings import check_hand, settings_of
 from warpgrasp.generate.side_by_side import SideBySide
@@ -42,7 +47,6 @@ from warpgrasp.grasps.usd_assets import hand_asset
 from warpgrasp.hands import load_hand
 from warpgrasp.hands.check.asset import grasp_range
 from warpgrasp.hands.fingertip_force import strength_warnings
-from warpgrasp.kernels.distance_bound import BYTES_PER_OBJECT
 from warpgrasp.objects import (
     ObjectError,
     ObjectModel,
@@ -50,17 +54,10 @@ from warpgrasp.objects import (
 )
 from warpgrasp.objects.sizes import reach_advice
 from warpgrasp.synthesis.methods import find_method, method_names
-from warpgrasp.synthesis.synthesize import SynthesisConfig, bytes_per_grasp
 
 __all__ = ["GenerateOptions", "main", "parse_options"]
 
 _GALLERY_TILES = 9
-_CPU_BATCH = 32  # grasps; a larger batch is not faster on a CPU and would lose more when it is killed
-_CUDA_BATCH = (
-    16384  # the objects of the next batch are read, and the files of the last written, while one runs
-)
-_MEMORY_SHARE = 0.7  # of the free memory a batch may take
-_BYTES_PER_FACE = 400  # BVH, indices, pseudo normals and corners
 
 
 def main(arguments: Sequence[str] | None = None, *, report: Report | None = None) -> int:
@@ -249,31 +246,24 @@ class _Run:
         self._fail(self._entries[model.name], sentence)
 
     def _batch_is_full(self) -> bool:
-        limit = _CUDA_BATCH if self.device.is_cuda else _CPU_BATCH
+        limit = largest_batch(self.device)
         if self._side_by_side:  # no process shall wait for the others
             limit = min(limit, -(-self.total // self._worker_count()) * self.config.candidate_count)
         grasps = (len(self._pending) + 1) * self.config.candidate_count
-        available = _free_memory(self.device)
-        return grasps > limit or (available is not None and self._memory(len(self._pending) + 1) > available)
+        available, needed = bytes_for_batch(self.device), self._needed(self._pending, len(self._pending) + 1)
+        return grasps > limit or (available is not None and needed > available)
 
-    def _memory(self, object_count: int) -> int:
-        """Estimated bytes of a batch; objects still to come count like the average of those queued."""
-        faces = sum(len(model.faces) for model in self._pending) / max(len(self._pending), 1)
-        per_object = faces * _BYTES_PER_FACE + self.config.sample_count * 48 + BYTES_PER_OBJECT
-        per_object += self.config.candidate_count * bytes_per_grasp(self.hand, self.config)
-        return int(object_count * per_object)
+    def _needed(self, models: Sequence[ObjectModel], count: int) -> int:
+        return bytes_of_batch(models, count, self.hand, self.config)
 
     def _flush(self) -> None:
         models, self._pending = self._pending, []
         if models:
-            self._pending = models
-            needed, available = self._memory(len(models)), _free_memory(self.device)
-            self._pending = []
+            needed, available = self._needed(models, len(models)), bytes_for_batch(self.device)
             if available is not None and needed > available:
                 for model in models:
-                    self._fail(
-                        self._entries[model.name], _memory_sentence(model, needed, available, self.config)
-                    )
+                    sentence = memory_sentence(model, needed, available, self.config)
+                    self._fail(self._entries[model.name], sentence)
                 return
             self._synthesize(models)
 
@@ -381,20 +371,6 @@ class _Run:
             models.append(model)
         tiles = best_tiles(sets, self.hand, models, count=_GALLERY_TILES)
         return write_gallery(self.folder.path / "gallery.png", tiles) if tiles else None
-
-
-def _free_memory(device: Any) -> int | None:
-    """Bytes a batch may take, or None where that is not known."""
-    free = device.free_memory if device.is_cuda else free_memory()
-    return None if free is None else int(_MEMORY_SHARE * free)
-
-
-def _memory_sentence(model: ObjectModel, needed: int, available: int, config: SynthesisConfig) -> str:
-    of = f" of {config.candidate_count} candidates" if config.candidate_count > config.grasp_count else ""
-    return (
-        f"{model.path.name}: {config.grasp_count} grasps{of} need about {needed / 2**30:.1f} GiB and "
-        f"{available / 2**30:.1f} GiB are free; pass --grasps {max(config.grasp_count * available // needed, 1)} or less."
-    )
 
 
 if __name__ == "__main__":

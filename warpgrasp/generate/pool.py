@@ -5,7 +5,6 @@ Grasps of an object depend on nothing else in a run, so that it does not matter 
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import subprocess
@@ -21,17 +20,10 @@ if TYPE_CHECKING:
 
     from warpgrasp.objects import ObjectModel
 
-__all__ = ["Job", "WorkerPool", "core_count"]
+__all__ = ["Job", "WorkerPool"]
 
 _PATIENCE = 0.2  # s between two looks whether the command is to stop
 _LAST_WORDS = 10.0  # s that a process gets to end by itself
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 @dataclass(eq=False)

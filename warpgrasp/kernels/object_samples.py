@@ -46,6 +46,17 @@ class SampleSet:
 
 
 @wp.func
+def _is_reached(geometry: HandGeometry, poses: GeometryPoses, grasp: int, g: int, sphere: wp.vec4) -> bool:
+    """Whether the geometry's bounding capsule reaches a sphere."""
+    center = wp.vec3(sphere[0], sphere[1], sphere[2])
+    reach = sphere[3] + geometry.bound_radius[g]
+    return (
+        segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
+        < reach * reach
+    )
+
+
+@wp.func
 def geometries_near(
     geometry: HandGeometry,
     poses: GeometryPoses,
@@ -61,11 +72,7 @@ def geometries_near(
     while remaining != wp.uint64(0):
         g = first_bit(remaining)
         remaining = remaining & (remaining - wp.uint64(1))
-        reach = sphere[3] + geometry.bound_radius[g]
-        if (
-            segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
-            < reach * reach
-        ):
+        if _is_reached(geometry, poses, grasp, g, sphere):
             x = to_geometry(poses.pose[grasp, g], center)
             if depth_normal(geometry, g, x, separated)[3] > separated:
                 mask = mask | (wp.uint64(1) << wp.uint64(g))
@@ -142,20 +149,18 @@ def geometries_near_cluster(
 ) -> wp.uint64:
     """The bits of ``candidates`` whose geometry may hold a sample of a cluster.
 
-    Its bounding capsule reaches the cluster's sphere, and no plane separates it from the cluster's disc.
+    Its bounding capsule reaches the cluster's sphere, and no plane separates it from the cluster's disc. None where there is no
+    such cluster, which the last lanes may look at.
     """
-    sphere = samples.cluster_sphere[object_index, cluster]
-    center = wp.vec3(sphere[0], sphere[1], sphere[2])
     reached = wp.uint64(0)
+    if cluster >= samples.cluster_sphere.shape[1]:
+        return reached
+    sphere = samples.cluster_sphere[object_index, cluster]
     remaining = candidates
     while remaining != wp.uint64(0):
         g = first_bit(remaining)
         remaining = remaining & (remaining - wp.uint64(1))
-        reach = sphere[3] + geometry.bound_radius[g]
-        if (
-            segment_distance_squared(center, poses.bound_center[grasp, g], poses.bound_axis[grasp, g])
-            < reach * reach
-        ):
+        if _is_reached(geometry, poses, grasp, g, sphere):
             reached = reached | (wp.uint64(1) << wp.uint64(g))
     # In a loop of its own: there the lanes of a warp look at planes at the same time.
     mask = wp.uint64(0)

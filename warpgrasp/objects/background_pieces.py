@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from warpgrasp.base.cores import core_count
 from warpgrasp.objects.convex_pieces import ConvexPiece, ConvexPieceConfig, convex_pieces
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class BackgroundPieces:
     def __init__(self, config: ConvexPieceConfig | None = None, *, workers: int = 0) -> None:
         self._config = config or ConvexPieceConfig()
         self._stop = threading.Event()
-        self.workers = workers or _available_cores()
+        self.workers = workers or core_count()
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="pieces")
         self._found: dict[str, Future[tuple[ConvexPiece, ...]]] = {}
 
@@ -55,7 +55,3 @@ class BackgroundPieces:
     def __exit__(self, *_: Any) -> None:
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -90,7 +90,7 @@ def decompose(
     time_limit: float = TIME_LIMIT,
     stop: threading.Event | None = None,
 ) -> list[NDArray[np.float64]]:
-    """Vertices of the convex parts of a mesh, each of shape [V, 3]; the same on every machine.
+    """Vertices of the convex parts of a mesh, each of shape [V, 3]; the same however many threads there are.
 
     CoACD sees the mesh with as few triangles as an eighth of the concavity it may leave allows (0.19 mm for 10 cm). A mesh that
     is not watertight, or with which CoACD does not finish, gets a new surface first: that of its winding number or, where walls

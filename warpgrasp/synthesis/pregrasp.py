@@ -21,12 +21,9 @@ from warpgrasp.kernels.hand_shapes import geometry_poses, launch_geometry_poses
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
 from warpgrasp.kernels.targets.clearance import clearance_kernel
 from warpgrasp.kernels.targets.least_squares import step_scratch
-from warpgrasp.kernels.targets.nearest_points import (
-    launch_least_distance,
-    launch_nearest_remembered,
-    nearest_memory,
-)
-from warpgrasp.kernels.targets.opening import NEAREST_COUNT, launch_opening_step
+from warpgrasp.kernels.targets.nearest_points import launch_least_distance
+from warpgrasp.kernels.targets.opening import launch_opening_step
+from warpgrasp.synthesis.nearest_search import NearestSearch
 
 if TYPE_CHECKING:
     from warpgrasp.hands import HandModel
@@ -73,10 +70,7 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     device, batch, hand = problem.device, problem.batch_size, problem.hand
     root, joints = wp.clone(state.root_pose), wp.clone(state.joint_position)
     link_pose = wp.clone(state.link_pose)
-    shape = (*state.link_pose.shape, NEAREST_COUNT)
-    distance = wp.empty(shape, dtype=wp.float32, device=device)
-    position, normal = (wp.empty(shape, dtype=wp.vec3, device=device) for _ in range(2))
-    points = surface_points(hand, device)
+    nearest = NearestSearch(problem, config.clearance)
     running: wp.array = wp.ones(batch, dtype=wp.int32, device=device)
     arrays: list[wp.array] = [
         wp.array(values, dtype=wp.float32, device=device) for values in step_unknowns(hand)
@@ -84,29 +78,15 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
     damping, largest = arrays
     scratch = step_scratch(batch, damping.shape[0], device)
 
-    memory = nearest_memory(points, batch, hand.link_count, device)
-
     def step() -> None:
-        launch_nearest_remembered(
-            points,
-            problem.meshes,
-            problem.distance_bound,
-            problem.object_index,
-            link_pose,
-            config.clearance,
-            memory=memory,
-            running=running,
-            distance=distance,
-            position=position,
-            normal=normal,
-        )
+        nearest.launch(link_pose, running)
         launch_opening_step(
             problem.tree,
             problem.spheres,
             link_pose,
-            distance,
-            position,
-            normal,
+            nearest.distance,
+            nearest.position,
+            nearest.normal,
             state.root_pose,
             damping,
             largest,
@@ -126,11 +106,16 @@ def _opened(problem: GraspProblem, state: GraspState, config: TargetConfig) -> P
         step()
     for _ in range(1, config.opening_steps):
         wp.capture_launch(capture.graph)
-    nearest: wp.array = wp.full(batch, config.clearance, dtype=wp.float32, device=device)
+    least: wp.array = wp.full(batch, config.clearance, dtype=wp.float32, device=device)
     launch_least_distance(
-        points, problem.meshes, problem.distance_bound, problem.object_index, link_pose, distance=nearest
+        surface_points(hand, device),
+        problem.meshes,
+        problem.distance_bound,
+        problem.object_index,
+        link_pose,
+        distance=least,
     )
-    clearance = nearest.numpy().astype(np.float64)
+    clearance = least.numpy().astype(np.float64)
     clear = clearance >= _ENOUGH * config.clearance
     return Pregrasp(root.numpy().astype(np.float64), joints.numpy().astype(np.float64), clearance, clear)
 

@@ -14,13 +14,12 @@ import warp as wp
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from warpgrasp.hands.device import surface_points
 from warpgrasp.kernels.kinematics import launch_forward_kinematics
 from warpgrasp.kernels.targets.least_squares import step_scratch
-from warpgrasp.kernels.targets.nearest_points import launch_nearest_remembered, nearest_memory
 from warpgrasp.kernels.targets.opening import NEAREST_COUNT
 from warpgrasp.kernels.targets.withdrawing import launch_withdrawing_step
 from warpgrasp.synthesis.closing_path import nearest_on_way
+from warpgrasp.synthesis.nearest_search import NearestSearch
 from warpgrasp.synthesis.pregrasp import SPHERE_GAP, step_unknowns
 
 if TYPE_CHECKING:
@@ -97,33 +96,18 @@ def _track(
     ]
     scratch = step_scratch(batch, len(damping), device, pushes=NEAREST_COUNT * hand.link_count)
     link_pose: wp.array = wp.empty((batch, hand.link_count), dtype=wp.transform, device=device)
-    distance: wp.array = wp.empty((*link_pose.shape, NEAREST_COUNT), dtype=wp.float32, device=device)
-    position, normal = (wp.empty(distance.shape, dtype=wp.vec3, device=device) for _ in range(2))
-    points = surface_points(hand, device)
-    memory = nearest_memory(points, batch, hand.link_count, device)
+    nearest = NearestSearch(problem, reach)
     tracks = [(root.numpy().copy(), joints.numpy().copy())]
     for _ in range(int(np.ceil(_DETOUR * config.withdrawal / largest[0]))):
         launch_forward_kinematics(problem.tree, root, joints, link_pose=link_pose)
-        launch_nearest_remembered(
-            points,
-            problem.meshes,
-            problem.distance_bound,
-            problem.object_index,
-            link_pose,
-            reach,
-            memory=memory,
-            running=running,
-            distance=distance,
-            position=position,
-            normal=normal,
-        )
+        nearest.launch(link_pose, running)
         launch_withdrawing_step(
             problem.tree,
             problem.spheres,
             link_pose,
-            distance,
-            position,
-            normal,
+            nearest.distance,
+            nearest.position,
+            nearest.normal,
             start,
             back,
             wide,

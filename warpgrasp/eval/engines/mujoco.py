@@ -8,7 +8,6 @@ grasp never sees its batch mates, so its verdict depends neither on them nor on 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from warpgrasp.base.cores import core_count
 from warpgrasp.eval.engines.mujoco_scene import Scene, import_mujoco, quaternion_from_wxyz_batch
 from warpgrasp.eval.engines.mujoco_state import mocap_targets, scene_contacts, scene_positions
 from warpgrasp.eval.engines.screening import screen
@@ -48,7 +48,7 @@ class MujocoEngine:
         if workers < 0:
             raise ValueError(f"workers must be at least 0 (got {workers})")
         self._mujoco = import_mujoco()
-        self.workers = workers or _available_cores()
+        self.workers = workers or core_count()
 
     def evaluate(
         self,
@@ -213,9 +213,3 @@ def _control(
     if trial is not None:
         force[:, :, scene.object_dof : scene.object_dof + 3] = trials.push_forces(protocol, trial, time)
     return np.concatenate([joints, force, mocap_targets(protocol, targets, time)], axis=2)
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(len(os.sched_getaffinity(0)), 1)
-    return os.cpu_count() or 1

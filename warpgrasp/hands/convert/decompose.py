@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from warpgrasp.base.atomic_file import OutputError, scratch_folder, write_bytes, write_text
+from warpgrasp.base.cores import core_count
 from warpgrasp.base.npz import npz_bytes, read_npz
 from warpgrasp.geometry.shapes import TriMesh
 from warpgrasp.objects.cache import SIZE_LIMIT, cache_root, remove_oldest
@@ -62,7 +63,7 @@ def decompose_all(
         progress: Called with what is done next.
     """
     found: dict[str, list[FloatArray]] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=core_count()) as pool:
         jobs = {key: pool.submit(_decompose, *row) for key, row in meshes.items()}
         try:
             for number, (key, job) in enumerate(jobs.items(), start=1):

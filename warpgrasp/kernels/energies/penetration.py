@@ -99,9 +99,7 @@ def penetration_kernel(
         cluster = first + lane
         if first % GROUP_SIZE == 0:
             near_group = geometries_near_group(geometry, poses, grasp, samples, obj, cluster, lane)
-        near = wp.uint64(0)
-        if cluster < samples.cluster_sphere.shape[1]:
-            near = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
+        near = geometries_near_cluster(geometry, poses, grasp, near_group, samples, obj, cluster)
         left = lanes_where(near != wp.uint64(0))
         while left != wp.uint64(0):
             k = first_bit(left)
